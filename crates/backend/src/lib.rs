@@ -1,0 +1,1 @@
+//! Devices, and the heavy operations of Firebrand's models.

@@ -1,0 +1,2 @@
+//! The `firebrand` binary.
+fn main() {}

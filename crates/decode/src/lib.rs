@@ -1,0 +1,1 @@
+//! Generation strategies against a small model trait.

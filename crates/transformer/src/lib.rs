@@ -1,0 +1,1 @@
+//! Transformer models: config, forward pass, key-value cache, weights in and out.

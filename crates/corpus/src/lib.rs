@@ -1,1 +1,14 @@
 //! Where training data comes from: text sources, token shards, batch order, the built-in corpus.
+//!
+//! The way of the data: [`sources`] reads text files as documents and holds some of them out; [`prepare`] encodes
+//! them, in parallel, into [`shards`], memory-mapped token files with a manifest; [`batches`] says which windows of
+//! them make up which step. Nothing here knows how a tokenizer works: text goes into a function, ids come out.
+
+pub mod error;
+pub mod progress;
+pub mod sources;
+
+mod digest;
+
+pub use error::CorpusError;
+pub use progress::{Progress, Stage};

@@ -1,0 +1,143 @@
+//! Sampling: which distribution to draw from, and draws that a seed determines.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use crate::error::ConfigError;
+use crate::processors;
+
+/// The options of [`Strategy::Sample`](crate::Strategy::Sample).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sampling {
+    /// Logits are divided by this positive number: less than 1 sharpens the distribution, more flattens it.
+    pub temperature: f64,
+    /// Keep only the `k` most likely tokens.
+    pub top_k: Option<usize>,
+    /// Keep only the most likely tokens which together have the probability `p`, after temperature and top-k.
+    pub top_p: Option<f64>,
+    /// Determines every draw; the same seed, prompt and model give the same ids.
+    pub seed: u64,
+    /// The number of the first prompt; prompt `i` of a batch draws as number `first_sequence + i`. So a long list
+    /// of prompts gives the same ids however it is split into batches, and equal prompts give different ones.
+    pub first_sequence: u64,
+}
+
+impl Default for Sampling {
+    /// The model's own distribution, with seed 0.
+    fn default() -> Self {
+        Self { temperature: 1.0, top_k: None, top_p: None, seed: 0, first_sequence: 0 }
+    }
+}
+
+impl Sampling {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// The first field out of its range; for the temperature, the message names greedy.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return Err(ConfigError::Temperature(self.temperature));
+        }
+        if self.top_k == Some(0) {
+            return Err(ConfigError::TopK);
+        }
+        match self.top_p {
+            Some(p) if !(p > 0.0 && p <= 1.0) => Err(ConfigError::TopP(p)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies temperature, top-k and top-p, in this order.
+    pub fn apply(&self, logits: &mut [f32]) {
+        processors::temperature(logits, self.temperature);
+        if let Some(k) = self.top_k {
+            processors::top_k(logits, k);
+        }
+        if let Some(p) = self.top_p {
+            processors::top_p(logits, p);
+        }
+    }
+}
+
+/// A probability distribution over the vocabulary: the softmax of logits, in double precision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribution {
+    /// `exp(logit − largest logit)` of each id.
+    weights: Vec<f64>,
+    /// The sum of the weights, in the order of the ids.
+    total: f64,
+}
+
+impl Distribution {
+    /// The softmax of logits that are finite or minus infinity; `None` when all ids are banned.
+    pub fn from_logits(logits: &[f32]) -> Option<Self> {
+        let largest = processors::maximum(logits);
+        if largest == f64::NEG_INFINITY {
+            return None;
+        }
+        let weights: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).collect();
+        let total = weights.iter().sum();
+        Some(Self { weights, total })
+    }
+
+    /// The probability of `id`.
+    ///
+    /// # Panics
+    /// When `id` is outside the vocabulary.
+    pub fn prob(&self, id: u32) -> f64 {
+        self.weights[id as usize] / self.total
+    }
+
+    /// The id at `u` in `[0, 1)` of the inverse cumulative distribution: the first whose cumulative probability,
+    /// in the order of the ids, is greater than `u`. So a uniform `u` gives each id with its probability, and
+    /// never one of probability 0.
+    pub fn sample(&self, u: f64) -> u32 {
+        let target = u * self.total;
+        let mut cumulative = 0.0;
+        let mut chosen = 0;
+        for (id, &weight) in (0u32..).zip(&self.weights) {
+            if weight > 0.0 {
+                cumulative += weight;
+                chosen = id;
+                if cumulative > target {
+                    break;
+                }
+            }
+        }
+        // Rounding can take the target of a `u` next to 1 up to the whole sum: the last possible id is its own.
+        chosen
+    }
+}
+
+/// Uniform draws that depend on (seed, sequence, position) and nothing else.
+///
+/// A counter-based generator, ChaCha with 8 rounds, is read at the place that the key names, so that a draw does
+/// not depend on how many were made before, on the other sequences of a batch, or on how the work is split.
+/// The seed is its key, the sequence its stream, and each position owns one block of 64 bytes, of which one draw
+/// takes the first 8: strategies that need several draws at a position find the rest there.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    key: [u8; 32],
+}
+
+impl Draws {
+    /// The draws of a seed.
+    pub fn new(seed: u64) -> Self {
+        // The rest of the key separates these draws from those of other parts of Firebrand with the same seed.
+        let mut key = *b"########firebrand decode samples";
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        Self { key }
+    }
+
+    /// A number from the uniform distribution over the multiples of `2^-53` in `[0, 1)`.
+    ///
+    /// `position` is that of the token to be drawn, counting prompt and new ids: so a text that is generated in
+    /// two goes is the one that is generated in one.
+    pub fn uniform(&self, sequence: u64, position: u64) -> f64 {
+        const WORDS_A_BLOCK: u128 = 16;
+        let mut generator = ChaCha8Rng::from_seed(self.key);
+        generator.set_stream(sequence);
+        generator.set_word_pos(u128::from(position) * WORDS_A_BLOCK);
+        (generator.next_u64() >> 11) as f64 * (-53f64).exp2()
+    }
+}

@@ -1,0 +1,31 @@
+//! Memory that stays: the allocator is told to keep the pages it has.
+
+/// Tells the C library's allocator to keep freed memory instead of giving it back to the kernel.
+///
+/// A training step allocates and frees the same large tensors again and again. By default glibc maps each anew and
+/// the kernel clears every page: a fifth of a step's time. Call once, first thing in `main`. Elsewhere than on
+/// glibc this does nothing.
+pub fn keep_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        const NEVER: libc::c_int = libc::c_int::MAX;
+        // The threads of the pool each get an arena otherwise, and hold each other's freed tensors.
+        const ARENAS: libc::c_int = 2;
+        #[allow(unsafe_code, reason = "mallopt is the only way to set glibc's thresholds from inside the process")]
+        // SAFETY: mallopt takes two integers and touches nothing but the allocator's own settings.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
+            libc::mallopt(libc::M_TOP_PAD, 64 << 20);
+            libc::mallopt(libc::M_ARENA_MAX, ARENAS);
+        }
+    }
+}
+
+/// The most memory this process has held so far, in bytes; `None` where the system does not tell.
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,138 @@
+//! The operations that models spend their time in.
+//!
+//! Written with burn's primitives, so that they run on every device and differentiate by themselves. Layouts are those
+//! in which neighbours meet without copies: activations `[batch, seq, d_model]`, heads `[batch, seq, heads, d_head]`.
+
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+/// Which keys a query may look at.
+#[derive(Debug, Clone)]
+pub enum AttentionMask {
+    /// Every query sees every key.
+    Full,
+    /// Query `i` of `s` sees keys `0 ..= i + (t - s)` of `t`: with cached keys the queries are the last `s` positions.
+    Causal,
+    /// Any pattern. `hidden` is `[batch, s, t]`, true where a query must not look.
+    Hidden(Tensor<3, Bool>),
+}
+
+/// A linear layer. `x` is `[…, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`; returns `[…, d_out]`.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    burn::tensor::module::linear(x, weight, bias)
+}
+
+/// RMS norm over the last dimension: `x / sqrt(mean(x²) + eps) · gain` [Zhang & Sennrich 2019].
+pub fn rms_norm<const D: usize>(x: Tensor<D>, gain: Tensor<1>, eps: f64) -> Tensor<D> {
+    let mean_square = x.clone().square().mean_dim(D - 1);
+    x * (mean_square + eps).sqrt().recip() * gain.unsqueeze()
+}
+
+/// Layer norm over the last dimension, with the biased variance [Ba 2016].
+pub fn layer_norm<const D: usize>(x: Tensor<D>, gain: Tensor<1>, bias: Option<Tensor<1>>, eps: f64) -> Tensor<D> {
+    let centred = x.clone() - x.mean_dim(D - 1);
+    let variance = centred.clone().square().mean_dim(D - 1);
+    let y = centred * (variance + eps).sqrt().recip() * gain.unsqueeze();
+    match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    }
+}
+
+/// GELU with the error function: `x · Φ(x)` [Hendrycks & Gimpel 2016].
+pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    burn::tensor::activation::gelu(x)
+}
+
+/// GELU as GPT-2 computes it: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`.
+pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let inner = (x.clone() * x.clone().square() * 0.044715 + x.clone()) * (2.0 / std::f64::consts::PI).sqrt();
+    // ½(1 + tanh z) = sigmoid(2z)
+    x * sigmoid(inner * 2.0)
+}
+
+/// The gate of SwiGLU: `silu(gate) · up` [Shazeer 2020].
+pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    gate.clone() * sigmoid(gate) * up
+}
+
+/// `max(x, 0)²` [So 2021].
+pub fn relu2<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    burn::tensor::activation::relu(x).square()
+}
+
+/// Rotary position embedding, halves rotated against each other as Llama does [Su 2021].
+///
+/// `x` is `[batch, seq, heads, d_head]`; `cos` and `sin` are `[batch or 1, seq, d_head/2]`.
+pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    // [batch or 1, seq, 1, d_head/2]
+    let (cos, sin) = (cos.unsqueeze_dim::<4>(2), sin.unsqueeze_dim::<4>(2));
+    let (x1, x2) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    Tensor::cat(vec![x1.clone() * cos.clone() - x2.clone() * sin.clone(), x2 * cos + x1 * sin], 3)
+}
+
+/// Scaled dot-product attention [Vaswani 2017] with grouped queries [Ainslie 2023].
+///
+/// `q` is `[batch, s, heads, d_head]`, `k` and `v` `[batch, t, kv_heads, d_head]`; `kv_heads` divides `heads`, and
+/// consecutive query heads share a key head. Returns `[batch, s, heads, d_head]`.
+pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask, scale: f64) -> Tensor<4> {
+    let [batch, s, heads, d_head] = q.dims();
+    let [_, t, kv_heads, _] = k.dims();
+    let (k, v) = (repeat_heads(k, heads / kv_heads), repeat_heads(v, heads / kv_heads));
+    // [batch, heads, seq, d_head]
+    let (q, k, v) = (q.swap_dims(1, 2), k.swap_dims(1, 2), v.swap_dims(1, 2));
+    let scores = q.matmul(k.transpose()) * scale;
+    let hidden_mask = match mask {
+        AttentionMask::Full => None,
+        // One query sees all keys that are there: nothing to hide.
+        AttentionMask::Causal if s == 1 => None,
+        AttentionMask::Causal => Some(hidden_future(s, t, &scores.device()).expand([batch, heads, s, t])),
+        AttentionMask::Hidden(hidden) => Some(hidden.clone().unsqueeze_dim::<4>(1).expand([batch, heads, s, t])),
+    };
+    // Not minus infinity: a query that sees nothing would become NaN.
+    let scores = match hidden_mask {
+        Some(hidden_mask) => scores.mask_fill(hidden_mask, -1e30),
+        None => scores,
+    };
+    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, s, heads, d_head])
+}
+
+/// `[1, 1, s, t]`, true where key `j` lies in the future of query `i`.
+fn hidden_future(s: usize, t: usize, device: &Device) -> Tensor<4, Bool> {
+    Tensor::<2, Bool>::tril_mask([s, t], (t - s) as i64, device).unsqueeze::<4>()
+}
+
+/// `[batch, t, kv_heads, d_head]` with each head repeated `times` times in a row.
+fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
+    if times == 1 {
+        return x;
+    }
+    let [batch, t, kv_heads, d_head] = x.dims();
+    x.unsqueeze_dim::<5>(3).repeat_dim(3, times).reshape([batch, t, kv_heads * times, d_head])
+}
+
+/// Logits over the vocabulary. `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`; returns `[n, vocab]`.
+///
+/// With a soft cap `c` the logits are `c · tanh(logits / c)` [Gemma 2].
+pub fn vocabulary_logits(hidden: Tensor<2>, head: Tensor<2>, soft_cap: Option<f64>) -> Tensor<2> {
+    let logits = hidden.matmul(head.transpose());
+    match soft_cap {
+        Some(cap) => (logits / cap).tanh() * cap,
+        None => logits,
+    }
+}
+
+/// Cross-entropy over the vocabulary, in nats for each position.
+///
+/// `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`, `targets` `[n]`; returns `[n]`, each `−log P(target)`.
+pub fn cross_entropy(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    soft_cap: Option<f64>,
+) -> Tensor<1> {
+    let logits = vocabulary_logits(hidden, head, soft_cap);
+    let log_probs = log_softmax(logits, 1);
+    log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}

@@ -1,0 +1,206 @@
+//! Encoding by merge ranks: of all neighbours that may merge, those of the lowest rank do, leftmost first,
+//! until none may.
+//!
+//! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are
+//! merged by scanning (short ones) or with a heap (long ones), so that no piece costs quadratic time.
+
+use super::merges::Pair;
+use crate::pattern::Splitter;
+use rustc_hash::FxHashMap;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+/// Up to this many bytes a scan for the lowest rank is faster than a heap.
+const SHORT: usize = 48;
+/// Longer pieces are not remembered: they hardly come again.
+const LONGEST_CACHED: usize = 128;
+const NO_RANK: u32 = u32::MAX;
+
+/// A pair of tokens and what it becomes. Its rank is its place among the merges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merge {
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    pub(crate) merged: u32,
+}
+
+/// The algorithm with its tables.
+#[derive(Debug)]
+pub(crate) struct ByteLevel {
+    splitter: Splitter,
+    merges: Vec<Merge>,
+    ranks: FxHashMap<Pair, u32>,
+    byte_ids: [u32; 256],
+    /// Pieces that become exactly one token.
+    whole: FxHashMap<Box<[u8]>, u32>,
+    /// Whether a piece that is a token stays one, even where the merges would not make it.
+    ignore_merges: bool,
+}
+
+/// What encoding one text needs: memory that is used again, and where a piece was encoded before.
+struct Scratch<'t> {
+    symbols: Vec<u32>,
+    ranks: Vec<u32>,
+    seen: FxHashMap<&'t [u8], Range<usize>>,
+}
+
+impl<'t> Scratch<'t> {
+    fn new() -> Self {
+        Self { symbols: Vec::new(), ranks: Vec::new(), seen: FxHashMap::default() }
+    }
+}
+
+impl ByteLevel {
+    /// From merges in rank order, the id of each byte, and all ordinary tokens as (bytes, id).
+    pub(crate) fn new<'v>(
+        splitter: Splitter,
+        merges: Vec<Merge>,
+        byte_ids: [u32; 256],
+        tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
+        ignore_merges: bool,
+    ) -> Self {
+        // Of equal pairs the last one counts, as in Hugging Face tokenizers.
+        let ranks =
+            merges.iter().zip(0..).map(|(merge, rank)| (Pair::new(merge.left, merge.right), rank)).collect();
+        let mut new = Self { splitter, merges, ranks, byte_ids, whole: FxHashMap::default(), ignore_merges };
+        let mut scratch = Scratch::new();
+        let mut out = Vec::new();
+        for (bytes, id) in tokens {
+            out.clear();
+            new.merge_piece(bytes, &mut scratch, &mut out);
+            if ignore_merges || out == [id] {
+                new.whole.insert(bytes.into(), id);
+            }
+        }
+        new
+    }
+
+    pub(crate) fn splitter(&self) -> &Splitter {
+        &self.splitter
+    }
+
+    pub(crate) fn ignore_merges(&self) -> bool {
+        self.ignore_merges
+    }
+
+    /// The merges in rank order, each pair once.
+    pub(crate) fn merges(&self) -> impl Iterator<Item = Merge> {
+        let rank_of = |merge: &Merge| self.ranks.get(&Pair::new(merge.left, merge.right)).copied();
+        self.merges
+            .iter()
+            .zip(0..)
+            .filter(move |(merge, rank)| rank_of(merge) == Some(*rank))
+            .map(|(merge, _)| *merge)
+    }
+
+    /// Appends the ids of a text.
+    pub(crate) fn encode(&self, text: &str, out: &mut Vec<u32>) {
+        let mut scratch = Scratch::new();
+        self.splitter.for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), &mut scratch, out));
+    }
+
+    /// Appends the ids of any bytes: as text where they are UTF-8, each run of others as a piece of its own.
+    pub(crate) fn encode_bytes(&self, bytes: &[u8], out: &mut Vec<u32>) {
+        let mut scratch = Scratch::new();
+        for chunk in bytes.utf8_chunks() {
+            self.splitter.for_each_piece(chunk.valid(), |piece| {
+                self.encode_piece(piece.as_bytes(), &mut scratch, out);
+            });
+            self.encode_piece(chunk.invalid(), &mut scratch, out);
+        }
+    }
+
+    fn encode_piece<'t>(&self, piece: &'t [u8], scratch: &mut Scratch<'t>, out: &mut Vec<u32>) {
+        if let [byte] = piece {
+            out.push(self.byte_ids[usize::from(*byte)]);
+        } else if let Some(&id) = self.whole.get(piece) {
+            out.push(id);
+        } else if piece.len() > LONGEST_CACHED {
+            self.merge_piece(piece, scratch, out);
+        } else if let Some(known) = scratch.seen.get(piece) {
+            out.extend_from_within(known.clone());
+        } else {
+            let start = out.len();
+            self.merge_piece(piece, scratch, out);
+            scratch.seen.insert(piece, start..out.len());
+        }
+    }
+
+    fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch<'_>, out: &mut Vec<u32>) {
+        let Scratch { symbols, ranks, .. } = scratch;
+        symbols.clear();
+        symbols.extend(piece.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
+        if piece.len() <= SHORT {
+            self.merge_by_scanning(symbols, ranks);
+            out.extend_from_slice(symbols);
+        } else {
+            out.extend(self.merge_with_heap(symbols));
+        }
+    }
+
+    fn rank(&self, left: u32, right: u32) -> u32 {
+        self.ranks.get(&Pair::new(left, right)).copied().unwrap_or(NO_RANK)
+    }
+
+    /// Quadratic in the number of symbols, with a tiny constant.
+    fn merge_by_scanning(&self, symbols: &mut Vec<u32>, ranks: &mut Vec<u32>) {
+        ranks.clear();
+        ranks.extend(symbols.windows(2).map(|pair| self.rank(pair[0], pair[1])));
+        // `min_by_key` gives the first of equal minima: the leftmost pair.
+        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
+            if rank == NO_RANK {
+                break;
+            }
+            symbols[at] = self.merges[rank as usize].merged;
+            symbols.remove(at + 1);
+            ranks.remove(at);
+            if at > 0 {
+                ranks[at - 1] = self.rank(symbols[at - 1], symbols[at]);
+            }
+            if at < ranks.len() {
+                ranks[at] = self.rank(symbols[at], symbols[at + 1]);
+            }
+        }
+    }
+
+    /// `O(n log n)`: a linked list of symbols and a heap of (rank, position), where outdated entries are skipped.
+    fn merge_with_heap<'s>(&self, symbols: &'s mut [u32]) -> impl Iterator<Item = u32> + use<'s> {
+        let end = symbols.len();
+        let mut next: Vec<usize> = (1..=end).collect();
+        let mut previous: Vec<usize> = (0..end).map(|at| at.wrapping_sub(1)).collect();
+        let mut heap: BinaryHeap<Reverse<(u32, usize)>> = symbols
+            .windows(2)
+            .enumerate()
+            .map(|(at, pair)| Reverse((self.rank(pair[0], pair[1]), at)))
+            .filter(|Reverse((rank, _))| *rank != NO_RANK)
+            .collect();
+        while let Some(Reverse((rank, at))) = heap.pop() {
+            let right = next[at];
+            // A merged-away symbol has itself as its next one.
+            if right == at || right == end || self.rank(symbols[at], symbols[right]) != rank {
+                continue;
+            }
+            symbols[at] = self.merges[rank as usize].merged;
+            let after = next[right];
+            next[at] = after;
+            next[right] = right;
+            if after < end {
+                previous[after] = at;
+            }
+            let neighbours = [(previous[at], at), (at, after)];
+            for (left, right) in neighbours.into_iter().filter(|&(left, right)| left < end && right < end) {
+                let rank = self.rank(symbols[left], symbols[right]);
+                if rank != NO_RANK {
+                    heap.push(Reverse((rank, left)));
+                }
+            }
+        }
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let symbol = *symbols.get(at)?;
+            at = next[at];
+            Some(symbol)
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! Training a byte-level vocabulary: counting pieces, then choosing merges.
+//!
+//! Gives the merges and ids of Hugging Face tokenizers 0.23 on the same texts. It knows nothing of files.
+
+use super::merges::Row;
+use crate::bytes::{in_id_order, stand_in};
+use crate::pattern::Splitter;
+use crate::{Pattern, TokenizerError};
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
+use std::collections::hash_map::Entry;
+
+/// The special token that ends a document.
+pub const END_OF_TEXT: &str = "<|endoftext|>";
+
+/// What a byte-level vocabulary shall be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ByteLevelConfig {
+    /// The number of tokens: special tokens, 256 bytes and merges. There are fewer when the texts run out of
+    /// pairs.
+    pub vocab_size: usize,
+    /// The special tokens; they have the first ids.
+    pub special_tokens: Vec<String>,
+    /// How texts are cut into pieces, at training and at encoding.
+    pub pattern: Pattern,
+    /// Pairs that occur less often are not merged.
+    pub min_frequency: u64,
+}
+
+impl Default for ByteLevelConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 8192,
+            special_tokens: vec![END_OF_TEXT.to_owned()],
+            pattern: Pattern::default(),
+            min_frequency: 1,
+        }
+    }
+}
+
+/// Learns a byte-level vocabulary from texts that come one after the other and need not stay in memory: it
+/// keeps the distinct pieces only. [`finish`](Self::finish) makes the tokenizer.
+#[derive(Debug)]
+pub struct ByteLevelTrainer {
+    config: ByteLevelConfig,
+    splitter: Splitter,
+    /// The distinct pieces by first appearance, with their number of occurrences.
+    counts: Vec<(Box<str>, u64)>,
+    index: FxHashMap<Box<str>, u32>,
+}
+
+/// What training yields: tokens in the order of their ids, and merges in the order of their ranks.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    pub(crate) config: ByteLevelConfig,
+    pub(crate) splitter: Splitter,
+    /// Special tokens, then bytes and merges written in stand-ins.
+    pub(crate) texts: Vec<String>,
+    pub(crate) merges: Vec<(u32, u32)>,
+}
+
+impl ByteLevelTrainer {
+    /// # Errors
+    /// When the vocabulary is too small for the bytes and special tokens, a special token is empty, double or
+    /// the text of a byte, or the pattern is no regular expression.
+    pub fn new(config: ByteLevelConfig) -> Result<Self, TokenizerError> {
+        let special_tokens = config.special_tokens.len();
+        if config.vocab_size < 256 + special_tokens {
+            return Err(TokenizerError::VocabSizeTooSmall { vocab_size: config.vocab_size, special_tokens });
+        }
+        crate::tokenizer::check_special_tokens(&config.special_tokens)?;
+        let is_byte = |token: &&String| (0..=255).any(|byte| token.chars().eq([stand_in(byte)]));
+        if let Some(token) = config.special_tokens.iter().find(is_byte) {
+            return Err(TokenizerError::SpecialToken {
+                token: token.clone(),
+                reason: "is the text of a single byte in a byte-level vocabulary: choose a longer one",
+            });
+        }
+        let splitter = Splitter::new([config.pattern.clone()])?;
+        Ok(Self { config, splitter, counts: Vec::new(), index: FxHashMap::default() })
+    }
+
+    /// Counts the pieces of a text. No piece spans two texts, so a document should come whole.
+    pub fn feed(&mut self, text: &str) {
+        let Self { splitter, counts, index, .. } = self;
+        splitter.for_each_piece(text, |piece| match index.get(piece) {
+            Some(&at) => counts[at as usize].1 += 1,
+            None => {
+                // More than 2³² distinct pieces are refused in `finish`; the count of one is then moot.
+                index.insert(piece.into(), counts.len() as u32);
+                counts.push((piece.into(), 1));
+            }
+        });
+    }
+
+    /// Chooses the merges: again and again the most frequent pair, the smaller ids winning a tie.
+    ///
+    /// # Errors
+    /// When there was no text, or more distinct pieces than fit.
+    pub fn finish(self) -> Result<crate::Tokenizer, TokenizerError> {
+        crate::Tokenizer::from_trained(self.train()?)
+    }
+
+    pub(crate) fn train(self) -> Result<Trained, TokenizerError> {
+        let Self { config, splitter, counts, index } = self;
+        drop(index);
+        if counts.is_empty() {
+            return Err(TokenizerError::EmptyTrainingText);
+        }
+        let mut texts = config.special_tokens.clone();
+        let mut symbol_of = [0; 256];
+        for byte in in_id_order() {
+            symbol_of[usize::from(byte)] = texts.len() as u32;
+            texts.push(stand_in(byte).to_string());
+        }
+        let mut row = Row::new(counts.iter().map(|(piece, count)| (piece.as_bytes(), *count)), &symbol_of)?;
+        drop(counts);
+        let mut ids: FxHashMap<String, u32> = texts.iter().cloned().zip(0..).collect();
+        let mut ranked = Vec::new();
+        while texts.len() < config.vocab_size {
+            let Some((pair, count)) = row.most_frequent() else { break };
+            if count < config.min_frequency {
+                break;
+            }
+            let text = [&*texts[pair.left() as usize], &*texts[pair.right() as usize]].concat();
+            let next_id = texts.len() as u32;
+            let merged = match ids.entry(text) {
+                // Two ways to make a string share its id. Only special tokens cannot be made: a document must
+                // not spell one. (Hugging Face would, but no pattern of ours lets a piece contain one.)
+                Entry::Occupied(known) if (*known.get() as usize) < config.special_tokens.len() => continue,
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    texts.push(new.key().clone());
+                    *new.insert(next_id)
+                }
+            };
+            ranked.push((pair.left(), pair.right()));
+            row.merge(pair, merged);
+        }
+        Ok(Trained { config, splitter, texts, merges: super::last_of_each(ranked) })
+    }
+}

@@ -1,0 +1,41 @@
+//! The file formats of Hugging Face: `tokenizer.json`, `tokenizer_config.json`, and GPT-2's older pair of files.
+//!
+//! Which Hugging Face parts our tokenizers are written as:
+//!
+//! | ours | model | pre-tokenizer | decoder |
+//! |---|---|---|---|
+//! | byte-level | BPE | ByteLevel, after a Split for each pattern that isn't GPT-2's | ByteLevel |
+//! | characters | BPE without merges, `<unk>` not fused | none | Fuse |
+//!
+//! Reading accepts these and what others write for the same thing; anything else is an error that names the part.
+
+mod gpt2;
+mod read;
+mod schema;
+mod write;
+
+pub(crate) use gpt2::load_gpt2;
+pub(crate) use write::save;
+
+use crate::{Tokenizer, TokenizerError};
+use std::path::Path;
+
+const FILE: &str = "tokenizer.json";
+
+/// Reads a tokenizer from a file or a folder.
+pub(crate) fn load(path: &Path) -> Result<Tokenizer, TokenizerError> {
+    if !path.is_dir() {
+        return read::load_json(path);
+    }
+    let file = path.join(FILE);
+    if file.exists() {
+        return read::load_json(&file);
+    }
+    for (vocabulary, merges) in [("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe")] {
+        let (vocabulary, merges) = (path.join(vocabulary), path.join(merges));
+        if vocabulary.exists() && merges.exists() {
+            return gpt2::load_gpt2(&vocabulary, &merges);
+        }
+    }
+    Err(TokenizerError::NoTokenizer { path: path.to_owned() })
+}

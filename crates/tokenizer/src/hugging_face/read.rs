@@ -1,0 +1,346 @@
+//! Reading `tokenizer.json`, ours or others'.
+
+use super::schema::{File, flag, in_turn, kind};
+use crate::added::{AddedToken, AddedTokens};
+use crate::byte_level::{ByteLevel, Merge};
+use crate::bytes::{from_stand_ins, stand_in};
+use crate::characters::Characters;
+use crate::pattern::Splitter;
+use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
+use crate::vocabulary::{Token, Vocabulary};
+use crate::{Pattern, Tokenizer, TokenizerError, files};
+use serde_json::Value;
+use std::path::Path;
+
+/// The file being read, for messages.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'p>(pub(super) &'p Path);
+
+impl Source<'_> {
+    pub(super) fn malformed(self, field: impl Into<String>, message: impl Into<String>) -> TokenizerError {
+        TokenizerError::Malformed { path: self.0.to_owned(), field: field.into(), message: message.into() }
+    }
+
+    fn unsupported(self, field: &str, found: impl Into<String>, supported: &'static str) -> TokenizerError {
+        TokenizerError::Unsupported {
+            path: self.0.to_owned(),
+            field: field.to_owned(),
+            found: found.into(),
+            supported,
+        }
+    }
+
+    pub(super) fn json<T: serde::de::DeserializeOwned>(self) -> Result<T, TokenizerError> {
+        serde_json::from_str(&files::read(self.0)?)
+            .map_err(|source| TokenizerError::Json { path: self.0.to_owned(), source })
+    }
+}
+
+pub(super) fn load_json(path: &Path) -> Result<Tokenizer, TokenizerError> {
+    let source = Source(path);
+    let file: File = source.json()?;
+    check_supported(&file, source)?;
+    let added = read_added(&file, source)?;
+    let mut entries = read_vocab(&file.model.vocab, source, "model.vocab")?;
+    entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
+    let merges = read_merges(&file.model.merges, source)?;
+    let (frame, byte_level) = (read_frame(&file.post_processor, source)?, read_splitter(&file, source)?);
+    let parts = match byte_level {
+        Some(splitter) => {
+            let ignore_merges = file.model.ignore_merges;
+            byte_level_parts(source, Files { entries, merges, added, splitter, ignore_merges })?
+        }
+        None => character_parts(source, &file, entries, &merges, added)?,
+    };
+    let size = parts.vocabulary.len();
+    match frame.before.iter().chain(&frame.after).find(|id| **id as usize >= size) {
+        Some(id) => {
+            Err(source.malformed("post_processor", format!("the id {id} is outside the {size} tokens")))
+        }
+        None => Ok(Tokenizer::from_parts(Parts { frame, ..parts })),
+    }
+}
+
+fn check_supported(file: &File, source: Source<'_>) -> Result<(), TokenizerError> {
+    let model = &file.model;
+    // Old files of GPT-2 don't name the type.
+    if let Some(found) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
+        return Err(source.unsupported("model.type", found, "BPE"));
+    }
+    if let Some(part) = in_turn(&file.normalizer, "normalizers").first() {
+        return Err(source.unsupported("normalizer", kind(part), "tokenizers without one (null)"));
+    }
+    let none = "models without one (null)";
+    if let Some(dropout) = model.dropout.filter(|dropout| *dropout != 0.0) {
+        return Err(source.unsupported("model.dropout", dropout.to_string(), none));
+    }
+    for (field, text) in [
+        ("model.continuing_subword_prefix", &model.continuing_subword_prefix),
+        ("model.end_of_word_suffix", &model.end_of_word_suffix),
+    ] {
+        if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+            return Err(source.unsupported(field, format!("{text:?}"), none));
+        }
+    }
+    if model.byte_fallback {
+        return Err(source.unsupported(
+            "model.byte_fallback",
+            "true",
+            "byte-level vocabularies, which need none",
+        ));
+    }
+    Ok(())
+}
+
+fn read_added(file: &File, source: Source<'_>) -> Result<Vec<AddedToken>, TokenizerError> {
+    let read = |token: &super::schema::AddedToken| {
+        let options =
+            [("single_word", token.single_word), ("lstrip", token.lstrip), ("rstrip", token.rstrip)];
+        if let Some((option, _)) = options.into_iter().find(|(_, set)| *set) {
+            let found = format!("{option} for {:?}", token.content);
+            return Err(source.unsupported("added_tokens", found, "added tokens without such options"));
+        }
+        if token.content.is_empty() {
+            return Err(source.malformed("added_tokens", format!("the token with id {} is empty", token.id)));
+        }
+        let (special, normalized) = (token.special, token.normalized);
+        Ok(AddedToken { text: token.content.clone(), id: token.id, special, normalized })
+    };
+    file.added_tokens.iter().map(read).collect()
+}
+
+pub(super) fn read_vocab(
+    vocab: &Value,
+    source: Source<'_>,
+    field: &str,
+) -> Result<Vec<(String, u32)>, TokenizerError> {
+    let Some(vocab) = vocab.as_object() else {
+        return Err(source.malformed(field, "must map each token to its id"));
+    };
+    let read = |(text, id): (&String, &Value)| {
+        let number = id.as_u64().and_then(|id| u32::try_from(id).ok());
+        let bad = || source.malformed(format!("{field}[{text:?}]"), format!("{id} is not a token id"));
+        Ok((text.clone(), number.ok_or_else(bad)?))
+    };
+    vocab.iter().map(read).collect()
+}
+
+/// Merges are strings with a space between the two tokens, or lists of the two.
+fn read_merges(merges: &Value, source: Source<'_>) -> Result<Vec<(String, String)>, TokenizerError> {
+    let merges = match merges {
+        Value::Null => &Vec::new(),
+        Value::Array(merges) => merges,
+        _ => return Err(source.malformed("model.merges", "must be a list")),
+    };
+    let read = |(index, merge): (usize, &Value)| {
+        let pair = match merge {
+            Value::String(line) => split_merge(line),
+            Value::Array(pair) => match pair.as_slice() {
+                [Value::String(left), Value::String(right)] => Some((left.as_str(), right.as_str())),
+                _ => None,
+            },
+            _ => None,
+        };
+        let bad =
+            || source.malformed(format!("model.merges[{index}]"), format!("{merge} is not a pair of tokens"));
+        pair.map(|(left, right)| (left.to_owned(), right.to_owned())).ok_or_else(bad)
+    };
+    merges.iter().enumerate().map(read).collect()
+}
+
+/// The two tokens of a merge written with a space between them.
+pub(super) fn split_merge(line: &str) -> Option<(&str, &str)> {
+    line.split_once(' ').filter(|(left, right)| !left.is_empty() && !right.is_empty() && !right.contains(' '))
+}
+
+/// The patterns of a byte-level tokenizer; nothing when the file has no pre-tokenizer.
+fn read_splitter(file: &File, source: Source<'_>) -> Result<Option<Splitter>, TokenizerError> {
+    let field = "pre_tokenizer";
+    let stages = in_turn(&file.pre_tokenizer, "pretokenizers");
+    let Some((last, splits)) = stages.split_last() else { return Ok(None) };
+    if kind(last) != "ByteLevel" {
+        return Err(source.unsupported(field, kind(last), "ByteLevel, alone or after Split and Digits"));
+    }
+    // Absent, these are true in Hugging Face.
+    if flag(last, "add_prefix_space", true) {
+        return Err(source.unsupported(
+            field,
+            "ByteLevel with add_prefix_space",
+            "it with add_prefix_space false",
+        ));
+    }
+    let mut patterns = splits.iter().map(|part| read_split(part, source)).collect::<Result<Vec<_>, _>>()?;
+    if flag(last, "use_regex", true) {
+        patterns.push(Pattern::Gpt2);
+    }
+    if let Some(part) = in_turn(&file.decoder, "decoders").iter().find(|part| kind(part) != "ByteLevel") {
+        return Err(source.unsupported(
+            "decoder",
+            kind(part),
+            "ByteLevel where the pre-tokenizer is ByteLevel",
+        ));
+    }
+    Splitter::new(patterns).map(Some)
+}
+
+fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, TokenizerError> {
+    let field = "pre_tokenizer";
+    let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
+    match kind(part) {
+        "Digits" if flag(part, "individual_digits", false) => Ok(Pattern::Custom(r"\p{N}".into())),
+        "Digits" => Ok(Pattern::Custom(r"\p{N}+".into())),
+        "Split" if behavior != "Isolated" => Err(source.unsupported(
+            field,
+            format!("Split with behavior {behavior:?}"),
+            "Split with \"Isolated\"",
+        )),
+        "Split" => {
+            match (part.pointer("/pattern/Regex"), part.pointer("/pattern/String")) {
+                (Some(Value::String(expression)), _) => Ok(Pattern::from_expression(expression)),
+                (_, Some(Value::String(text))) => Ok(Pattern::Custom(fancy_regex::escape(text).into_owned())),
+                _ => Err(source
+                    .malformed("pre_tokenizer", "Split needs a pattern: {\"Regex\": …} or {\"String\": …}")),
+            }
+        }
+        kind => Err(source.unsupported(field, kind, "ByteLevel, alone or after Split and Digits")),
+    }
+}
+
+/// The tokens around a text. Only a template's `single` matters: we never encode pairs.
+fn read_frame(post_processor: &Value, source: Source<'_>) -> Result<Frame, TokenizerError> {
+    let mut frame = Frame::default();
+    for part in in_turn(post_processor, "processors") {
+        match kind(part) {
+            // It only trims offsets.
+            "ByteLevel" => {}
+            "TemplateProcessing" => {
+                let single = part.get("single").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+                let mut at_text = false;
+                for piece in single {
+                    match piece.pointer("/SpecialToken/id").and_then(Value::as_str) {
+                        None => at_text = true,
+                        Some(name) if at_text => frame.after.extend(template_ids(part, name, source)?),
+                        Some(name) => frame.before.extend(template_ids(part, name, source)?),
+                    }
+                }
+            }
+            kind => {
+                return Err(source.unsupported("post_processor", kind, "ByteLevel and TemplateProcessing"));
+            }
+        }
+    }
+    Ok(frame)
+}
+
+fn template_ids(template: &Value, name: &str, source: Source<'_>) -> Result<Vec<u32>, TokenizerError> {
+    let ids =
+        template.get("special_tokens").and_then(|tokens| tokens.get(name)).and_then(|token| token.get("ids"));
+    let ids = ids.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let read: Option<Vec<u32>> =
+        ids.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect();
+    read.filter(|ids| !ids.is_empty())
+        .ok_or_else(|| source.malformed("post_processor", format!("the template gives no ids for {name:?}")))
+}
+
+/// What files say of a byte-level tokenizer.
+pub(super) struct Files {
+    pub(super) entries: Vec<(String, u32)>,
+    pub(super) merges: Vec<(String, String)>,
+    pub(super) added: Vec<AddedToken>,
+    pub(super) splitter: Splitter,
+    pub(super) ignore_merges: bool,
+}
+
+pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts, TokenizerError> {
+    let added = AddedTokens::new(files.added)?;
+    let is_added = |id: u32| added.tokens().iter().any(|token| token.id == id);
+    // A token with a character that stands for no byte decodes to its own text, as in Hugging Face.
+    let bytes_of = |id: u32, text: &str| {
+        let stood_for = if is_added(id) { None } else { from_stand_ins(text) };
+        stood_for.unwrap_or_else(|| text.as_bytes().to_vec())
+    };
+    let vocabulary = build_vocabulary(source, files.entries, bytes_of)?;
+    let mut byte_ids = [0; 256];
+    for byte in 0..=255 {
+        let text = stand_in(byte).to_string();
+        let missing =
+            || source.malformed("model.vocab", format!("has no token {text:?} for the byte {byte:#04x}"));
+        byte_ids[usize::from(byte)] = vocabulary.id(&text).ok_or_else(missing)?;
+    }
+    let find = |index: usize, text: &str| {
+        let missing = || {
+            source.malformed(format!("model.merges[{index}]"), format!("{text:?} is not in the vocabulary"))
+        };
+        vocabulary.id(text).ok_or_else(missing)
+    };
+    let mut merges = Vec::with_capacity(files.merges.len());
+    for (index, (left, right)) in files.merges.iter().enumerate() {
+        let merged = find(index, &[left.as_str(), right.as_str()].concat())?;
+        // A merge that makes a special token would let a document spell it.
+        if !added.is_special(merged) {
+            merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
+        }
+    }
+    let ordinary = ordinary_tokens(&vocabulary, &added);
+    let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges);
+    Ok(Parts { algorithm: Algorithm::ByteLevel(algorithm), vocabulary, added, frame: Frame::default() })
+}
+
+fn character_parts(
+    source: Source<'_>,
+    File { model, decoder, .. }: &File,
+    entries: Vec<(String, u32)>,
+    merges: &[(String, String)],
+    added: Vec<AddedToken>,
+) -> Result<Parts, TokenizerError> {
+    let supported = "ByteLevel; none for a BPE model without merges, with a token for each character";
+    if !merges.is_empty() {
+        return Err(source.unsupported("pre_tokenizer", "null", supported));
+    }
+    if kind(decoder) != "Fuse" {
+        return Err(source.unsupported("decoder", kind(decoder), "Fuse where there is no pre-tokenizer"));
+    }
+    let Some(unknown) = model.unk_token.as_deref().filter(|_| !model.fuse_unk) else {
+        let found = if model.fuse_unk { "fused (fuse_unk)" } else { "null" };
+        return Err(source.unsupported("model.unk_token", found, "a token for each unknown character"));
+    };
+    let vocabulary = build_vocabulary(source, entries, |_, text| text.as_bytes().to_vec())?;
+    let unknown = vocabulary.id(unknown).ok_or_else(|| {
+        source.malformed("model.unk_token", format!("{unknown:?} is not in the vocabulary"))
+    })?;
+    let added = AddedTokens::new(added)?;
+    let mut characters = Vec::new();
+    for (id, text) in vocabulary.iter() {
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(char), None) if !added.is_special(id) => characters.push((char, id)),
+            // Without merges nothing but an added token can be longer; others are never used.
+            _ => {}
+        }
+    }
+    let algorithm = Algorithm::Characters(Characters::new(characters, unknown));
+    Ok(Parts { algorithm, vocabulary, added, frame: Frame::default() })
+}
+
+fn build_vocabulary(
+    source: Source<'_>,
+    entries: Vec<(String, u32)>,
+    bytes_of: impl Fn(u32, &str) -> Vec<u8>,
+) -> Result<Vocabulary, TokenizerError> {
+    let largest = entries.iter().map(|(_, id)| *id).max().unwrap_or(0) as usize;
+    // Files may skip some ids, but a few damaged digits must not take all memory.
+    if largest > 2 * entries.len() + (1 << 16) {
+        let message = format!("the id {largest} is far above the number of tokens, {}", entries.len());
+        return Err(source.malformed("model.vocab", message));
+    }
+    let mut tokens: Vec<Option<Token>> = vec![None; if entries.is_empty() { 0 } else { largest + 1 }];
+    for (text, id) in entries {
+        let slot = &mut tokens[id as usize];
+        if let Some(other) = slot.as_ref().filter(|other| other.text != text) {
+            let message = format!("the id {id} is given to both {:?} and {text:?}", other.text);
+            return Err(source.malformed("model.vocab", message));
+        }
+        *slot = Some(Token { bytes: bytes_of(id, &text), text });
+    }
+    Ok(Vocabulary::new(tokens))
+}

@@ -1,0 +1,148 @@
+//! Writing `tokenizer.json` and `tokenizer_config.json`.
+
+use super::schema::{AddedToken, File, Model, object};
+use crate::byte_level::ByteLevel;
+use crate::tokenizer::{Algorithm, Frame, Parts};
+use crate::{END_OF_TEXT, Pattern, Tokenizer, TokenizerError, files};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The roles `transformers` knows special tokens by, and the usual texts of each.
+const ROLES: [(&str, &[&str]); 7] = [
+    ("bos_token", &["<s>", "<|begin_of_text|>", END_OF_TEXT]),
+    ("eos_token", &["</s>", "<|end_of_text|>", END_OF_TEXT]),
+    ("unk_token", &["<unk>", "[UNK]"]),
+    ("pad_token", &["<pad>", "[PAD]", "<|pad|>"]),
+    ("mask_token", &["<mask>", "[MASK]", "<|mask|>"]),
+    ("cls_token", &["[CLS]", "<cls>"]),
+    ("sep_token", &["[SEP]", "<sep>"]),
+];
+
+pub(crate) fn save(tokenizer: &Tokenizer, dir: &Path) -> Result<(), TokenizerError> {
+    let failed = |source| TokenizerError::Write { path: dir.to_owned(), source };
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let config = dir.join("tokenizer_config.json");
+    write_json(&dir.join(super::FILE), &file(tokenizer.parts()))?;
+    write_json(&config, &config_json(tokenizer))
+}
+
+fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TokenizerError> {
+    let json = serde_json::to_string_pretty(value)
+        .map_err(|source| TokenizerError::Json { path: path.to_owned(), source })?;
+    files::write_atomically(path, &(json + "\n"))
+}
+
+fn config_json(tokenizer: &Tokenizer) -> Value {
+    let mut config = json!({
+        // Other classes rebuild parts of the tokenizer by their own idea of it.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": false,
+    });
+    for (role, texts) in ROLES {
+        let has = |text: &&&str| tokenizer.special_tokens().iter().any(|(token, _)| token == **text);
+        if let Some(text) = texts.iter().find(has) {
+            config[role] = json!(text);
+        }
+    }
+    config
+}
+
+fn file(parts: &Parts) -> File {
+    let added_tokens = parts.added.tokens().iter().map(|token| AddedToken {
+        id: token.id,
+        content: token.text.clone(),
+        single_word: false,
+        lstrip: false,
+        rstrip: false,
+        normalized: token.normalized,
+        special: token.special,
+    });
+    let (pre_tokenizer, decoder, model) = match &parts.algorithm {
+        Algorithm::ByteLevel(algorithm) => {
+            (pre_tokenizer(algorithm), byte_level(true), byte_level_model(parts, algorithm))
+        }
+        Algorithm::Characters(algorithm) => {
+            let unknown = parts.vocabulary.text(algorithm.unknown()).map(str::to_owned);
+            (Value::Null, json!({"type": "Fuse"}), Model { unk_token: unknown, ..model(parts, Vec::new()) })
+        }
+    };
+    File {
+        version: Some("1.0".to_owned()),
+        truncation: Value::Null,
+        padding: Value::Null,
+        added_tokens: added_tokens.collect(),
+        normalizer: Value::Null,
+        pre_tokenizer,
+        post_processor: post_processor(parts),
+        decoder,
+        model,
+    }
+}
+
+fn byte_level(use_regex: bool) -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
+}
+
+/// ByteLevel itself applies GPT-2's pattern; the others are a Split before it.
+fn pre_tokenizer(algorithm: &ByteLevel) -> Value {
+    let mut patterns: Vec<&Pattern> = algorithm.splitter().patterns().collect();
+    let ends_with_gpt2 = patterns.pop_if(|last| **last == Pattern::Gpt2).is_some();
+    let mut stages: Vec<Value> = patterns
+        .into_iter()
+        .filter_map(Pattern::expression)
+        .map(|expression| {
+            json!({"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": false})
+        })
+        .collect();
+    if stages.is_empty() {
+        return byte_level(ends_with_gpt2);
+    }
+    stages.push(byte_level(ends_with_gpt2));
+    json!({"type": "Sequence", "pretokenizers": stages})
+}
+
+fn byte_level_model(parts: &Parts, algorithm: &ByteLevel) -> Model {
+    let text = |id| parts.vocabulary.text(id).unwrap_or_default();
+    let merges = algorithm.merges().map(|merge| json!([text(merge.left), text(merge.right)])).collect();
+    Model { ignore_merges: algorithm.ignore_merges(), ..model(parts, merges) }
+}
+
+fn model(parts: &Parts, merges: Vec<Value>) -> Model {
+    let vocab = parts.vocabulary.iter().map(|(id, text)| (text.to_owned(), json!(id))).collect();
+    Model {
+        kind: Some("BPE".to_owned()),
+        dropout: None,
+        unk_token: None,
+        continuing_subword_prefix: None,
+        end_of_word_suffix: None,
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: false,
+        vocab: Value::Object(vocab),
+        merges: Value::Array(merges),
+    }
+}
+
+fn post_processor(parts: &Parts) -> Value {
+    let Frame { before, after } = &parts.frame;
+    let is_byte_level = matches!(parts.algorithm, Algorithm::ByteLevel(_));
+    if before.is_empty() && after.is_empty() {
+        return if is_byte_level { byte_level(true) } else { Value::Null };
+    }
+    let text = |id: &u32| parts.vocabulary.text(*id).unwrap_or_default();
+    let special = |id: &u32| json!({"SpecialToken": {"id": text(id), "type_id": 0}});
+    let sequence = |name: &str| json!({"Sequence": {"id": name, "type_id": 0}});
+    let frame =
+        |middle: &str| before.iter().map(special).chain([sequence(middle)]).chain(after.iter().map(special));
+    let mut special_tokens = serde_json::Map::new();
+    for id in before.iter().chain(after) {
+        let token = object([("id", json!(text(id))), ("ids", json!([id])), ("tokens", json!([text(id)]))]);
+        special_tokens.insert(text(id).to_owned(), token);
+    }
+    json!({
+        "type": "TemplateProcessing",
+        "single": frame("A").collect::<Vec<_>>(),
+        "pair": frame("A").chain(frame("B")).collect::<Vec<_>>(),
+        "special_tokens": special_tokens,
+    })
+}

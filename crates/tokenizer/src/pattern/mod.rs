@@ -1,0 +1,162 @@
+//! Pre-tokenization: how a text is cut into the pieces that no token crosses.
+//!
+//! A pattern says what a piece is; a [`Splitter`] applies one or several in turn. Every byte of the text is in
+//! exactly one piece, in order. This module knows nothing of tokens or vocabularies.
+
+mod classes;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use crate::TokenizerError;
+use fancy_regex::{Regex, RegexBuilder};
+use scan::Scanner;
+use serde::{Deserialize, Serialize};
+
+pub(crate) const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(crate) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(crate) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Other spellings of the known patterns found in published files; each matches exactly the same pieces.
+const ALIASES: [(&str, Pattern); 2] = [
+    (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Pattern::Gpt2),
+    (
+        r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+        Pattern::Cl100k,
+    ),
+];
+
+/// What a piece is. Tokens never cross the border of a piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// GPT-2's: words and numbers with the space before them, runs of symbols, English contractions.
+    #[default]
+    Gpt2,
+    /// GPT-4's and Llama 3's: numbers in groups of three digits, line breaks apart, contractions in any case.
+    Cl100k,
+    /// GPT-4o's: as `Cl100k`, with words cut where an upper-case letter follows a lower-case one.
+    O200k,
+    /// The whole text is one piece.
+    None,
+    /// A regular expression with look-around (the syntax of `fancy-regex`): each match is a piece, and so is
+    /// what lies between two matches.
+    Custom(String),
+}
+
+impl Pattern {
+    /// The pattern that a regular expression spells: a known one where it is one.
+    pub(crate) fn from_expression(expression: &str) -> Self {
+        [(GPT2, Pattern::Gpt2), (CL100K, Pattern::Cl100k), (O200K, Pattern::O200k)]
+            .into_iter()
+            .chain(ALIASES)
+            .find(|(known, _)| *known == expression)
+            .map_or_else(|| Pattern::Custom(expression.to_owned()), |(_, pattern)| pattern)
+    }
+
+    /// The regular expression of a pattern; [`Pattern::None`] has none.
+    pub(crate) fn expression(&self) -> Option<&str> {
+        match self {
+            Pattern::Gpt2 => Some(GPT2),
+            Pattern::Cl100k => Some(CL100K),
+            Pattern::O200k => Some(O200K),
+            Pattern::None => None,
+            Pattern::Custom(expression) => Some(expression),
+        }
+    }
+}
+
+/// Cuts texts into pieces by patterns in turn: the second cuts the pieces of the first, and so on.
+#[derive(Clone, Debug)]
+pub(crate) struct Splitter {
+    stages: Vec<Stage>,
+}
+
+#[derive(Clone, Debug)]
+struct Stage {
+    pattern: Pattern,
+    /// The compiled expression; only of [`Pattern::Custom`].
+    expression: Option<Regex>,
+}
+
+impl Splitter {
+    /// # Errors
+    /// When a custom pattern is not a regular expression.
+    pub(crate) fn new(patterns: impl IntoIterator<Item = Pattern>) -> Result<Self, TokenizerError> {
+        let stages = patterns
+            .into_iter()
+            .filter(|pattern| *pattern != Pattern::None)
+            .map(|pattern| Ok(Stage { expression: compile(&pattern)?, pattern }))
+            .collect::<Result<_, TokenizerError>>()?;
+        Ok(Self { stages })
+    }
+
+    /// The patterns in the order they are applied, none for whole texts.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.stages.iter().map(|stage| &stage.pattern)
+    }
+
+    /// Calls `each` with the pieces of `text` in order. No piece is empty; together they are the text.
+    pub(crate) fn for_each_piece<'t>(&self, text: &'t str, mut each: impl FnMut(&'t str)) {
+        apply(&self.stages, text, &mut each);
+    }
+}
+
+fn compile(pattern: &Pattern) -> Result<Option<Regex>, TokenizerError> {
+    let Pattern::Custom(expression) = pattern else { return Ok(None) };
+    // Without a limit on backtracking a match cannot fail half-way through a text.
+    let built = RegexBuilder::new(expression).backtrack_limit(usize::MAX).build();
+    built
+        .map(Some)
+        .map_err(|error| TokenizerError::Pattern { pattern: expression.clone(), message: error.to_string() })
+}
+
+fn apply<'t>(stages: &[Stage], text: &'t str, each: &mut dyn FnMut(&'t str)) {
+    match stages {
+        [] if text.is_empty() => {}
+        [] => each(text),
+        [last] => last.split(text, each),
+        [first, rest @ ..] => first.split(text, &mut |piece| apply(rest, piece, each)),
+    }
+}
+
+impl Stage {
+    fn split<'t>(&self, text: &'t str, each: &mut dyn FnMut(&'t str)) {
+        match (&self.pattern, &self.expression) {
+            (Pattern::Gpt2, _) => scan(text, scan::gpt2, each),
+            (Pattern::Cl100k, _) => scan(text, scan::cl100k, each),
+            (Pattern::O200k, _) => scan(text, scan::o200k, each),
+            (Pattern::Custom(_), Some(expression)) => matches_and_gaps(text, expression, each),
+            (Pattern::Custom(_) | Pattern::None, _) => apply(&[], text, each),
+        }
+    }
+}
+
+#[inline]
+fn scan<'t>(text: &'t str, end_of: impl Fn(Scanner<'t>, usize) -> usize, each: &mut dyn FnMut(&'t str)) {
+    let scanner = Scanner::new(text);
+    let mut start = 0;
+    while start < text.len() {
+        let end = end_of(scanner, start);
+        debug_assert!(end > start, "an empty piece at byte {start}");
+        each(&text[start..end]);
+        start = end;
+    }
+}
+
+fn matches_and_gaps<'t>(text: &'t str, expression: &Regex, each: &mut dyn FnMut(&'t str)) {
+    let mut done = 0;
+    // Matching fails only when the expression exhausts memory at some place: the rest is then one piece, which
+    // still encodes and decodes exactly.
+    for found in expression.find_iter(text).map_while(Result::ok) {
+        for range in [done..found.start(), found.start()..found.end()] {
+            if !range.is_empty() {
+                each(&text[range]);
+            }
+        }
+        done = found.end();
+    }
+    if done < text.len() {
+        each(&text[done..]);
+    }
+}

@@ -1,0 +1,316 @@
+//! The tokenizer: text to ids and back.
+//!
+//! It puts the parts together (added tokens, an algorithm, a vocabulary) and knows neither how merges are
+//! found nor what files look like.
+
+use crate::added::{AddedToken, AddedTokens, Part};
+use crate::byte_level::{ByteLevel, Merge, Trained};
+use crate::bytes::{from_stand_ins, stand_in};
+use crate::characters::Characters;
+use crate::vocabulary::{Token, Vocabulary};
+use crate::{
+    ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, StreamDecoder, TokenEntry, TokenTable, TokenizerError,
+    UNKNOWN,
+};
+use rustc_hash::FxHashSet;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Turns text into token ids and back. It never changes, and a clone shares its tables.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    parts: Arc<Parts>,
+}
+
+/// What a tokenizer consists of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) added: AddedTokens,
+    pub(crate) frame: Frame,
+}
+
+/// How text without added tokens becomes ids.
+#[derive(Debug)]
+pub(crate) enum Algorithm {
+    ByteLevel(ByteLevel),
+    Characters(Characters),
+}
+
+/// Special tokens that a model's own format puts around every text, as Llama 3 its begin token.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) before: Vec<u32>,
+    pub(crate) after: Vec<u32>,
+}
+
+impl Tokenizer {
+    /// Learns a byte-level vocabulary from texts. No token spans two texts, so a document should come whole.
+    ///
+    /// # Errors
+    /// When the vocabulary is too small for 256 bytes and the special tokens, a special token or the pattern is
+    /// not valid, or there is no text.
+    pub fn train_byte_level<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+        config: &ByteLevelConfig,
+    ) -> Result<Self, TokenizerError> {
+        let mut trainer = ByteLevelTrainer::new(config.clone())?;
+        texts.into_iter().for_each(|text| trainer.feed(text));
+        trainer.finish()
+    }
+
+    /// One token for each character (Unicode scalar) of the texts: special tokens, then characters by code
+    /// point. A character that isn't in the texts becomes one `<unk>`, which is put after the special tokens
+    /// unless it is one of them.
+    ///
+    /// # Errors
+    /// When a special token is empty, double, or a character of the texts, or there is no text.
+    pub fn characters<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+        special_tokens: &[String],
+    ) -> Result<Self, TokenizerError> {
+        check_special_tokens(special_tokens)?;
+        let characters: BTreeSet<char> = texts.into_iter().flat_map(str::chars).collect();
+        if characters.is_empty() {
+            return Err(TokenizerError::EmptyTrainingText);
+        }
+        let is_character = |token: &&String| characters.iter().any(|&char| token.chars().eq([char]));
+        if let Some(token) = special_tokens.iter().find(is_character) {
+            return Err(TokenizerError::SpecialToken {
+                token: token.clone(),
+                reason: "is a character of the texts: choose a longer one",
+            });
+        }
+        let mut special = special_tokens.to_vec();
+        if !special.iter().any(|token| token == UNKNOWN) {
+            special.push(UNKNOWN.to_owned());
+        }
+        let unknown = special.iter().position(|token| token == UNKNOWN).map_or(0, |at| at as u32);
+        let first = special.len() as u32;
+        let texts = special.iter().cloned().chain(characters.iter().map(char::to_string));
+        let tokens = texts.map(|text| Some(Token { bytes: text.clone().into_bytes(), text }));
+        Ok(Self::from_parts(Parts {
+            vocabulary: Vocabulary::new(tokens),
+            algorithm: Algorithm::Characters(Characters::new(
+                characters.iter().copied().zip(first..),
+                unknown,
+            )),
+            added: AddedTokens::new(added_special(special))?,
+            frame: Frame::default(),
+        }))
+    }
+
+    pub(crate) fn from_parts(parts: Parts) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    pub(crate) fn from_trained(trained: Trained) -> Result<Self, TokenizerError> {
+        let Trained { config, splitter, texts, merges } = trained;
+        let special = config.special_tokens.len();
+        let tokens = texts.into_iter().enumerate().map(|(id, text)| {
+            let stood_for = if id < special { None } else { from_stand_ins(&text) };
+            Some(Token { bytes: stood_for.unwrap_or_else(|| text.clone().into_bytes()), text })
+        });
+        let vocabulary = Vocabulary::new(tokens);
+        let added = AddedTokens::new(added_special(config.special_tokens))?;
+        let merges = merges
+            .into_iter()
+            .map(|(left, right)| {
+                let text = [left, right].map(|id| vocabulary.text(id).unwrap_or_default()).concat();
+                let merged = vocabulary.id(&text).expect("training gave every merge a token");
+                Merge { left, right, merged }
+            })
+            .collect();
+        let byte_ids = std::array::from_fn(|byte| {
+            let text = stand_in(byte as u8).to_string();
+            vocabulary.id(&text).expect("training starts from all bytes")
+        });
+        let ordinary = ordinary_tokens(&vocabulary, &added);
+        let algorithm = ByteLevel::new(splitter, merges, byte_ids, ordinary, false);
+        Ok(Self::from_parts(Parts {
+            algorithm: Algorithm::ByteLevel(algorithm),
+            vocabulary,
+            added,
+            frame: Frame::default(),
+        }))
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Reads a `tokenizer.json`, or a folder that holds one (or else GPT-2's `vocab.json` and `merges.txt`).
+    ///
+    /// # Errors
+    /// When the file cannot be read, isn't a tokenizer, or uses a part that isn't supported; the message names
+    /// file and part.
+    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
+        crate::hugging_face::load(path)
+    }
+
+    /// Reads GPT-2's own pair of files: a vocabulary (`encoder.json`, `vocab.json`) and its merges (`vocab.bpe`,
+    /// `merges.txt`). `<|endoftext|>` is special when the vocabulary has it.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the merges don't fit the vocabulary.
+    pub fn load_gpt2(vocabulary: &Path, merges: &Path) -> Result<Self, TokenizerError> {
+        crate::hugging_face::load_gpt2(vocabulary, merges)
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder, which is made when it isn't there.
+    /// Each file is replaced as a whole or not at all. `transformers` loads them with `AutoTokenizer`.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or a file not be written.
+    pub fn save(&self, dir: &Path) -> Result<(), TokenizerError> {
+        crate::hugging_face::save(self, dir)
+    }
+
+    /// The ids of a document. No special token is added, and text that spells one stays text: a document
+    /// cannot end itself.
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        self.encode_parts(text, false, &mut ids);
+        ids
+    }
+
+    /// The ids of a text in which special tokens may be spelled out, with those that the model's format puts
+    /// around a text, if any: the ids that Hugging Face's `AutoTokenizer` gives.
+    pub fn encode_with_special(&self, text: &str) -> Vec<u32> {
+        let mut ids = self.parts.frame.before.clone();
+        self.encode_parts(text, true, &mut ids);
+        ids.extend_from_slice(&self.parts.frame.after);
+        ids
+    }
+
+    fn encode_parts(&self, text: &str, with_special: bool, ids: &mut Vec<u32>) {
+        self.parts.added.for_each_part(text, with_special, |part| match (part, &self.parts.algorithm) {
+            (Part::Token(id), _) => ids.push(id),
+            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, ids),
+            (Part::Text(text), Algorithm::Characters(algorithm)) => algorithm.encode(text, ids),
+        });
+    }
+
+    /// The ids of any bytes, UTF-8 or not. A byte-level tokenizer decodes them to the same bytes again, and for
+    /// UTF-8 they are those of [`encode`](Self::encode) (unless the file it was loaded from has added tokens
+    /// that are not special). A tokenizer of characters has `<unk>` for what is no character.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
+        let mut ids = Vec::new();
+        match &self.parts.algorithm {
+            Algorithm::ByteLevel(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
+            Algorithm::Characters(algorithm) => {
+                for chunk in bytes.utf8_chunks() {
+                    algorithm.encode(chunk.valid(), &mut ids);
+                    if !chunk.invalid().is_empty() {
+                        ids.push(algorithm.unknown());
+                    }
+                }
+            }
+        }
+        ids
+    }
+
+    /// The text of ids. Special tokens are spelled out. Bytes that are no UTF-8 become `U+FFFD`.
+    ///
+    /// # Errors
+    /// When no token has one of the ids.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        let bytes = self.decode_bytes(ids)?;
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// The bytes of ids. Special tokens are spelled out.
+    ///
+    /// # Errors
+    /// When no token has one of the ids.
+    pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
+        let mut bytes = Vec::new();
+        for &id in ids {
+            bytes.extend_from_slice(self.token_bytes(id)?);
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn token_bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
+        self.parts.vocabulary.bytes(id)
+    }
+
+    /// The size of the vocabulary, special tokens included: one more than the largest id.
+    pub fn vocab_size(&self) -> usize {
+        self.parts.vocabulary.len()
+    }
+
+    /// The id of `<|endoftext|>` when that is a special token.
+    pub fn end_of_text(&self) -> Option<u32> {
+        self.special_tokens().iter().find(|(token, _)| token == END_OF_TEXT).map(|(_, id)| *id)
+    }
+
+    /// The special tokens with their ids.
+    pub fn special_tokens(&self) -> &[(String, u32)] {
+        self.parts.added.special()
+    }
+
+    /// The id of a token, written as in `tokenizer.json` (`Ġthe` for " the" in byte-level vocabularies).
+    pub fn token_to_id(&self, token: &str) -> Option<u32> {
+        self.parts.vocabulary.id(token)
+    }
+
+    /// The token of an id, written as in `tokenizer.json`.
+    pub fn id_to_token(&self, id: u32) -> Option<&str> {
+        self.parts.vocabulary.text(id)
+    }
+
+    /// What models, training and decoding need to know of the tokens.
+    pub fn token_table(&self) -> TokenTable {
+        let special: FxHashSet<u32> = self.special_tokens().iter().map(|(_, id)| *id).collect();
+        TokenTable::new((0..self.vocab_size() as u32).map(|id| TokenEntry {
+            // An id that no token uses stands for no text.
+            bytes: self.token_bytes(id).unwrap_or_default().to_vec(),
+            special: special.contains(&id),
+        }))
+    }
+
+    /// Decodes ids one at a time.
+    pub fn stream_decoder(&self) -> StreamDecoder<'_> {
+        StreamDecoder::new(self)
+    }
+}
+
+/// The tokens that text can become, as (bytes, id).
+pub(crate) fn ordinary_tokens<'v>(
+    vocabulary: &'v Vocabulary,
+    added: &AddedTokens,
+) -> impl Iterator<Item = (&'v [u8], u32)> + use<'v> {
+    let added: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
+    vocabulary
+        .iter()
+        .filter(move |(id, _)| !added.contains(id))
+        .filter_map(|(id, _)| Some((vocabulary.bytes(id).ok()?, id)))
+}
+
+/// Special tokens that have the first ids.
+fn added_special(texts: Vec<String>) -> Vec<AddedToken> {
+    texts
+        .into_iter()
+        .zip(0..)
+        .map(|(text, id)| AddedToken { text, id, special: true, normalized: false })
+        .collect()
+}
+
+pub(crate) fn check_special_tokens(tokens: &[String]) -> Result<(), TokenizerError> {
+    let mut seen = FxHashSet::default();
+    for token in tokens {
+        let reason = if token.is_empty() {
+            "is empty: leave it out"
+        } else if !seen.insert(token) {
+            "is given twice: leave one out"
+        } else {
+            continue;
+        };
+        return Err(TokenizerError::SpecialToken { token: token.clone(), reason });
+    }
+    Ok(())
+}

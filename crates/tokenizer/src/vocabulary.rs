@@ -1,0 +1,73 @@
+//! A vocabulary: which id has which text and which bytes.
+//!
+//! It knows nothing of how texts become ids.
+
+use crate::TokenizerError;
+use rustc_hash::FxHashMap;
+
+/// One token. Its *text* is what files call it (stand-ins of bytes for byte-level tokens), its *bytes* what it
+/// decodes to.
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Tokens by id and ids by text. An id may be unused when the file it was read from left a gap.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    texts: Vec<Option<Box<str>>>,
+    ids: FxHashMap<Box<str>, u32>,
+    /// The bytes of all tokens, one after the other; those of `id` lie from `starts[id]` to `starts[id + 1]`.
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Vocabulary {
+    /// From the tokens in the order of their ids, `None` for an unused one.
+    pub(crate) fn new(tokens: impl IntoIterator<Item = Option<Token>>) -> Self {
+        let mut new =
+            Self { texts: Vec::new(), ids: FxHashMap::default(), bytes: Vec::new(), starts: vec![0] };
+        for (id, token) in (0..).zip(tokens) {
+            let text = token.map(|token| {
+                new.bytes.extend_from_slice(&token.bytes);
+                let text = token.text.into_boxed_str();
+                new.ids.insert(text.clone(), id);
+                text
+            });
+            new.texts.push(text);
+            new.starts.push(new.bytes.len());
+        }
+        new
+    }
+
+    /// One more than the largest id.
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    pub(crate) fn id(&self, text: &str) -> Option<u32> {
+        self.ids.get(text).copied()
+    }
+
+    pub(crate) fn text(&self, id: u32) -> Option<&str> {
+        self.texts.get(id as usize)?.as_deref()
+    }
+
+    /// Every used id with its text, by id.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
+        (0..).zip(&self.texts).filter_map(|(id, text)| Some((id, text.as_deref()?)))
+    }
+
+    /// The bytes that a token decodes to.
+    ///
+    /// # Errors
+    /// When no token has this id.
+    pub(crate) fn bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
+        match self.texts.get(id as usize) {
+            Some(Some(_)) => Ok(&self.bytes[self.starts[id as usize]..self.starts[id as usize + 1]]),
+            Some(None) => Err(TokenizerError::UnusedId { id }),
+            None => Err(TokenizerError::UnknownId { id, vocab_size: self.len() }),
+        }
+    }
+}

@@ -54,7 +54,9 @@ pub enum CorpusError {
     FileChanged(PathBuf),
 
     /// A fraction to hold out that leaves nothing on one side by its very value.
-    #[error("the held-out fraction must be greater than 0 and less than 1, not {0}; \"none\" holds nothing out")]
+    #[error(
+        "the held-out fraction must be greater than 0 and less than 1, not {0}; \"none\" holds nothing out"
+    )]
     InvalidFraction(f64),
 
     /// Too little text for the wanted split.

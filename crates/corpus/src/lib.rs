@@ -1,11 +1,15 @@
 //! Where training data comes from: text sources, token shards, batch order, the built-in corpus.
 //!
-//! The way of the data: [`sources`] reads text files as documents and holds some of them out; [`prepare`] encodes
+//! The way of the data: [`sources`] reads text files as documents and holds some of them out; [`mod@prepare`] encodes
 //! them, in parallel, into [`shards`], memory-mapped token files with a manifest; [`batches`] says which windows of
 //! them make up which step. Nothing here knows how a tokenizer works: text goes into a function, ids come out.
 
+pub mod batches;
 pub mod error;
+pub mod prepare;
+pub mod generator;
 pub mod progress;
+pub mod shards;
 pub mod sources;
 
 mod digest;

@@ -109,9 +109,15 @@ impl Corpus {
         Documents { corpus: self, pieces: self.pieces[split as usize].iter(), current: None }
     }
 
-    /// Which files (as indices into [`Corpus::files`]) have text in a split.
-    pub(crate) fn files_in(&self, split: Split) -> impl Iterator<Item = usize> + '_ {
-        self.pieces[split as usize].iter().map(|piece| piece.file)
+    /// Everything that decides what the documents of every split are, as text: for hashing.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut lines = format!("boundary {}\n", self.boundary.name());
+        for split in Split::ALL {
+            for Piece { file, units } in &self.pieces[split as usize] {
+                lines += &format!("{split} {} {}..{}\n", self.files[*file].sha256, units.start, units.end);
+            }
+        }
+        lines
     }
 }
 

@@ -112,7 +112,8 @@ fn scanning_counts_and_reports() {
     let mut reports = Vec::new();
     let sources = Sources { texts: paths, boundary: DocumentBoundary::BlankLine, held_out: HeldOut::None };
     let corpus = sources.scan(&mut |progress| reports.push(progress)).unwrap();
-    let counts: Vec<_> = corpus.files().iter().map(|file| (file.bytes, file.documents, file.characters)).collect();
+    let counts: Vec<_> =
+        corpus.files().iter().map(|file| (file.bytes, file.documents, file.characters)).collect();
     assert_eq!(counts, [(8, 2, 4), (1, 1, 1)]);
     let expected = Progress { stage: Stage::Scan, bytes: 9, total_bytes: 9, documents: 3, tokens: 0 };
     assert_eq!(reports, [expected]);

@@ -57,7 +57,8 @@ mod tests {
             fs::write(dir.path().join(name), "text").unwrap();
         }
         let found = text_files(&[dir.path().to_path_buf()]).unwrap();
-        let expected: Vec<_> = ["a.txt", "b/x.txt", "c.txt"].iter().map(|name| dir.path().join(name)).collect();
+        let expected: Vec<_> =
+            ["a.txt", "b/x.txt", "c.txt"].iter().map(|name| dir.path().join(name)).collect();
         assert_eq!(found, expected);
         // The order of the arguments is kept.
         let given = vec![dir.path().join("c.txt"), dir.path().join("a.txt")];

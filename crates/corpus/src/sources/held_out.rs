@@ -81,9 +81,9 @@ impl TryFrom<HeldOutConfig> for HeldOut {
             HeldOutConfig::Fraction(fraction) => Ok(Self::Fraction(fraction)),
             HeldOutConfig::Files(files) => Ok(Self::Files(files)),
             HeldOutConfig::Word(word) if word == "none" => Ok(Self::None),
-            HeldOutConfig::Word(word) => {
-                Err(format!("expected a fraction such as 0.1, a list of files, or \"none\", found \"{word}\""))
-            }
+            HeldOutConfig::Word(word) => Err(format!(
+                "expected a fraction such as 0.1, a list of files, or \"none\", found \"{word}\""
+            )),
         }
     }
 }

@@ -105,7 +105,8 @@ impl DocumentReader {
     /// The next line with its line end, `None` at the end of the file.
     fn next_line(&mut self) -> Result<Option<&str>, CorpusError> {
         self.line.clear();
-        let count = self.input.read_until(b'\n', &mut self.line).map_err(CorpusError::io("read", &self.path))?;
+        let count =
+            self.input.read_until(b'\n', &mut self.line).map_err(CorpusError::io("read", &self.path))?;
         if count == 0 {
             return Ok(None);
         }
@@ -168,7 +169,10 @@ mod tests {
 
     #[test]
     fn lines_lose_their_ends_and_blank_ones_are_dropped() {
-        assert_eq!(read(b"one\r\n\n  \n two \nthree", DocumentBoundary::Line).unwrap(), ["one", " two ", "three"]);
+        assert_eq!(
+            read(b"one\r\n\n  \n two \nthree", DocumentBoundary::Line).unwrap(),
+            ["one", " two ", "three"]
+        );
     }
 
     #[test]

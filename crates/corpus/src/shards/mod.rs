@@ -1,0 +1,38 @@
+//! Token shards: encoded text in a folder, read through memory maps.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `manifest.json` | format version, tokenizer hash, vocabulary, and of every file its tokens, documents, bytes of text and sha256 |
+//! | `tokens.json` | the tokenizer's token table, as it was given |
+//! | `train-00000.bin`, … | token ids of a split, little endian, 16 bits wide when the vocabulary has at most 65,536 tokens, else 32 |
+//!
+//! When the tokenizer has an end-of-text token, every document is followed by it and the first document of a split
+//! preceded by it: so every token of a document has one before it that it can be predicted from, and the nats of a
+//! split are those of all its documents. Otherwise documents follow each other directly.
+//!
+//! A folder of shards is complete or not there: [`ShardWriter`] works in a folder beside it and renames that at the
+//! end. Knows nothing of tokenizers but what [`TokenizerInfo`] says.
+
+mod manifest;
+mod open;
+mod split;
+mod staging;
+mod writer;
+
+pub(crate) use manifest::FORMAT_VERSION;
+pub use open::Shards;
+pub use split::TokenSplit;
+pub use writer::{SHARD_TOKENS, ShardWriter};
+
+/// What shards record of the tokenizer that made them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenizerInfo {
+    /// sha256 of the tokenizer, in hexadecimal: two tokenizers with the same hash encode alike.
+    pub sha256: String,
+    /// Ids are below this.
+    pub vocab_size: usize,
+    /// The id that separates documents, if there is one.
+    pub end_of_text: Option<u32>,
+    /// The tokenizer's token table, serialized; stored and handed back as it is.
+    pub token_table: serde_json::Value,
+}

@@ -14,6 +14,56 @@
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bans, temperature, top-k, top-p,
 //! renormalization.
+//!
+//! A model of which nothing but the last id matters, and what greedy makes of it:
+//!
+//! ```
+//! use std::{convert::Infallible, ops::ControlFlow};
+//! use firebrand_decode::{GenerateConfig, LanguageModel, Logits, Positions, generate};
+//!
+//! /// After each id, the next one is the likely one.
+//! struct Counting;
+//!
+//! impl LanguageModel for Counting {
+//!     type State = Vec<Vec<u32>>; // a real cache holds keys and values
+//!     type Error = Infallible;
+//!
+//!     fn vocab_size(&self) -> usize {
+//!         10
+//!     }
+//!     fn max_len(&self) -> Option<usize> {
+//!         None
+//!     }
+//!     fn start(&self, rows: usize) -> Self::State {
+//!         vec![vec![]; rows]
+//!     }
+//!     fn step(&self, state: &mut Self::State, ids: &[&[u32]], wanted: Positions) -> Result<Logits, Infallible> {
+//!         let (mut values, mut positions) = (vec![], vec![]);
+//!         for (row, ids) in state.iter_mut().zip(ids) {
+//!             row.extend(*ids);
+//!             let count = if wanted == Positions::All { ids.len() } else { ids.len().min(1) };
+//!             for id in &ids[ids.len() - count..] {
+//!                 values.extend((0..10).map(|next| if next == (id + 1) % 10 { 1.0 } else { 0.0 }));
+//!             }
+//!             positions.push(count);
+//!         }
+//!         Ok(Logits::new(values, 10, &positions))
+//!     }
+//!     fn fork(&self, state: &Self::State, rows: &[usize]) -> Self::State {
+//!         rows.iter().map(|&row| state[row].clone()).collect()
+//!     }
+//!     fn truncate(&self, state: &mut Self::State, row: usize, len: usize) {
+//!         state[row].truncate(len);
+//!     }
+//! }
+//!
+//! let config = GenerateConfig { max_new_tokens: 4, end_of_text: Some(0), ..Default::default() };
+//! let prompts = [vec![1, 2, 3], vec![7]];
+//! let generations = generate(&Counting, &prompts, &config, &mut |_, _| ControlFlow::Continue(()))?;
+//! assert_eq!(generations[0].ids, [4, 5, 6, 7]);
+//! assert_eq!(generations[1].ids, [8, 9, 0]);
+//! # Ok::<(), firebrand_decode::DecodeError>(())
+//! ```
 
 mod choose;
 pub mod error;

@@ -35,11 +35,17 @@ pub enum CorpusError {
     EmptyFolder(PathBuf),
 
     /// A pipe, a socket or a device: text is read twice, which needs a regular file.
-    #[error("{} is not a regular file: write its text to a file first (text is read twice)", .0.display())]
+    #[error(
+        "{} is not a regular file: write its text to a file first (text is read twice)",
+        .0.display()
+    )]
     NotAFile(PathBuf),
 
     /// Text that is not UTF-8.
-    #[error("{} is not valid UTF-8: line {line}, byte offset {offset}; convert it first, as with iconv", path.display())]
+    #[error(
+        "{} is not valid UTF-8: line {line}, byte offset {offset}; convert it first, as with iconv",
+        path.display()
+    )]
     InvalidUtf8 {
         /// The file.
         path: PathBuf,
@@ -93,11 +99,18 @@ pub enum CorpusError {
     },
 
     /// The output folder is there already and holds something else.
-    #[error("{} exists already and was not made from this text, tokenizer and settings: remove it or choose another folder", .0.display())]
+    #[error(
+        "{} exists already and was not made from this text, tokenizer and settings: remove it or choose \
+         another folder",
+        .0.display()
+    )]
     OutputExists(PathBuf),
 
     /// A folder that holds no token shards.
-    #[error("{} holds no token shards (there is no manifest.json in it): make them with `firebrand prepare`", .0.display())]
+    #[error(
+        "{} holds no token shards (there is no manifest.json in it): make them with `firebrand prepare`",
+        .0.display()
+    )]
     NotShards(PathBuf),
 
     /// A manifest that does not make sense.
@@ -111,8 +124,8 @@ pub enum CorpusError {
 
     /// Shards in a format of an older or a newer program.
     #[error(
-        "{} is in shard format {found}, and this program reads format {supported}: make the shards again with \
-         `firebrand prepare`",
+        "{} is in shard format {found}, and this program reads format {supported}: remove the \
+         folder and run `firebrand prepare` again",
         path.display()
     )]
     FormatVersion {
@@ -126,7 +139,8 @@ pub enum CorpusError {
 
     /// A file with another length than the manifest says.
     #[error(
-        "{} has {found} bytes where the manifest says {expected}: it was cut short or changed; make the shards again",
+        "{} has {found} bytes where the manifest says {expected}: it was cut short or changed; remove the \
+         folder and run `firebrand prepare` again",
         path.display()
     )]
     WrongSize {
@@ -139,7 +153,11 @@ pub enum CorpusError {
     },
 
     /// A file with other contents than the manifest says.
-    #[error("{} is corrupted: its sha256 is {found}, the manifest says {expected}; make the shards again", path.display())]
+    #[error(
+        "{} is corrupted: its sha256 is {found}, the manifest says {expected}; remove the folder and run \
+         `firebrand prepare` again",
+        path.display()
+    )]
     WrongChecksum {
         /// The file.
         path: PathBuf,

@@ -6,8 +6,8 @@
 
 pub mod batches;
 pub mod error;
-pub mod prepare;
 pub mod generator;
+pub mod prepare;
 pub mod progress;
 pub mod shards;
 pub mod sources;

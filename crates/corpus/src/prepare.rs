@@ -8,14 +8,16 @@ use rayon::prelude::*;
 use crate::digest;
 use crate::error::CorpusError;
 use crate::progress::{Progress, Stage};
-use crate::shards::{FORMAT_VERSION, SHARD_TOKENS, ShardWriter, Shards, TokenizerInfo};
-use crate::sources::{Corpus, DocumentBoundary, Split};
+use crate::shards::{
+    FORMAT_VERSION, FileSummary, Provenance, SHARD_TOKENS, ShardWriter, Shards, TokenizerInfo,
+};
+use crate::sources::{Corpus, DocumentBoundary, SourceFile, Split};
 
 /// How much text is in memory at a time, but for a document that is longer.
 const CHUNK_BYTES: usize = 4 << 20;
 
-/// Encodes a corpus into the shards `out_dir`, or opens them when they are there already, made from the same text with the
-/// same tokenizer and settings.
+/// Encodes a corpus into the shards `out_dir`, or opens them when they are there already, made from the same text with
+/// the same tokenizer and settings.
 ///
 /// `encode` turns the text of a document into ids, without separators. Documents are encoded in parallel, on rayon's
 /// current pool, and written in order: the same bytes at any number of threads. Whole files as documents
@@ -38,7 +40,8 @@ pub fn prepare(
     if let Some(shards) = made_before(out_dir, &key)? {
         return Ok(shards);
     }
-    let mut writer = ShardWriter::create_with(out_dir, tokenizer.clone(), Some(key.clone()), SHARD_TOKENS)?;
+    let mut writer =
+        ShardWriter::create_with(out_dir, tokenizer.clone(), Some(provenance(corpus, &key)), SHARD_TOKENS)?;
     let total_bytes = corpus.bytes();
     let mut done = Progress { stage: Stage::Encode, bytes: 0, total_bytes, documents: 0, tokens: 0 };
     for split in Split::ALL {
@@ -82,32 +85,48 @@ pub fn prepare_cached(
 ) -> Result<Shards, CorpusError> {
     let key = cache_key(corpus, tokenizer);
     let dir = cache.join(&key[..16]);
-    let usable = matches!(Shards::open(&dir), Ok(shards) if shards.key() == Some(&key));
+    let usable = matches!(Shards::open(&dir), Ok(shards) if is_made_of(&shards, &key));
     if !usable && dir.exists() {
         fs::remove_dir_all(&dir).map_err(CorpusError::io("remove", &dir))?;
     }
     prepare(corpus, tokenizer, encode, &dir, progress)
 }
 
-/// A hash of everything that decides what the shards hold: the contents of the files, how they are cut into documents and
-/// splits, the tokenizer, and the format. Names and places of files don't count.
+/// A hash of everything that decides what the shards hold: the contents of the files, how they are cut into documents
+/// and splits, the tokenizer, and the format. Names and places of files don't count.
 pub fn cache_key(corpus: &Corpus, tokenizer: &TokenizerInfo) -> String {
     let TokenizerInfo { sha256, vocab_size, end_of_text, token_table: _ } = tokenizer;
     let made_by = format!("shards {FORMAT_VERSION}\ntokenizer {sha256} {vocab_size} {end_of_text:?}\n");
     digest::of_bytes((made_by + &corpus.fingerprint()).as_bytes())
 }
 
-/// The shards in `dir`, if they have this key. `None` when there are none; [`ShardWriter`] decides about other contents.
+fn is_made_of(shards: &Shards, key: &str) -> bool {
+    shards.provenance().is_some_and(|provenance| provenance.key == key)
+}
+
+/// The shards in `dir`, if they have this key. `None` when there are none; [`ShardWriter`] decides about other
+/// contents.
 fn made_before(dir: &Path, key: &str) -> Result<Option<Shards>, CorpusError> {
     if !dir.exists() {
         return Ok(None);
     }
     match Shards::open(dir) {
-        Ok(shards) if shards.key() == Some(key) => Ok(Some(shards)),
+        Ok(shards) if is_made_of(&shards, key) => Ok(Some(shards)),
         Ok(_) => Err(CorpusError::OutputExists(dir.to_path_buf())),
         Err(CorpusError::NotShards(_)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What the manifest says about where the shards come from.
+fn provenance(corpus: &Corpus, key: &str) -> Provenance {
+    let file = |file: &SourceFile| FileSummary {
+        name: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        bytes: file.bytes,
+        sha256: file.sha256.clone(),
+    };
+    let files = corpus.files().iter().map(file).collect();
+    Provenance { key: key.to_owned(), boundary: corpus.boundary(), files }
 }
 
 /// The next documents, about [`CHUNK_BYTES`] of them; none at the end.

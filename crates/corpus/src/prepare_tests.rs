@@ -62,6 +62,9 @@ fn whole_files_without_end_of_text_become_nanogpts_streams() {
     assert_eq!(all(&shards, Split::Train), encode_bytes("0123456789\nabcdefg"));
     assert_eq!(all(&shards, Split::HeldOut), encode_bytes("h\n"));
     assert_eq!(shards.split(Split::Train).unwrap().bytes(), 18);
+    let provenance = shards.provenance().unwrap();
+    assert_eq!(provenance.boundary, DocumentBoundary::File);
+    assert_eq!((provenance.files[0].name.as_str(), provenance.files[0].bytes), ("text.txt", 20));
 }
 
 #[test]

@@ -13,8 +13,8 @@ pub struct EvalWindow {
     pub targets: usize,
 }
 
-/// The windows that make every token of a stream but the first a target exactly once: `⌊(n_tokens − 1) / seq_len⌋` full
-/// ones, as in nanoGPT, and a shorter one for what is left. None when there are fewer than two tokens.
+/// The windows that make every token of a stream but the first a target exactly once: `⌊(n_tokens − 1) / seq_len⌋`
+/// full ones, as in nanoGPT, and a shorter one for what is left. None when there are fewer than two tokens.
 ///
 /// # Panics
 /// If `seq_len` is 0.
@@ -27,10 +27,11 @@ pub fn eval_windows(n_tokens: usize, seq_len: usize) -> impl ExactSizeIterator<I
     })
 }
 
-/// The same windows as batches of up to `batch_size` rows, read from a split; the shorter last window is a batch of its own.
+/// The same windows as batches of up to `batch_size` rows, read from a split; the shorter last window is a batch of
+/// its own.
 ///
-/// The nats of all targets over `ln 2 ·` (the bytes of the split's text less those of its first token) are bits per byte.
-/// With an end-of-text token the first token is that one, with no bytes.
+/// Bits per byte are the nats of all targets over `ln 2 ·` (the bytes of the split's text less those of its first
+/// token, which is no target). With an end-of-text token the first token is that one, with no bytes.
 ///
 /// # Errors
 /// Each batch may fail as [`TokenSplit::fill`] does.

@@ -18,8 +18,8 @@ pub fn keyed_rng(seed: u64, purpose: &str, index: u64) -> ChaCha8Rng {
     rng
 }
 
-/// A number from 0 to `bound - 1`, uniform up to a bias of `bound / 2^64`, from one draw of 64 bits. (The methods of the
-/// `rand` crate may give other numbers in its next version.)
+/// A number from 0 to `bound - 1`, uniform up to a bias of `bound / 2^64`, from one draw of 64 bits. (The methods of
+/// the `rand` crate may give other numbers in its next version.)
 ///
 /// # Panics
 /// If `bound` is 0.

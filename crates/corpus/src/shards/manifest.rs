@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CorpusError;
-use crate::sources::Split;
+use crate::sources::{DocumentBoundary, Split};
 
 /// The version of the format this program writes, and the only one it reads. It goes up with every change after which
 /// an older program would misread the shards.
@@ -47,9 +47,6 @@ impl Dtype {
 pub(super) struct Manifest {
     /// [`FORMAT_VERSION`].
     pub(super) format_version: u64,
-    /// What the shards were made from and how, as one hash ([`crate::prepare::cache_key`]); absent when unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) key: Option<String>,
     pub(super) tokenizer_sha256: String,
     pub(super) vocab_size: usize,
     pub(super) dtype: Dtype,
@@ -57,7 +54,34 @@ pub(super) struct Manifest {
     pub(super) end_of_text: Option<u32>,
     /// sha256 of `tokens.json`.
     pub(super) token_table_sha256: String,
+    /// Absent when the ids came from elsewhere than [`crate::prepare`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) made_from: Option<Provenance>,
     pub(super) splits: BTreeMap<Split, Vec<ShardFile>>,
+}
+
+/// What shards were made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Everything that decides what the shards hold, as one hash: [`cache_key`](crate::prepare::cache_key).
+    pub key: String,
+    /// Where documents ended.
+    pub boundary: DocumentBoundary,
+    /// The text files, those to train on first.
+    pub files: Vec<FileSummary>,
+}
+
+/// A text file that shards were made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSummary {
+    /// Its name, without the folder.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// sha256 of its contents, in hexadecimal.
+    pub sha256: String,
 }
 
 /// One token file.

@@ -2,9 +2,9 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `manifest.json` | format version, tokenizer hash, vocabulary, and of every file its tokens, documents, bytes of text and sha256 |
+//! | `manifest.json` | format version, tokenizer, origin; tokens, documents, bytes of text and sha256 of each token file |
 //! | `tokens.json` | the tokenizer's token table, as it was given |
-//! | `train-00000.bin`, … | token ids of a split, little endian, 16 bits wide when the vocabulary has at most 65,536 tokens, else 32 |
+//! | `train-00000.bin`, … | ids of a split, little endian: 16 bits in vocabularies of at most 65,536 tokens, else 32 |
 //!
 //! When the tokenizer has an end-of-text token, every document is followed by it and the first document of a split
 //! preceded by it: so every token of a document has one before it that it can be predicted from, and the nats of a
@@ -20,6 +20,7 @@ mod staging;
 mod writer;
 
 pub(crate) use manifest::FORMAT_VERSION;
+pub use manifest::{FileSummary, Provenance};
 pub use open::Shards;
 pub use split::TokenSplit;
 pub use writer::{SHARD_TOKENS, ShardWriter};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::TokenSplit;
-use super::manifest::{MANIFEST, Manifest, ShardFile, TOKEN_TABLE};
+use super::manifest::{MANIFEST, Manifest, Provenance, ShardFile, TOKEN_TABLE};
 use super::split::{IdBytes, Part};
 use crate::digest;
 use crate::error::CorpusError;
@@ -61,10 +61,9 @@ impl Shards {
         self.manifest.end_of_text
     }
 
-    /// What the shards were made from and how, as one hash; `None` when they were not made by
-    /// [`prepare`](crate::prepare::prepare).
-    pub fn key(&self) -> Option<&str> {
-        self.manifest.key.as_deref()
+    /// What the shards were made from; `None` when not by [`prepare`](crate::prepare::prepare).
+    pub fn provenance(&self) -> Option<&Provenance> {
+        self.manifest.made_from.as_ref()
     }
 
     /// The tokenizer's token table.

@@ -186,7 +186,8 @@ fn manifests_that_make_no_sense_are_errors_that_say_why() {
     };
     let error = open_with(&|manifest| manifest["format_version"] = json!(9));
     assert!(matches!(error, CorpusError::FormatVersion { found: 9, supported: 1, .. }), "{error}");
-    let cases: [(&dyn Fn(&mut serde_json::Value), &str); 6] = [
+    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let cases: [(Change<'_>, &str); 6] = [
         (&|manifest| manifest["format_version"] = json!(null), "no format_version"),
         (&|manifest| manifest["colour"] = json!("red"), "unknown field `colour`"),
         (&|manifest| manifest["vocab_size"] = json!(70_000), "is not stored as U16"),

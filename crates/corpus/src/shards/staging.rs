@@ -11,8 +11,8 @@ const LOCK: &str = ".writing";
 
 /// A folder `TARGET.tmp-N` that is filled and then renamed to `TARGET`; removed when dropped before that.
 ///
-/// The folder of a writer that was killed stays behind until the next one for the same target removes it; its lock, which
-/// the operating system let go of, tells it from that of a writer at work.
+/// The folder of a writer that was killed stays behind until the next one for the same target removes it; its lock,
+/// which the operating system let go of, tells it from that of a writer at work.
 pub(super) struct Staging {
     target: PathBuf,
     folder: PathBuf,
@@ -27,10 +27,12 @@ impl Staging {
         remove_abandoned(target);
         let folder = create_numbered(target)?;
         let mut staging = Self { target: target.to_path_buf(), folder, lock: None };
-        let path = staging.path(LOCK);
+        // Locked before it gets its name, so that nobody ever finds it unlocked.
+        let path = staging.path("new-lock");
         let lock = File::create(&path).map_err(CorpusError::io("create", &path))?;
         // Where files cannot be locked, abandoned folders are merely not recognized.
         let _ = lock.try_lock();
+        fs::rename(&path, staging.path(LOCK)).map_err(CorpusError::io("rename", &path))?;
         staging.lock = Some(lock);
         Ok(staging)
     }

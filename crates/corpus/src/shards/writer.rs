@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::{Dtype, FORMAT_VERSION, MANIFEST, Manifest, ShardFile, TOKEN_TABLE};
+use super::manifest::{Dtype, FORMAT_VERSION, MANIFEST, Manifest, Provenance, ShardFile, TOKEN_TABLE};
 use super::staging::Staging;
 use super::{Shards, TokenizerInfo};
 use crate::digest;
@@ -23,7 +23,7 @@ pub struct ShardWriter {
     target: PathBuf,
     staging: Staging,
     tokenizer: TokenizerInfo,
-    key: Option<String>,
+    made_from: Option<Provenance>,
     dtype: Dtype,
     shard_tokens: u64,
     /// The file being written of each split that has begun.
@@ -54,7 +54,7 @@ impl ShardWriter {
     pub(crate) fn create_with(
         dir: &Path,
         tokenizer: TokenizerInfo,
-        key: Option<String>,
+        made_from: Option<Provenance>,
         shard_tokens: u64,
     ) -> Result<Self, CorpusError> {
         let vocab_size = tokenizer.vocab_size;
@@ -71,7 +71,7 @@ impl ShardWriter {
             target: dir.to_path_buf(),
             staging: Staging::create(dir)?,
             tokenizer,
-            key,
+            made_from,
             dtype: Dtype::for_vocabulary(vocab_size),
             shard_tokens,
             open: BTreeMap::new(),
@@ -80,7 +80,8 @@ impl ShardWriter {
         })
     }
 
-    /// Appends a document, given as the ids of its text (separators are added here) and the text's length in UTF-8 bytes.
+    /// Appends a document, given as the ids of its text (separators are added here) and the text's length in UTF-8
+    /// bytes.
     ///
     /// # Errors
     /// An id outside the vocabulary, or a file that cannot be written.
@@ -137,12 +138,12 @@ impl ShardWriter {
         self.staging.write(TOKEN_TABLE, &token_table)?;
         let manifest = Manifest {
             format_version: FORMAT_VERSION,
-            key: self.key,
             tokenizer_sha256: self.tokenizer.sha256,
             vocab_size: self.tokenizer.vocab_size,
             dtype: self.dtype,
             end_of_text: self.tokenizer.end_of_text,
             token_table_sha256: digest::of_bytes(&token_table),
+            made_from: self.made_from,
             splits: self.closed,
         };
         self.staging.write(MANIFEST, &to_json(&manifest))?;

@@ -38,9 +38,10 @@ impl fmt::Display for Split {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "HeldOutConfig", into = "HeldOutConfig")]
 pub enum HeldOut {
-    /// The last part of the text. Of whole files (`DocumentBoundary::File`) the texts count as one after the other and
-    /// the first `⌊(1 − fraction) · characters⌋` are trained on, as in nanoGPT; a file the cut falls into becomes two
-    /// documents. Of smaller documents the first `⌊(1 − fraction) · documents⌋` are trained on and none is cut.
+    /// The last part of the text. Whole files ([`DocumentBoundary::File`](super::DocumentBoundary::File)) count as one
+    /// text, one after the other, of which the first `⌊(1 − fraction) · characters⌋` are trained on, as in nanoGPT; a
+    /// file the cut falls into becomes two documents. Of smaller documents the first `⌊(1 − fraction) · documents⌋`
+    /// are trained on and none is cut.
     Fraction(f64),
     /// These files (or the `.txt` files of these folders), cut into documents like the others. One that is among the
     /// texts as well is not trained on.

@@ -133,6 +133,7 @@ pub fn top_p(logits: &mut [f32], p: f64) {
     }
     let weight = |logit: f32| (f64::from(logit) - largest).exp();
     let mut ids = all_ids(logits);
+    // Not needed for the result, but after top-k there is little left to sort.
     ids.retain(|&id| logits[id as usize] > f32::NEG_INFINITY);
     ids.sort_unstable_by(|&a, &b| more_likely_first(logits, a, b));
     let enough = p * ids.iter().map(|&id| weight(logits[id as usize])).sum::<f64>();

@@ -91,21 +91,22 @@ impl Distribution {
     /// The id at `u` in `[0, 1)` of the inverse cumulative distribution: the first whose cumulative probability,
     /// in the order of the ids, is greater than `u`. So a uniform `u` gives each id with its probability, and
     /// never one of probability 0.
+    ///
+    /// # Panics
+    /// When `u` is not in `[0, 1)`.
     pub fn sample(&self, u: f64) -> u32 {
+        assert!((0.0..1.0).contains(&u), "a draw of {u} is not in [0, 1)");
         let target = u * self.total;
         let mut cumulative = 0.0;
-        let mut chosen = 0;
-        for (id, &weight) in (0u32..).zip(&self.weights) {
-            if weight > 0.0 {
-                cumulative += weight;
-                chosen = id;
-                if cumulative > target {
-                    break;
-                }
-            }
-        }
-        // Rounding can take the target of a `u` next to 1 up to the whole sum: the last possible id is its own.
-        chosen
+        let crosses = |(_, weight): &(u32, &f64)| {
+            cumulative += *weight;
+            cumulative > target
+        };
+        let (id, _) = (0u32..)
+            .zip(&self.weights)
+            .find(crosses)
+            .expect("u ≤ 1 − 2⁻⁵³, so the target rounds to less than the total, the last cumulative sum");
+        id
     }
 }
 

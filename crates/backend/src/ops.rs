@@ -136,3 +136,60 @@ pub fn cross_entropy(
     let log_probs = log_softmax(logits, 1);
     log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
 }
+
+/// The sum of squares of `x` `[numbers]`, in a fixed order: the same bits each time.
+pub fn sum_of_squares(x: Tensor<1>) -> f64 {
+    // Flex sums more than 4 Mi numbers in no fixed order: sum rows first, then rows of rows.
+    const ROW: usize = 1 << 16;
+    let numbers = x.dims()[0];
+    let squares = x.square();
+    let whole = numbers / ROW;
+    let mut sum = 0.0;
+    if whole > 0 {
+        let rows = squares.clone().narrow(0, 0, whole * ROW).reshape([whole, ROW]).sum_dim(1);
+        let rows = rows.into_data().convert::<f32>();
+        sum += rows.iter::<f32>().map(f64::from).sum::<f64>();
+    }
+    if whole * ROW < numbers {
+        sum += f64::from(squares.narrow(0, whole * ROW, numbers - whole * ROW).sum().into_scalar::<f32>());
+    }
+    sum
+}
+
+/// The numbers of one AdamW update.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamwStep {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled decay.
+    pub weight_decay: f64,
+    /// `1 − beta1^t` at update `t`.
+    pub correction1: f64,
+    /// `1 − beta2^t` at update `t`.
+    pub correction2: f64,
+    /// Factor on the gradient, from clipping.
+    pub gradient_scale: f64,
+}
+
+/// One AdamW update [Loshchilov & Hutter 2019] of flat tensors: value, gradient and both moments, each `[numbers]`.
+/// Returns the new value and moments.
+pub fn adamw(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    step: &AdamwStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let gradient = gradient * step.gradient_scale;
+    let m = m * step.beta1 + gradient.clone() * (1.0 - step.beta1);
+    let v = v * step.beta2 + gradient.square() * (1.0 - step.beta2);
+    let denominator = (v.clone() / step.correction2).sqrt() + step.eps;
+    let value = value * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
+    (value, m, v)
+}

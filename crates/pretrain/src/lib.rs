@@ -1,1 +1,7 @@
-//! Pretraining objectives.
+//! Pretraining objectives, one module each.
+//!
+//! Adding one: a module here that implements `firebrand_training::Objective`, and its line in the cli's registry.
+
+mod causal;
+
+pub use causal::{Causal, CausalBatch};

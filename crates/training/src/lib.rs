@@ -1,1 +1,28 @@
-//! The trainer: optimizer, schedule, step, checkpoint and resume, metrics.
+//! The trainer: steps, optimizers, schedules, checkpoints, metrics.
+//!
+//! An [`Objective`] owns its model, its batch and its loss; the trainer turns batches of token ids into optimizer
+//! steps and keeps them safe on disk. It never sees logits, and knows no text.
+
+mod checkpoint;
+mod config;
+mod error;
+mod evaluate;
+mod gradients;
+mod metrics;
+mod objective;
+mod optimizer;
+mod schedule;
+mod step;
+mod trainer;
+
+pub use checkpoint::{Checkpoint, Checkpoints, Progress};
+pub use config::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind, TrainingConfig};
+pub use error::TrainingError;
+pub use evaluate::{Evaluation, evaluate};
+pub use gradients::{Alone, Exchange, NamedGradients};
+pub use metrics::{Metrics, read_metrics};
+pub use objective::{BatchKey, Objective, Term};
+pub use optimizer::Optimizer;
+pub use schedule::learning_rate;
+pub use step::{StepReport, gradients_of_step};
+pub use trainer::{Data, Event, Outcome, Trainer};

@@ -1,0 +1,61 @@
+//! Causal language modelling: maximize `Σ_i log P(t_i | t_1 … t_{i-1})`.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use firebrand_backend::ops::AttentionMask;
+use firebrand_corpus::batches::TokenBatch;
+use firebrand_training::{BatchKey, Objective, Term, TrainingError};
+use firebrand_transformer::{Decoder, Dropout, hugging_face};
+use std::path::Path;
+
+/// The causal objective.
+#[derive(Debug, Clone)]
+pub struct Causal {
+    /// Probability of dropping an activation in training.
+    pub dropout: f64,
+    /// The id that ends a document, for the exported folder.
+    pub end_of_text: Option<u32>,
+}
+
+/// Inputs and the token that follows each.
+#[derive(Debug)]
+pub struct CausalBatch {
+    /// `[batch, seq]`
+    ids: Tensor<2, Int>,
+    /// `[batch · seq]`
+    targets: Tensor<1, Int>,
+    dropout: Option<Dropout>,
+}
+
+impl Objective for Causal {
+    type Model = Decoder;
+    type Batch = CausalBatch;
+
+    fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> CausalBatch {
+        let (batch, seq) = (rows.rows, rows.len - 1);
+        let window = |from: usize| -> Vec<i32> {
+            (0..batch).flat_map(|row| rows.row(row)[from..from + seq].iter().map(|&id| id as i32)).collect()
+        };
+        let dropout = (key.training && self.dropout > 0.0)
+            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, batch));
+        CausalBatch {
+            ids: Tensor::from_data(TensorData::new(window(0), [batch, seq]), device),
+            targets: Tensor::from_data(TensorData::new(window(1), [batch * seq]), device),
+            dropout,
+        }
+    }
+
+    fn counts(&self, batch: &CausalBatch) -> Vec<u64> {
+        vec![batch.targets.dims()[0] as u64]
+    }
+
+    fn loss(&self, model: &Decoder, mut batch: CausalBatch) -> Vec<Term> {
+        let [rows, seq] = batch.ids.dims();
+        let hidden = model.hidden(batch.ids, &AttentionMask::Causal, batch.dropout.as_mut());
+        let hidden = hidden.reshape([rows * seq, model.config().d_model]);
+        vec![Term { name: "loss", weight: 1.0, nats: model.nats(hidden, batch.targets).sum() }]
+    }
+
+    fn export(&self, model: &Decoder, dir: &Path) -> Result<(), TrainingError> {
+        Ok(hugging_face::save(dir, model, self.end_of_text)?)
+    }
+}

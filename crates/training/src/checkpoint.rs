@@ -1,0 +1,237 @@
+//! Checkpoints: everything a run needs to go on, atomic and checksummed.
+//!
+//! `checkpoints/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` (both by our tensor names) and
+//! `state.json` with the SHA-256 of the two. The folder is written under another name, synced, and renamed. The two
+//! newest are kept; `checkpoints/best/` holds the weights of the lowest held-out loss.
+
+use crate::TrainingError;
+use firebrand_transformer::{NamedTensor, read_tensors, write_atomically, write_tensors};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Written in every `state.json`; another number is another version's.
+const FORMAT: u32 = 1;
+const KEPT: usize = 2;
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps made.
+    pub step: u64,
+    /// Optimizer updates made (those of the optimizer's state).
+    pub updates: u64,
+    /// The lowest held-out loss so far.
+    pub best_val_loss: Option<f64>,
+    /// The step it was reached at.
+    pub best_step: u64,
+    /// Seconds spent training.
+    pub seconds: f64,
+}
+
+/// A checkpoint in memory.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub progress: Progress,
+    /// The model's tensors.
+    pub model: Vec<NamedTensor>,
+    /// The optimizer's tensors.
+    pub optimizer: Vec<NamedTensor>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    format: u32,
+    progress: Progress,
+    sha256: BTreeMap<String, String>,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug, Clone)]
+pub struct Checkpoints {
+    dir: PathBuf,
+}
+
+impl Checkpoints {
+    /// Those of the run in `run_dir`.
+    pub fn new(run_dir: &Path) -> Self {
+        Self { dir: run_dir.join("checkpoints") }
+    }
+
+    /// Writes a checkpoint and drops all but the newest two.
+    ///
+    /// # Errors
+    /// When it cannot be written; older ones stay.
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+        self.write(&format!("step-{:08}", checkpoint.progress.step), checkpoint)?;
+        for old in self.steps()?.iter().rev().skip(KEPT) {
+            std::fs::remove_dir_all(old).map_err(|error| TrainingError::io(old, error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the best weights so far.
+    ///
+    /// # Errors
+    /// When they cannot be written; the old ones stay.
+    pub fn save_best(&self, progress: Progress, model: Vec<NamedTensor>) -> Result<(), TrainingError> {
+        self.write("best", &Checkpoint { progress, model, optimizer: Vec::new() })
+    }
+
+    /// The best weights, if any were kept.
+    ///
+    /// # Errors
+    /// When they are damaged.
+    pub fn load_best(&self) -> Result<Option<Checkpoint>, TrainingError> {
+        // A kill between two renames leaves the old one under another name.
+        let candidates = [self.dir.join("best"), self.dir.join("best.old")];
+        candidates.iter().find(|dir| dir.is_dir()).map(|dir| load(dir)).transpose()
+    }
+
+    /// The newest whole checkpoint, and what was wrong with newer ones.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn load_latest(&self) -> Result<(Option<Checkpoint>, Vec<TrainingError>), TrainingError> {
+        let mut damaged = Vec::new();
+        for dir in self.steps()?.iter().rev() {
+            match load(dir) {
+                Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+                Err(error) => damaged.push(error),
+            }
+        }
+        Ok((None, damaged))
+    }
+
+    fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+        let (dir, staging) = (self.dir.join(name), self.dir.join(format!("{name}.tmp")));
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| TrainingError::io(path, error)
+        };
+        remove(&staging)?;
+        std::fs::create_dir_all(&staging).map_err(io(&staging))?;
+        let mut sha256 = BTreeMap::new();
+        for (file, tensors) in [("model.safetensors", &checkpoint.model), ("optimizer.safetensors", &checkpoint.optimizer)] {
+            let path = staging.join(file);
+            write_tensors(&path, tensors)?;
+            sha256.insert(file.to_string(), digest(&path)?);
+        }
+        let state = State { format: FORMAT, progress: checkpoint.progress, sha256 };
+        let json = serde_json::to_string_pretty(&state).expect("plain data");
+        write_atomically(&staging.join("state.json"), json.as_bytes())?;
+        sync_dir(&staging)?;
+        // A folder cannot replace a folder in one step: the old one goes aside first.
+        let aside = self.dir.join(format!("{name}.old"));
+        remove(&aside)?;
+        if dir.exists() {
+            std::fs::rename(&dir, &aside).map_err(io(&dir))?;
+        }
+        std::fs::rename(&staging, &dir).map_err(io(&dir))?;
+        sync_dir(&self.dir)?;
+        remove(&aside)
+    }
+
+    /// The folders of whole steps, oldest first.
+    fn steps(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        let entries = match std::fs::read_dir(&self.dir) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(TrainingError::io(&self.dir, error)),
+        };
+        let mut steps: Vec<PathBuf> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str());
+                name.and_then(|name| name.strip_prefix("step-")).is_some_and(|step| step.parse::<u64>().is_ok())
+            })
+            .collect();
+        steps.sort();
+        Ok(steps)
+    }
+}
+
+fn load(dir: &Path) -> Result<Checkpoint, TrainingError> {
+    let path = dir.join("state.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| TrainingError::io(&path, error))?;
+    let state: State = serde_json::from_str(&text).map_err(|error| TrainingError::checkpoint(&path, error.to_string()))?;
+    if state.format != FORMAT {
+        return Err(TrainingError::checkpoint(&path, format!("format {} was written by another version of Firebrand (this one writes {FORMAT})", state.format)));
+    }
+    for (file, expected) in &state.sha256 {
+        let path = dir.join(file);
+        if &digest(&path)? != expected {
+            return Err(TrainingError::checkpoint(&path, "is not what was written (its SHA-256 differs)"));
+        }
+    }
+    let tensors = |file: &str| read_tensors(&dir.join(file));
+    Ok(Checkpoint { progress: state.progress, model: tensors("model.safetensors")?, optimizer: tensors("optimizer.safetensors")? })
+}
+
+fn digest(path: &Path) -> Result<String, TrainingError> {
+    let mut file = std::fs::File::open(path).map_err(|error| TrainingError::io(path, error))?;
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut file, &mut hasher).map_err(|error| TrainingError::io(path, error))?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn remove(dir: &Path) -> Result<(), TrainingError> {
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(TrainingError::io(dir, error)),
+        _ => Ok(()),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<(), TrainingError> {
+    let sync = || std::fs::File::open(dir)?.sync_all();
+    // Not every system can sync a folder; the rename is atomic all the same.
+    match sync() {
+        Err(error) if cfg!(unix) => Err(TrainingError::io(dir, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint(step: u64) -> Checkpoint {
+        let tensor = |name: &str| NamedTensor { name: name.into(), shape: vec![2], values: vec![step as f32, 0.5] };
+        Checkpoint {
+            progress: Progress { step, ..Progress::default() },
+            model: vec![tensor("norm.weight")],
+            optimizer: vec![tensor("m.norm.weight")],
+        }
+    }
+
+    #[test]
+    fn the_newest_two_are_kept_and_come_back_whole() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        for step in [5, 10, 15] {
+            checkpoints.save(&checkpoint(step)).expect("saved");
+        }
+        assert_eq!(checkpoints.steps().expect("listed").len(), 2);
+        let (latest, damaged) = checkpoints.load_latest().expect("read");
+        let latest = latest.expect("one is there");
+        assert_eq!((latest.progress.step, latest.model, damaged.len()), (15, checkpoint(15).model, 0));
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_reported_and_the_one_before_it_used() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        checkpoints.save(&checkpoint(5)).expect("saved");
+        checkpoints.save(&checkpoint(10)).expect("saved");
+        let file = dir.path().join("checkpoints/step-00000010/model.safetensors");
+        let mut bytes = std::fs::read(&file).expect("read");
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&file, bytes).expect("written");
+        let (latest, damaged) = checkpoints.load_latest().expect("read");
+        assert_eq!(latest.expect("one is whole").progress.step, 5);
+        assert!(damaged[0].to_string().contains("step-00000010"), "{}", damaged[0]);
+    }
+}

@@ -1,0 +1,283 @@
+//! The training loop.
+
+use crate::TrainingError;
+use crate::checkpoint::{Checkpoint, Checkpoints, Progress};
+use crate::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::gradients::{Alone, Exchange};
+use crate::metrics::Metrics;
+use crate::objective::{BatchKey, Objective};
+use crate::optimizer::Optimizer;
+use crate::schedule::learning_rate;
+use crate::step::{StepReport, gradients_of_step};
+use burn::module::Module;
+use burn::tensor::Device;
+use firebrand_corpus::batches::{TokenBatch, WindowOrder, eval_batches};
+use firebrand_corpus::shards::TokenSplit;
+use firebrand_transformer::{named_tensors, with_tensors};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What a run trains on.
+#[derive(Debug, Clone, Copy)]
+pub struct Data<'a> {
+    /// The tokens to train on.
+    pub train: &'a TokenSplit,
+    /// Which windows of them make up which step.
+    pub order: &'a WindowOrder,
+    /// The tokens to evaluate on.
+    pub held_out: Option<&'a TokenSplit>,
+    /// UTF-8 bytes of the held-out text that its targets stand for, for bits per byte.
+    pub held_out_bytes: u64,
+}
+
+/// What happens in a run, for whoever shows it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step was made.
+    Step(&'a StepReport),
+    /// Held-out data was evaluated after a step. `best`: it is the lowest loss so far.
+    Evaluated {
+        /// The step.
+        step: u64,
+        /// The figures.
+        evaluation: &'a Evaluation,
+        /// Whether it is the lowest loss so far.
+        best: bool,
+    },
+    /// A checkpoint was written at a step.
+    Saved(u64),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were made; the best weights are in the run's folder.
+    Finished,
+    /// It was asked to stop; a checkpoint is written.
+    Interrupted,
+}
+
+/// A model in training.
+pub struct Trainer<O: Objective> {
+    objective: O,
+    /// Absent only while the optimizer holds it: as the only owner of its tensors it updates them in place.
+    model: Option<O::Model>,
+    optimizer: Optimizer,
+    training: TrainingConfig,
+    optimizer_config: OptimizerConfig,
+    schedule: ScheduleConfig,
+    seed: u64,
+    device: Device,
+    run_dir: PathBuf,
+    progress: Progress,
+    exchange: Box<dyn Exchange>,
+}
+
+impl<O: Objective> Trainer<O> {
+    /// A run at its start. `device` has autodiff, and `model` is on it.
+    ///
+    /// # Errors
+    /// When a config's numbers make no sense.
+    #[allow(clippy::too_many_arguments, reason = "a run has this many parts, each its own concept")]
+    pub fn new(
+        objective: O,
+        model: O::Model,
+        training: TrainingConfig,
+        optimizer: OptimizerConfig,
+        schedule: ScheduleConfig,
+        seed: u64,
+        device: &Device,
+        run_dir: &Path,
+    ) -> Result<Self, TrainingError> {
+        training.validate()?;
+        optimizer.validate()?;
+        schedule.validate()?;
+        Ok(Self {
+            objective,
+            model: Some(model),
+            optimizer: Optimizer::new(&optimizer),
+            training,
+            optimizer_config: optimizer,
+            schedule,
+            seed,
+            device: device.clone(),
+            run_dir: run_dir.to_path_buf(),
+            progress: Progress::default(),
+            exchange: Box::new(Alone),
+        })
+    }
+
+    /// Goes on from `checkpoint`.
+    ///
+    /// # Errors
+    /// When it is not of this model.
+    pub fn resume(mut self, checkpoint: Checkpoint) -> Result<Self, TrainingError> {
+        self.progress = checkpoint.progress;
+        self.model = self.model.take().map(|model| with_tensors(model, checkpoint.model)).transpose()?;
+        self.optimizer =
+            Optimizer::import(&self.optimizer_config, checkpoint.optimizer, checkpoint.progress.updates, &self.device);
+        Ok(self)
+    }
+
+    /// Where the run stands.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &O::Model {
+        self.model.as_ref().expect("the model is away only inside the optimizer's step")
+    }
+
+    /// Makes one step on `rows`.
+    ///
+    /// # Errors
+    /// When the loss or a gradient is no longer a number; the model is as it was before.
+    pub fn step(&mut self, rows: &TokenBatch) -> Result<StepReport, TrainingError> {
+        let step = self.progress.step;
+        let factor = learning_rate(&self.schedule, step, self.training.steps);
+        let lr = self.optimizer_config.lr * factor;
+        let key = BatchKey { seed: self.seed, step, first_example: 0, training: true };
+        let pieces = self.training.grad_accum_steps;
+        let model = self.model.as_ref().expect("the model is away only inside the optimizer's step");
+        let (gradients, terms) =
+            gradients_of_step(&self.objective, model, rows, pieces, key, &self.device, &mut *self.exchange);
+        let loss: f64 = terms.iter().map(|&(_, weighted, _)| weighted).sum();
+        let grad_norm = gradients.norm();
+        for (what, value) in [("the loss", loss), ("the gradient norm", grad_norm)] {
+            if !value.is_finite() {
+                return Err(TrainingError::NotFinite { what, value, step: step + 1, lr });
+            }
+        }
+        let limit = self.training.grad_clip_norm;
+        let clip = if limit > 0.0 && grad_norm > limit { limit / grad_norm } else { 1.0 };
+        self.model = self.model.take().map(|model| self.optimizer.step(model, gradients, factor, clip));
+        self.progress.step += 1;
+        self.progress.updates += 1;
+        let terms = terms.into_iter().map(|(name, _, value)| (name, value)).collect();
+        let tokens = (rows.rows * (rows.len - 1)) as u64;
+        Ok(StepReport { step: step + 1, loss, terms, grad_norm, lr, tokens })
+    }
+
+    /// The loss on the first `limit` tokens of `split` (0: on all).
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    pub fn evaluate(&self, split: &TokenSplit, limit: usize) -> Result<Evaluation, TrainingError> {
+        let model = self.model().valid();
+        let device = self.device.clone().without_autodiff();
+        // About as many tokens at once as a step has.
+        let rows = (self.training.batch_size / self.training.grad_accum_steps).max(1);
+        let (seq_len, mut left) = (self.training.seq_len, if limit == 0 { usize::MAX } else { limit });
+        let batches = eval_batches(split, seq_len, rows).take_while(|batch| {
+            let go_on = left > 0;
+            left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.rows * (batch.len - 1)));
+            go_on
+        });
+        evaluate(&self.objective, &model, batches, self.seed, &device)
+    }
+
+    /// Trains to the end, or until `stop` is set; then writes the best weights into the run's folder.
+    ///
+    /// # Errors
+    /// When a step diverges or a file cannot be read or written. What was saved before stays.
+    pub fn run(
+        &mut self,
+        data: Data<'_>,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Outcome, TrainingError> {
+        let checkpoints = Checkpoints::new(&self.run_dir);
+        let mut metrics = Metrics::open(&self.run_dir.join("metrics.jsonl"), self.progress.step)?;
+        let (steps, training) = (self.training.steps, self.training.clone());
+        let every = |interval: u64, step: u64| step == steps || (interval > 0 && step.is_multiple_of(interval));
+        let mut logged = (Instant::now(), 0u64);
+        while self.progress.step < steps {
+            let started = Instant::now();
+            let starts = data.order.batch(self.progress.step, training.batch_size);
+            let rows = TokenBatch::read(data.train, &starts, training.seq_len + 1)?;
+            let report = self.step(&rows)?;
+            logged.1 += report.tokens;
+            on_event(Event::Step(&report));
+            let step = report.step;
+
+            let mut evaluated = None;
+            if let Some(held_out) = data.held_out.filter(|_| every(training.eval_every, step)) {
+                let limit = if step == steps { 0 } else { training.eval_tokens };
+                let evaluation = self.evaluate(held_out, limit)?;
+                let best = self.progress.best_val_loss.is_none_or(|best| evaluation.loss < best);
+                if best {
+                    self.progress.best_val_loss = Some(evaluation.loss);
+                    self.progress.best_step = step;
+                    checkpoints.save_best(self.progress, named_tensors(self.model()))?;
+                }
+                on_event(Event::Evaluated { step, evaluation: &evaluation, best });
+                evaluated = Some((evaluation, limit));
+            }
+            self.progress.seconds += started.elapsed().as_secs_f64();
+
+            if every(training.log_every, step) || step == 1 || evaluated.is_some() {
+                let tokens_per_s = logged.1 as f64 / logged.0.elapsed().as_secs_f64().max(1e-9);
+                logged = (Instant::now(), 0);
+                let bytes = data.held_out_bytes;
+                metrics.write(&metrics_line(&report, tokens_per_s, evaluated.as_ref(), bytes))?;
+            }
+            let stopping = stop.load(Ordering::Relaxed);
+            if every(training.checkpoint_every, step) || stopping {
+                self.save(&checkpoints)?;
+                on_event(Event::Saved(step));
+            }
+            if stopping && step < steps {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        self.finish(&checkpoints)?;
+        Ok(Outcome::Finished)
+    }
+
+    fn save(&self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
+        let (optimizer, updates) = self.optimizer.export();
+        let progress = Progress { updates, ..self.progress };
+        checkpoints.save(&Checkpoint { progress, model: named_tensors(self.model()), optimizer })
+    }
+
+    /// Puts the best weights, or the last ones where nothing is held out, into the run's folder.
+    fn finish(&mut self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
+        let model = match checkpoints.load_best()? {
+            Some(best) => with_tensors(self.model().clone(), best.model)?,
+            None => self.model().clone(),
+        };
+        self.objective.export(&model.valid(), &self.run_dir)
+    }
+}
+
+fn metrics_line(
+    report: &StepReport,
+    tokens_per_s: f64,
+    evaluated: Option<&(Evaluation, usize)>,
+    held_out_bytes: u64,
+) -> Map<String, Value> {
+    let mut line = Map::new();
+    let mut put = |key: &str, value: Value| line.insert(key.to_string(), value);
+    put("step", json!(report.step));
+    put("train_loss", json!(report.loss));
+    if report.terms.len() > 1 {
+        for (name, value) in &report.terms {
+            put(&format!("train_{name}"), json!(value));
+        }
+    }
+    put("lr", json!(report.lr));
+    put("grad_norm", json!(report.grad_norm));
+    put("tokens_per_s", json!(tokens_per_s.round()));
+    if let Some((evaluation, limit)) = evaluated {
+        put("val_loss", json!(evaluation.loss));
+        if let (1, 0, 1..) = (evaluation.terms.len(), *limit, held_out_bytes) {
+            let bits = evaluation.terms[0].1 / std::f64::consts::LN_2;
+            put("val_bits_per_byte", json!(bits / held_out_bytes as f64));
+        }
+    }
+    line
+}

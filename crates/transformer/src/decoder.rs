@@ -1,0 +1,130 @@
+//! The decoder: embeddings, layers, a final norm, a head over the vocabulary.
+
+use crate::cache::Cache;
+use crate::config::{ModelConfig, PositionKind};
+use crate::dropout::Dropout;
+use crate::init::{Init, STD};
+use crate::layer::{Layer, Norm, angles, drop};
+use crate::TransformerError;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use firebrand_backend::ops::{self, AttentionMask};
+
+/// A decoder-only transformer.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    pub(crate) token_embedding: Param<Tensor<2>>,
+    pub(crate) position_embedding: Option<Param<Tensor<2>>>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: Norm,
+    pub(crate) head: Option<Param<Tensor<2>>>,
+    #[module(skip)]
+    config: ModelConfig,
+}
+
+impl Decoder {
+    /// A fresh model on `device` (one with autodiff, to train it). The weights depend on `config` and `seed` only.
+    ///
+    /// # Errors
+    /// When `config` describes no model.
+    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+        config.validate()?;
+        let mut init = Init::new(seed, device);
+        let init = &mut init;
+        let d = config.d_model;
+        Ok(Self {
+            token_embedding: init.normal([config.vocab_size, d], STD),
+            position_embedding: (config.position == PositionKind::Learned)
+                .then(|| init.normal([config.seq_len, d], STD)),
+            layers: (0..config.n_layers).map(|_| Layer::new(config, init)).collect(),
+            norm: Norm::new(config, d, init),
+            head: (!config.tied_head).then(|| init.normal([config.vocab_size, d], STD)),
+            config: config.clone(),
+        })
+    }
+
+    /// What this model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> Device {
+        self.token_embedding.val().device()
+    }
+
+    /// The output head, `[vocab, d_model]`: its own, or the token embedding when tied.
+    pub fn head(&self) -> Tensor<2> {
+        self.head.as_ref().unwrap_or(&self.token_embedding).val()
+    }
+
+    /// Final hidden states, normalized. `ids` is `[batch, seq]` and stands at positions `0 .. seq`; returns
+    /// `[batch, seq, d_model]`.
+    pub fn hidden(&self, ids: Tensor<2, Int>, mask: &AttentionMask, dropout: Option<&mut Dropout>) -> Tensor<3> {
+        let positions = vec![(0..ids.dims()[1]).collect()];
+        self.run(ids, &positions, mask, None, dropout)
+    }
+
+    /// Feeds each row's new ids after what `cache` holds. Returns `[rows, longest, d_model]`; where a row has fewer ids
+    /// than the longest, what stands after its last id means nothing.
+    ///
+    /// # Panics
+    /// When the rows are not those of the cache.
+    pub fn step(&self, rows: &[&[u32]], cache: &mut Cache) -> Tensor<3> {
+        assert_eq!(rows.len(), cache.rows(), "one row of ids for each row of the cache");
+        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        let longest = lens.iter().copied().max().unwrap_or(0);
+        let positions = cache.extend(&lens);
+        let device = self.device();
+        let padded = rows.iter().flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32)).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [rows.len(), longest]), &device);
+        let mask = cache.mask(longest, &device);
+        self.run(ids, &positions, &mask, Some(cache), None)
+    }
+
+    /// Logits of hidden states: `[n, d_model]` to `[n, vocab]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        ops::vocabulary_logits(hidden, self.head(), self.config.soft_cap())
+    }
+
+    /// `−log P(target)` in nats for each hidden state: `[n, d_model]` and `[n]` to `[n]`.
+    pub fn nats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        ops::cross_entropy(hidden, self.head(), targets, self.config.soft_cap())
+    }
+
+    fn run(
+        &self,
+        ids: Tensor<2, Int>,
+        positions: &[Vec<usize>],
+        mask: &AttentionMask,
+        mut cache: Option<&mut Cache>,
+        mut dropout: Option<&mut Dropout>,
+    ) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let d_model = self.config.d_model;
+        // [batch, seq, d_model]
+        let mut x = self.token_embedding.val().select(0, ids.reshape([batch * seq])).reshape([batch, seq, d_model]);
+        if let Some(table) = &self.position_embedding {
+            x = x + select_positions(table.val(), positions);
+        }
+        x = drop(x, &mut dropout);
+        let angles = angles(&self.config, positions, &x.device());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
+            x = layer.forward(x, angles.as_ref(), mask, cache, &mut dropout);
+        }
+        self.norm.forward(x)
+    }
+}
+
+/// The vectors of `positions` `[rows][seq]` from `table` `[seq_len, d_model]`, as `[rows, seq, d_model]`.
+fn select_positions(table: Tensor<2>, positions: &[Vec<usize>]) -> Tensor<3> {
+    let (rows, seq, d_model) = (positions.len(), positions[0].len(), table.dims()[1]);
+    let first = positions[0][0];
+    if rows == 1 && positions[0].iter().enumerate().all(|(i, &position)| position == first + i) {
+        return table.narrow(0, first, seq).unsqueeze::<3>();
+    }
+    let index: Vec<i32> = positions.iter().flatten().map(|&position| position as i32).collect();
+    let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows * seq]), &table.device());
+    table.select(0, index).reshape([rows, seq, d_model])
+}

@@ -1,0 +1,80 @@
+//! Reading and writing the folder's files.
+
+use super::{from_json, names, to_json};
+use crate::config::ModelConfig;
+use crate::decoder::Decoder;
+use crate::tensor_file::{read_tensors, write_atomically, write_tensors};
+use crate::weights::{named_tensors, with_tensors};
+use crate::TransformerError;
+use burn::tensor::Device;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Whether `dir` holds a model.
+pub fn is_model_folder(dir: &Path) -> bool {
+    dir.join("config.json").is_file()
+}
+
+/// Writes `config.json`, `generation_config.json` and `model.safetensors`, each whole or not at all.
+///
+/// # Errors
+/// When a file cannot be written; what was there before stays.
+pub fn save(dir: &Path, model: &Decoder, end_of_text: Option<u32>) -> Result<(), TransformerError> {
+    std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
+    let config = model.config();
+    let tensors = names::outward(config, named_tensors(model));
+    write_tensors(&dir.join("model.safetensors"), &tensors)?;
+    let generation = json!({"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text});
+    write_json(&dir.join("generation_config.json"), &generation)?;
+    write_json(&dir.join("config.json"), &to_json(config, end_of_text))
+}
+
+/// The model that the folder describes, without its weights.
+///
+/// # Errors
+/// When `config.json` is absent, is no model's config, or describes what is not supported here.
+pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
+    let path = dir.join("config.json");
+    from_json(&read_json(&path)?, &path)
+}
+
+/// The model with its weights on `device`, from one `model.safetensors` or several with an index.
+///
+/// # Errors
+/// When a file is absent or damaged, or the weights do not fit the config.
+pub fn load(dir: &Path, device: &Device) -> Result<Decoder, TransformerError> {
+    let config = load_config(dir)?;
+    let model = Decoder::new(&config, 0, device)?;
+    let single = dir.join("model.safetensors");
+    let index = dir.join("model.safetensors.index.json");
+    let tensors = if single.is_file() || !index.is_file() {
+        read_tensors(&single)?
+    } else {
+        let json = read_json(&index)?;
+        let map = json["weight_map"]
+            .as_object()
+            .ok_or_else(|| TransformerError::format(&index, "has no `weight_map` that says which file holds what"))?;
+        let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        let mut tensors = Vec::new();
+        for file in files {
+            if Path::new(file).components().count() != 1 {
+                return Err(TransformerError::format(&index, format!("`{file}` is not a file beside it")));
+            }
+            tensors.extend(read_tensors(&dir.join(file))?);
+        }
+        tensors
+    };
+    with_tensors(model, names::inward(&config, tensors)?)
+}
+
+fn read_json(path: &Path) -> Result<Value, TransformerError> {
+    let text = std::fs::read_to_string(path).map_err(|error| TransformerError::io(path, error))?;
+    serde_json::from_str(&text).map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))
+}
+
+fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {
+    let mut text = serde_json::to_string_pretty(json).expect("a value built above has only string keys");
+    text.push('\n');
+    write_atomically(path, text.as_bytes())
+}

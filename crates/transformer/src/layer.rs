@@ -1,0 +1,212 @@
+//! One layer: norm, attention, norm, feed-forward, each added to the residual stream.
+
+use crate::cache::{KeysValues, append};
+use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
+use crate::dropout::Dropout;
+use crate::init::{Init, STD};
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use firebrand_backend::ops::{self, AttentionMask};
+
+/// A linear map with a weight `[d_in, d_out]` and perhaps a bias.
+#[derive(Module, Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Param<Tensor<2>>,
+    pub(crate) bias: Option<Param<Tensor<1>>>,
+}
+
+impl Linear {
+    fn new(d_in: usize, d_out: usize, bias: bool, std: f64, init: &mut Init<'_>) -> Self {
+        Self { weight: init.normal([d_in, d_out], std), bias: bias.then(|| init.constant(d_out, 0.0)) }
+    }
+
+    /// `[…, d_in]` to `[…, d_out]`.
+    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+/// RMS or layer norm over the last dimension; which of the two stands in the config.
+#[derive(Module, Debug)]
+pub(crate) struct Norm {
+    pub(crate) weight: Param<Tensor<1>>,
+    pub(crate) bias: Option<Param<Tensor<1>>>,
+    rms: bool,
+    eps: f64,
+}
+
+impl Norm {
+    pub(crate) fn new(config: &ModelConfig, width: usize, init: &Init<'_>) -> Self {
+        let rms = config.norm == NormKind::Rms;
+        let bias = (config.bias && !rms).then(|| init.constant(width, 0.0));
+        Self { weight: init.constant(width, 1.0), bias, rms, eps: config.norm_eps }
+    }
+
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        if self.rms {
+            ops::rms_norm(x, self.weight.val(), self.eps)
+        } else {
+            ops::layer_norm(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.eps)
+        }
+    }
+}
+
+/// Cosines and sines of the rotary angles, each `[batch or 1, seq, d_head/2]`.
+pub(crate) type Angles = (Tensor<3>, Tensor<3>);
+
+/// Grouped-query self-attention.
+#[derive(Module, Debug)]
+pub(crate) struct Attention {
+    pub(crate) query: Linear,
+    pub(crate) key: Linear,
+    pub(crate) value: Linear,
+    pub(crate) output: Linear,
+    pub(crate) query_norm: Option<Norm>,
+    pub(crate) key_norm: Option<Norm>,
+    n_heads: usize,
+    n_kv_heads: usize,
+}
+
+impl Attention {
+    fn new(config: &ModelConfig, residual_std: f64, init: &mut Init<'_>) -> Self {
+        let (d, bias) = (config.d_model, config.bias);
+        let kv = config.n_kv_heads * config.d_head();
+        let head_norm = |init: &Init<'_>| config.qk_norm.then(|| Norm::new(config, config.d_head(), init));
+        Self {
+            query: Linear::new(d, d, bias, STD, init),
+            key: Linear::new(d, kv, bias, STD, init),
+            value: Linear::new(d, kv, bias, STD, init),
+            output: Linear::new(d, d, bias, residual_std, init),
+            query_norm: head_norm(init),
+            key_norm: head_norm(init),
+            n_heads: config.n_heads,
+            n_kv_heads: config.n_kv_heads,
+        }
+    }
+
+    /// `x` is `[batch, seq, d_model]`.
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        angles: Option<&Angles>,
+        mask: &AttentionMask,
+        cache: Option<&mut Option<KeysValues>>,
+    ) -> Tensor<3> {
+        let [batch, seq, d_model] = x.dims();
+        let d_head = d_model / self.n_heads;
+        // [batch, seq, heads, d_head]
+        let mut q = self.query.forward(x.clone()).reshape([batch, seq, self.n_heads, d_head]);
+        let mut k = self.key.forward(x.clone()).reshape([batch, seq, self.n_kv_heads, d_head]);
+        let mut v = self.value.forward(x).reshape([batch, seq, self.n_kv_heads, d_head]);
+        if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
+            (q, k) = (query_norm.forward(q), key_norm.forward(k));
+        }
+        if let Some((cos, sin)) = angles {
+            (q, k) = (ops::rope(q, cos.clone(), sin.clone()), ops::rope(k, cos.clone(), sin.clone()));
+        }
+        if let Some(cache) = cache {
+            (k, v) = append(cache, k, v);
+        }
+        let y = ops::attention(q, k, v, mask, 1.0 / (d_head as f64).sqrt());
+        self.output.forward(y.reshape([batch, seq, d_model]))
+    }
+}
+
+/// The feed-forward part.
+#[derive(Module, Debug)]
+pub(crate) struct Mlp {
+    pub(crate) gate: Option<Linear>,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
+    #[module(skip)]
+    kind: MlpKind,
+}
+
+impl Mlp {
+    fn new(config: &ModelConfig, residual_std: f64, init: &mut Init<'_>) -> Self {
+        let (d, d_ff, bias) = (config.d_model, config.d_ff, config.bias);
+        Self {
+            gate: (config.mlp == MlpKind::Swiglu).then(|| Linear::new(d, d_ff, bias, STD, init)),
+            up: Linear::new(d, d_ff, bias, STD, init),
+            down: Linear::new(d_ff, d, bias, residual_std, init),
+            kind: config.mlp,
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let up = self.up.forward(x.clone());
+        let h = match (&self.gate, self.kind) {
+            (Some(gate), _) => ops::swiglu(gate.forward(x), up),
+            (None, MlpKind::Gelu) => ops::gelu(up),
+            (None, MlpKind::Relu2) => ops::relu2(up),
+            (None, MlpKind::GeluTanh | MlpKind::Swiglu) => ops::gelu_tanh(up),
+        };
+        self.down.forward(h)
+    }
+}
+
+/// One layer of a decoder.
+#[derive(Module, Debug)]
+pub(crate) struct Layer {
+    pub(crate) attention_norm: Norm,
+    pub(crate) attention: Attention,
+    pub(crate) mlp_norm: Norm,
+    pub(crate) mlp: Mlp,
+}
+
+impl Layer {
+    /// The projections back into the residual stream start smaller, by `1/√(2 · n_layers)`, so that the stream's
+    /// variance does not grow with depth [GPT-2].
+    pub(crate) fn new(config: &ModelConfig, init: &mut Init<'_>) -> Self {
+        let residual_std = STD / (2.0 * config.n_layers as f64).sqrt();
+        Self {
+            attention_norm: Norm::new(config, config.d_model, init),
+            attention: Attention::new(config, residual_std, init),
+            mlp_norm: Norm::new(config, config.d_model, init),
+            mlp: Mlp::new(config, residual_std, init),
+        }
+    }
+
+    /// `x` is `[batch, seq, d_model]`.
+    pub(crate) fn forward(
+        &self,
+        x: Tensor<3>,
+        angles: Option<&Angles>,
+        mask: &AttentionMask,
+        cache: Option<&mut Option<KeysValues>>,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Tensor<3> {
+        let y = self.attention.forward(self.attention_norm.forward(x.clone()), angles, mask, cache);
+        let x = x + drop(y, dropout);
+        let y = self.mlp.forward(self.mlp_norm.forward(x.clone()));
+        x + drop(y, dropout)
+    }
+}
+
+/// Applies dropout where there is any.
+pub(crate) fn drop(x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3> {
+    match dropout {
+        Some(dropout) => dropout.apply(x),
+        None => x,
+    }
+}
+
+/// Rotary angles of the given positions, `[rows][seq]`.
+pub(crate) fn angles(config: &ModelConfig, positions: &[Vec<usize>], device: &burn::tensor::Device) -> Option<Angles> {
+    if config.position != PositionKind::Rope {
+        return None;
+    }
+    let half = config.d_head() / 2;
+    let (rows, seq) = (positions.len(), positions[0].len());
+    let mut cos = Vec::with_capacity(rows * seq * half);
+    let mut sin = Vec::with_capacity(rows * seq * half);
+    for &position in positions.iter().flatten() {
+        for i in 0..half {
+            let angle = position as f64 * config.rope_theta.powf(-(i as f64) / half as f64);
+            cos.push(angle.cos() as f32);
+            sin.push(angle.sin() as f32);
+        }
+    }
+    let tensor = |values| Tensor::from_data(burn::tensor::TensorData::new(values, [rows, seq, half]), device);
+    Some((tensor(cos), tensor(sin)))
+}

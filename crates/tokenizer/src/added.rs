@@ -4,6 +4,7 @@
 
 use crate::TokenizerError;
 use aho_corasick::{AhoCorasick, MatchKind};
+use rustc_hash::FxHashSet;
 
 /// What Hugging Face calls an added token.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct AddedToken {
 pub(crate) struct AddedTokens {
     tokens: Vec<AddedToken>,
     special: Vec<(String, u32)>,
+    special_ids: FxHashSet<u32>,
     /// Find every added token.
     all: Vec<Finder>,
     /// Find those that a document may spell.
@@ -62,7 +64,8 @@ impl AddedTokens {
         };
         let all = finders(&|_| true)?;
         let ordinary = finders(&|token| !token.special)?;
-        Ok(Self { all, ordinary, special, tokens })
+        let special_ids = special.iter().map(|(_, id)| *id).collect();
+        Ok(Self { all, ordinary, special, special_ids, tokens })
     }
 
     pub(crate) fn tokens(&self) -> &[AddedToken] {
@@ -74,7 +77,7 @@ impl AddedTokens {
     }
 
     pub(crate) fn is_special(&self, id: u32) -> bool {
-        self.special.iter().any(|(_, special)| *special == id)
+        self.special_ids.contains(&id)
     }
 
     /// Cuts a text at added tokens; at the special ones only `with_special`.

@@ -128,7 +128,8 @@ impl Tokenizer {
             vocabulary.id(&text).expect("training starts from all bytes")
         });
         let ordinary = ordinary_tokens(&vocabulary, &added);
-        let algorithm = ByteLevel::new(splitter, merges, byte_ids, ordinary, false);
+        let algorithm =
+            ByteLevel::new(splitter, merges, byte_ids, ordinary, false, |id| added.is_special(id));
         Ok(Self::from_parts(Parts {
             algorithm: Algorithm::ByteLevel(algorithm),
             vocabulary,
@@ -265,11 +266,10 @@ impl Tokenizer {
 
     /// What models, training and decoding need to know of the tokens.
     pub fn token_table(&self) -> TokenTable {
-        let special: FxHashSet<u32> = self.special_tokens().iter().map(|(_, id)| *id).collect();
         TokenTable::new((0..self.vocab_size() as u32).map(|id| TokenEntry {
             // An id that no token uses stands for no text.
             bytes: self.token_bytes(id).unwrap_or_default().to_vec(),
-            special: special.contains(&id),
+            special: self.parts.added.is_special(id),
         }))
     }
 

@@ -6,7 +6,7 @@
 
 use super::merges::Pair;
 use crate::pattern::Splitter;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Range;
@@ -53,16 +53,24 @@ impl<'t> Scratch<'t> {
 
 impl ByteLevel {
     /// From merges in rank order, the id of each byte, and all ordinary tokens as (bytes, id).
+    ///
+    /// A merge that makes a special token is kept for the files but never used: a document must not spell one,
+    /// and where special tokens are wanted they are found before merging.
     pub(crate) fn new<'v>(
         splitter: Splitter,
         merges: Vec<Merge>,
         byte_ids: [u32; 256],
         tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
         ignore_merges: bool,
+        is_special: impl Fn(u32) -> bool,
     ) -> Self {
-        // Of equal pairs the last one counts, as in Hugging Face tokenizers.
-        let ranks =
-            merges.iter().zip(0..).map(|(merge, rank)| (Pair::new(merge.left, merge.right), rank)).collect();
+        let merges = last_of_each(merges);
+        let ranks = merges
+            .iter()
+            .zip(0..)
+            .filter(|(merge, _)| !is_special(merge.merged))
+            .map(|(merge, rank)| (Pair::new(merge.left, merge.right), rank))
+            .collect();
         let mut new = Self { splitter, merges, ranks, byte_ids, whole: FxHashMap::default(), ignore_merges };
         let mut scratch = Scratch::new();
         let mut out = Vec::new();
@@ -85,13 +93,8 @@ impl ByteLevel {
     }
 
     /// The merges in rank order, each pair once.
-    pub(crate) fn merges(&self) -> impl Iterator<Item = Merge> {
-        let rank_of = |merge: &Merge| self.ranks.get(&Pair::new(merge.left, merge.right)).copied();
-        self.merges
-            .iter()
-            .zip(0..)
-            .filter(move |(merge, rank)| rank_of(merge) == Some(*rank))
-            .map(|(merge, _)| *merge)
+    pub(crate) fn merges(&self) -> &[Merge] {
+        &self.merges
     }
 
     /// Appends the ids of a text.
@@ -203,4 +206,13 @@ impl ByteLevel {
             Some(symbol)
         })
     }
+}
+
+/// Drops every pair that a file gives again later: its last rank counts, as in Hugging Face tokenizers.
+fn last_of_each(merges: Vec<Merge>) -> Vec<Merge> {
+    let mut seen = FxHashSet::default();
+    let mut kept: Vec<_> =
+        merges.into_iter().rev().filter(|merge| seen.insert(Pair::new(merge.left, merge.right))).collect();
+    kept.reverse();
+    kept
 }

@@ -40,11 +40,10 @@ const INSIDE: u32 = u32::MAX - 1;
 struct Occurrences {
     /// How often the pair stands in the training texts.
     ///
-    /// A pair's own merge doesn't lower it. As long as merges make new strings, nobody asks again. When a merge
-    /// makes a string that was a token before, an already merged pair can come up anew; Hugging Face then
-    /// adds to the old count, and so do we, for the same merges.
+    /// A pair's own merge doesn't lower it: it replaces every occurrence there is, and later neighbours hold a
+    /// later symbol.
     count: u64,
-    /// The slots where it starts, among others where it did once.
+    /// The slots where it starts, among others where it did once; each once, in ascending order.
     slots: Vec<u32>,
 }
 
@@ -130,8 +129,7 @@ impl Row {
         }
     }
 
-    /// Takes the most frequent pair, the smallest of several, with its count. It will not come again unless new
-    /// occurrences of it come up.
+    /// Takes the most frequent pair, the smallest of several, with its count.
     pub(crate) fn most_frequent(&mut self) -> Option<(Pair, u64)> {
         loop {
             let (count, Reverse(pair)) = self.heap.pop()?;
@@ -147,12 +145,10 @@ impl Row {
 
     /// Replaces a pair by a symbol wherever it stands, in each piece from left to right.
     pub(crate) fn merge(&mut self, pair: Pair, merged: u32) {
-        let mut slots =
-            self.pairs.get_mut(&pair).map_or_else(Vec::new, |found| std::mem::take(&mut found.slots));
-        // A merge finds new pairs in order, but several merges may have added to this list.
-        if !slots.is_sorted() {
-            slots.sort_unstable();
-        }
+        let slots = self.pairs.get_mut(&pair).map_or_else(Vec::new, |found| std::mem::take(&mut found.slots));
+        // Every list grows from left to right: a pair's occurrences all come from one merge (or the beginning),
+        // which goes from left to right itself.
+        debug_assert!(slots.is_sorted(), "the occurrences of {pair:?} are out of order");
         let mut new_pairs = Vec::new();
         for slot in slots {
             self.merge_at(slot as usize, pair, merged, &mut new_pairs);

@@ -9,14 +9,3 @@ mod train;
 pub(crate) use encode::{ByteLevel, Merge};
 pub(crate) use train::Trained;
 pub use train::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};
-
-use rustc_hash::FxHashSet;
-
-/// Drops every pair that comes again later. A pair is merged twice when new occurrences of it come up after its
-/// first merge; it then ranks where it came last, as in Hugging Face tokenizers.
-fn last_of_each(ranked: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
-    let mut seen = FxHashSet::default();
-    let mut kept: Vec<_> = ranked.into_iter().rev().filter(|pair| seen.insert(*pair)).collect();
-    kept.reverse();
-    kept
-}

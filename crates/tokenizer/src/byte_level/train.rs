@@ -117,7 +117,7 @@ impl ByteLevelTrainer {
         let mut row = Row::new(counts.iter().map(|(piece, count)| (piece.as_bytes(), *count)), &symbol_of)?;
         drop(counts);
         let mut ids: FxHashMap<String, u32> = texts.iter().cloned().zip(0..).collect();
-        let mut ranked = Vec::new();
+        let mut merges = Vec::new();
         while texts.len() < config.vocab_size {
             let Some((pair, count)) = row.most_frequent() else { break };
             if count < config.min_frequency {
@@ -126,18 +126,17 @@ impl ByteLevelTrainer {
             let text = [&*texts[pair.left() as usize], &*texts[pair.right() as usize]].concat();
             let next_id = texts.len() as u32;
             let merged = match ids.entry(text) {
-                // Two ways to make a string share its id. Only special tokens cannot be made: a document must
-                // not spell one. (Hugging Face would, but no pattern of ours lets a piece contain one.)
-                Entry::Occupied(known) if (*known.get() as usize) < config.special_tokens.len() => continue,
+                // A string that is a token before it is made can only be a special one: it keeps its id, as in
+                // Hugging Face tokenizers. The encoder will not use such a merge.
                 Entry::Occupied(known) => *known.get(),
                 Entry::Vacant(new) => {
                     texts.push(new.key().clone());
                     *new.insert(next_id)
                 }
             };
-            ranked.push((pair.left(), pair.right()));
+            merges.push((pair.left(), pair.right()));
             row.merge(pair, merged);
         }
-        Ok(Trained { config, splitter, texts, merges: super::last_of_each(ranked) })
+        Ok(Trained { config, splitter, texts, merges })
     }
 }

@@ -9,6 +9,7 @@ use crate::pattern::Splitter;
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{Pattern, Tokenizer, TokenizerError, files};
+use rustc_hash::FxHashSet;
 use serde_json::Value;
 use std::path::Path;
 
@@ -253,10 +254,10 @@ pub(super) struct Files {
 
 pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts, TokenizerError> {
     let added = AddedTokens::new(files.added)?;
-    let is_added = |id: u32| added.tokens().iter().any(|token| token.id == id);
+    let added_ids: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
     // A token with a character that stands for no byte decodes to its own text, as in Hugging Face.
     let bytes_of = |id: u32, text: &str| {
-        let stood_for = if is_added(id) { None } else { from_stand_ins(text) };
+        let stood_for = if added_ids.contains(&id) { None } else { from_stand_ins(text) };
         stood_for.unwrap_or_else(|| text.as_bytes().to_vec())
     };
     let vocabulary = build_vocabulary(source, files.entries, bytes_of)?;
@@ -276,13 +277,12 @@ pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts
     let mut merges = Vec::with_capacity(files.merges.len());
     for (index, (left, right)) in files.merges.iter().enumerate() {
         let merged = find(index, &[left.as_str(), right.as_str()].concat())?;
-        // A merge that makes a special token would let a document spell it.
-        if !added.is_special(merged) {
-            merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
-        }
+        merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
     }
     let ordinary = ordinary_tokens(&vocabulary, &added);
-    let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges);
+    let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
+        added.is_special(id)
+    });
     Ok(Parts { algorithm: Algorithm::ByteLevel(algorithm), vocabulary, added, frame: Frame::default() })
 }
 

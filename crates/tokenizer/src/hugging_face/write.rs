@@ -103,7 +103,8 @@ fn pre_tokenizer(algorithm: &ByteLevel) -> Value {
 
 fn byte_level_model(parts: &Parts, algorithm: &ByteLevel) -> Model {
     let text = |id| parts.vocabulary.text(id).unwrap_or_default();
-    let merges = algorithm.merges().map(|merge| json!([text(merge.left), text(merge.right)])).collect();
+    let merges =
+        algorithm.merges().iter().map(|merge| json!([text(merge.left), text(merge.right)])).collect();
     Model { ignore_merges: algorithm.ignore_merges(), ..model(parts, merges) }
 }
 

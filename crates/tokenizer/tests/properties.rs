@@ -1,0 +1,154 @@
+//! What must hold for every text: round trips, and equality with the plainest algorithm there is.
+
+use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+const PATTERNS: [Pattern; 4] = [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k, Pattern::None];
+
+static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
+    let text = "the theme of these thirty-three thistles — ça va très bien, 日本語の文章 日本 🦙🦙 it's 1234 \n\n  the end ";
+    PATTERNS
+        .into_iter()
+        .map(|pattern| {
+            let config = ByteLevelConfig { vocab_size: 340, pattern, ..ByteLevelConfig::default() };
+            Tokenizer::train_byte_level([text], &config).unwrap()
+        })
+        .collect()
+});
+
+/// Byte-pair training as SEMANTICS 1.2 says it, on one piece a word: merges as pairs of ids.
+fn naive_training(words: &[Vec<u8>], config: &ByteLevelConfig, tokenizer: &Tokenizer) -> Vec<Vec<u8>> {
+    let byte_id = |byte: u8| tokenizer.encode_bytes(&[byte])[0];
+    let mut words: Vec<Vec<u32>> =
+        words.iter().map(|word| word.iter().map(|&byte| byte_id(byte)).collect()).collect();
+    let mut tokens: Vec<Vec<u8>> = (0..256 + config.special_tokens.len() as u32)
+        .map(|id| tokenizer.decode_bytes(&[id]).unwrap())
+        .collect();
+    while tokens.len() < config.vocab_size {
+        let mut counts: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+        for pair in words.iter().flat_map(|word| word.windows(2)) {
+            *counts.entry((pair[0], pair[1])).or_default() += 1;
+        }
+        // The last of equal maxima in descending order is the smallest pair.
+        let Some((&pair, _)) = counts.iter().rev().max_by_key(|(_, count)| **count) else { break };
+        let merged = tokens.len() as u32;
+        tokens.push([&*tokens[pair.0 as usize], &*tokens[pair.1 as usize]].concat());
+        for word in &mut words {
+            merge_left_to_right(word, pair, merged);
+        }
+    }
+    tokens
+}
+
+fn merge_left_to_right(word: &mut Vec<u32>, pair: (u32, u32), merged: u32) {
+    let mut at = 0;
+    while at + 1 < word.len() {
+        if (word[at], word[at + 1]) == pair {
+            word.splice(at..at + 2, [merged]);
+        }
+        at += 1;
+    }
+}
+
+/// Encoding as SEMANTICS 1.2 says it: the merge of the lowest rank, everywhere, again and again.
+fn naive_encoding(tokenizer: &Tokenizer, merges: &[(u32, u32, u32)], piece: &[u8]) -> Vec<u32> {
+    let mut ids: Vec<u32> = piece.iter().map(|&byte| tokenizer.encode_bytes(&[byte])[0]).collect();
+    while let Some(&(left, right, merged)) =
+        merges.iter().find(|(left, right, _)| ids.windows(2).any(|pair| pair == [*left, *right]))
+    {
+        merge_left_to_right(&mut ids, (left, right), merged);
+    }
+    ids
+}
+
+/// The merges that a saved tokenizer lists, as (left, right, merged).
+fn merges_of(tokenizer: &Tokenizer) -> Vec<(u32, u32, u32)> {
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer.save(dir.path()).unwrap();
+    let json = std::fs::read_to_string(dir.path().join("tokenizer.json")).unwrap();
+    let file: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let pairs: Vec<(String, String)> = serde_json::from_value(file["model"]["merges"].clone()).unwrap();
+    let id = |token: &str| tokenizer.token_to_id(token).unwrap();
+    pairs.iter().map(|(left, right)| (id(left), id(right), id(&format!("{left}{right}")))).collect()
+}
+
+/// Texts of few letters, so that pairs repeat, overlap and tie.
+fn repetitive_text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab]{0,200}", "[abc ]{0,200}", "(ab|ba|aab|é|c ){0,60}", "a{0,150}"]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_text_round_trips(text in any::<String>()) {
+        for tokenizer in TOKENIZERS.iter() {
+            let ids = tokenizer.encode(&text);
+            prop_assert_eq!(tokenizer.decode(&ids).unwrap(), text.as_str());
+            prop_assert_eq!(tokenizer.encode_bytes(text.as_bytes()), ids);
+        }
+    }
+
+    #[test]
+    fn any_bytes_round_trip(bytes in any::<Vec<u8>>()) {
+        for tokenizer in TOKENIZERS.iter() {
+            let ids = tokenizer.encode_bytes(&bytes);
+            prop_assert_eq!(tokenizer.decode_bytes(&ids).unwrap(), bytes.as_slice());
+        }
+    }
+
+    #[test]
+    fn a_stream_of_ids_gives_the_text_of_all(ids in prop::collection::vec(0u32..340, 0..60)) {
+        for tokenizer in TOKENIZERS.iter() {
+            let ids: Vec<u32> = ids.iter().map(|id| id % tokenizer.vocab_size() as u32).collect();
+            let mut decoder = tokenizer.stream_decoder();
+            let mut text: String = ids.iter().map(|&id| decoder.push(id).unwrap()).collect();
+            text.push_str(&decoder.finish());
+            prop_assert_eq!(text, tokenizer.decode(&ids).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_incremental_trainer_equals_the_naive_one(
+        texts in prop::collection::vec(repetitive_text(), 1..4),
+        extra in 0usize..120,
+    ) {
+        prop_assume!(texts.iter().any(|text| !text.is_empty()));
+        let config = ByteLevelConfig {
+            vocab_size: 257 + extra,
+            pattern: Pattern::None,
+            ..ByteLevelConfig::default()
+        };
+        let tokenizer = Tokenizer::train_byte_level(texts.iter().map(String::as_str), &config).unwrap();
+        let words: Vec<_> = texts.iter().map(|text| text.clone().into_bytes()).collect();
+        let expected = naive_training(&words, &config, &tokenizer);
+        let tokens: Vec<_> =
+            (0..tokenizer.vocab_size() as u32).map(|id| tokenizer.decode_bytes(&[id]).unwrap()).collect();
+        prop_assert_eq!(tokens, expected);
+    }
+
+    #[test]
+    fn encoding_equals_merging_by_rank(training in repetitive_text(), text in repetitive_text()) {
+        prop_assume!(!training.is_empty());
+        let config = ByteLevelConfig { vocab_size: 330, pattern: Pattern::None, ..ByteLevelConfig::default() };
+        let tokenizer = Tokenizer::train_byte_level([training.as_str()], &config).unwrap();
+        let merges = merges_of(&tokenizer);
+        for text in [&text, &training] {
+            prop_assert_eq!(tokenizer.encode(text), naive_encoding(&tokenizer, &merges, text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn characters_of_the_vocabulary_round_trip_and_others_are_one_unknown_each(text in any::<String>()) {
+        let tokenizer = Tokenizer::characters(["abc d\nñ日"], &[]).unwrap();
+        let known = tokenizer.decode(&tokenizer.encode(&text)).unwrap();
+        let expected: String = text
+            .chars()
+            .map(|char| if "abc d\nñ日".contains(char) { char.to_string() } else { "<unk>".into() })
+            .collect();
+        prop_assert_eq!(known, expected);
+        prop_assert_eq!(tokenizer.encode(&text).len(), text.chars().count());
+    }
+}

@@ -122,6 +122,8 @@ fn apply<'t>(finders: &[Finder], text: &'t str, each: &mut dyn FnMut(Part<'t>)) 
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
     use super::*;
 
     fn parts(tokens: &[(&str, bool, bool)], text: &str, with_special: bool) -> String {

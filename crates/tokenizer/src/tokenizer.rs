@@ -35,7 +35,7 @@ pub(crate) struct Parts {
 /// How text without added tokens becomes ids.
 #[derive(Debug)]
 pub(crate) enum Algorithm {
-    ByteLevel(ByteLevel),
+    ByteLevel(Box<ByteLevel>),
     Characters(Characters),
 }
 
@@ -131,7 +131,7 @@ impl Tokenizer {
         let algorithm =
             ByteLevel::new(splitter, merges, byte_ids, ordinary, false, |id| added.is_special(id));
         Ok(Self::from_parts(Parts {
-            algorithm: Algorithm::ByteLevel(algorithm),
+            algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
             vocabulary,
             added,
             frame: Frame::default(),

@@ -1,5 +1,7 @@
 //! What users get wrong, and what they are told.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer, TokenizerError};
 use serde_json::{Value, json};
 
@@ -77,6 +79,19 @@ fn ids_outside_the_vocabulary_are_named() {
     assert!(error.contains("258") && error.contains("258 tokens (ids 0 to 257)"), "{error}");
     assert!(tokenizer.stream_decoder().push(999).is_err());
     assert_eq!(tokenizer.id_to_token(258), None);
+}
+
+#[test]
+fn an_id_that_a_file_skips_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = json!({"type": "BPE", "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 2}, "merges": []});
+    let file = json!({"added_tokens": [], "decoder": {"type": "Fuse"}, "model": model});
+    std::fs::write(dir.path().join("tokenizer.json"), file.to_string()).unwrap();
+    let tokenizer = Tokenizer::load(dir.path()).unwrap();
+    assert_eq!((tokenizer.vocab_size(), tokenizer.encode("ab")), (3, vec![2, 0]));
+    assert_eq!(tokenizer.token_table().bytes(1), b"");
+    let error = tokenizer.decode(&[1]).unwrap_err().to_string();
+    assert!(error.contains("no token has the id 1"), "{error}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Training and encoding agree with Hugging Face tokenizers; `golden/make.py` wrote down what that does.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

@@ -1,5 +1,7 @@
 //! What must hold for every text: round trips, and equality with the plainest algorithm there is.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! What a tokenizer promises, by small examples.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Pattern, Tokenizer};
 
 fn trained() -> Tokenizer {

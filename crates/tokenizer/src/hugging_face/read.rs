@@ -283,7 +283,12 @@ pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts
     let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
         added.is_special(id)
     });
-    Ok(Parts { algorithm: Algorithm::ByteLevel(algorithm), vocabulary, added, frame: Frame::default() })
+    Ok(Parts {
+        algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
+        vocabulary,
+        added,
+        frame: Frame::default(),
+    })
 }
 
 fn character_parts(

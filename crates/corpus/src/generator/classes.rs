@@ -58,7 +58,9 @@ impl Words {
         }
         let mut cells = Vec::new();
         for row in &decl.rows {
-            let mut all = row.cells.clone();
+            // `&` stands for the word itself, so that `&s` can be the plural of all words of a row.
+            let mut all: Vec<String> =
+                row.cells.iter().map(|cell| cell.replace('&', &row.cells[0])).collect();
             for &(column, other) in &joined {
                 let (other, key) = (&self.classes[other], &row.cells[column]);
                 let found = other.cells.iter().find(|cells| cells[0] == *key);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::classes::Words;
 use super::program::{Alternative, Choices, MAX_SLOTS, Op, Pick, Program, Rule, Slot, Test, UNBOUND};
 use super::source::{ConditionDecl, Holds, Place, SlotDecl, Source};
-use super::text::{Piece, Reference};
+use super::text::{Filter, Piece, Reference};
 use super::{GrammarError, Kind};
 
 /// Compiles a whole grammar. What the program means is checked by [`super::check`] and [`super::ambiguity`].
@@ -219,23 +219,23 @@ impl Compiler {
     ) -> Result<Choices, GrammarError> {
         let mut members = vec![true; self.words.classes[class].len()];
         let mut by = None;
-        for (column, value) in &reference.filters {
+        for Filter { column, value, equal } in &reference.filters {
             let table = &self.words.classes[class];
             let column = table.column(Some(column), place)?;
             if let Some((slot, other_column)) = value.split_once('.') {
                 let slot = self.slot_named(slot, place)?;
                 let other = self.words.classes[self.slots[slot].class].column(Some(other_column), place)?;
-                if by.replace((column, slot, other)).is_some() {
+                if by.replace((column, slot, other, *equal)).is_some() {
                     return Err(place.error("two filters depend on slots"));
                 }
                 continue;
             }
             let values: Vec<String> = value.split('/').map(str::to_owned).collect();
             let having = table.having(column, &values, place)?;
-            members.iter_mut().zip(having).for_each(|(member, has)| *member &= has);
+            members.iter_mut().zip(having).for_each(|(member, has)| *member &= has == *equal);
         }
         let none = || place.error("no word passes the filters");
-        let Some((column, slot, other_column)) = by else {
+        let Some((column, slot, other_column, equal)) = by else {
             let distribution = self.words.distribution(class, &members).ok_or_else(none)?;
             return Ok(Choices::Fixed(distribution, self.words.lexicon(distribution, form)));
         };
@@ -243,7 +243,10 @@ impl Compiler {
         for value in 0..self.slots[slot].value_names.len() {
             let wanted = self.words.classes[self.slots[slot].class].cell(value, other_column).to_owned();
             let class_table = &self.words.classes[class];
-            let kept = members.iter().enumerate().map(|(w, &m)| m && class_table.cell(w, column) == wanted);
+            let kept = members
+                .iter()
+                .enumerate()
+                .map(|(w, &m)| m && (class_table.cell(w, column) == wanted) == equal);
             let kept: Vec<bool> = kept.collect();
             let distribution = self.words.distribution(class, &kept);
             table.push(distribution.map(|d| (d, self.words.lexicon(d, form))));
@@ -269,7 +272,27 @@ impl Compiler {
             let place = Place { file: "grammar".into(), line: 1 };
             return Err(place.error("there is no rule `stories`, `reviews` or `pairs`"));
         }
+        let labels = starts.map(|start| start.map_or_else(Vec::new, |start| self.labels_set_by(start)));
         let Words { forms, distributions, lexicons, .. } = self.words;
-        Ok(Program { slots: self.slots, rules: self.rules, forms, distributions, lexicons, starts })
+        Ok(Program { slots: self.slots, rules: self.rules, forms, distributions, lexicons, starts, labels })
+    }
+
+    /// The labels that a rule and those it uses can set.
+    fn labels_set_by(&self, start: usize) -> Vec<usize> {
+        let (mut reached, mut todo) = (vec![false; self.rules.len()], vec![start]);
+        let mut set = vec![false; self.slots.len()];
+        while let Some(rule) = todo.pop() {
+            if std::mem::replace(&mut reached[rule], true) {
+                continue;
+            }
+            for op in self.rules[rule].alternatives.iter().flat_map(|alternative| &alternative.ops) {
+                match op {
+                    Op::Call(called) => todo.push(*called),
+                    Op::Set { slot, .. } => set[*slot] = self.slots[*slot].label,
+                    Op::Literal(_) | Op::Show { .. } | Op::Pick(_) => {}
+                }
+            }
+        }
+        (0..set.len()).filter(|&slot| set[slot]).collect()
     }
 }

@@ -11,11 +11,12 @@
 //! any later choice, so the result is exact, up to the rounding of floating-point sums.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use super::program::{Choices, Op, Pick, Program, State, Test, UNBOUND};
 
 /// A set of observers, as bits.
-type Live = Vec<u64>;
+type Live = Rc<[u64]>;
 
 /// Something that looks at one slot: values with equal marks look the same to it.
 #[derive(PartialEq, Eq, Hash)]
@@ -32,23 +33,33 @@ pub(super) fn entropy(program: &Program, start: usize) -> f64 {
         program,
         observers: Vec::new(),
         observer_ids: HashMap::new(),
+        excepted: vec![false; program.slots.len()],
+        of_slots: 0,
         live_in: HashMap::new(),
+        live_at: HashMap::new(),
         views: HashMap::new(),
         entropy: 0.0,
     };
-    for rule in &program.rules {
-        for alternative in &rule.alternatives {
-            for test in &alternative.tests {
-                analysis.test(test);
-            }
-            for op in &alternative.ops {
-                if let Op::Pick(pick) = op {
-                    analysis.observers_of(pick);
-                }
-            }
-        }
+    let alternatives = || program.rules.iter().flat_map(|rule| &rule.alternatives);
+    let picks = || {
+        alternatives().flat_map(|alternative| &alternative.ops).filter_map(|op| match op {
+            Op::Pick(pick) => Some(pick),
+            _ => None,
+        })
+    };
+    for test in alternatives().flat_map(|alternative| &alternative.tests) {
+        analysis.test(test);
     }
-    let nothing = vec![0; analysis.observers.len().div_ceil(64)];
+    for pick in picks() {
+        analysis.selector(pick);
+        pick.except.iter().for_each(|&slot| analysis.excepted[slot] = true);
+    }
+    // Last, because what an exception looks at is made of what the other observers look at.
+    analysis.of_slots = analysis.observers.len();
+    for pick in picks() {
+        analysis.exceptions(pick);
+    }
+    let nothing: Live = vec![0; analysis.observers.len().div_ceil(64)].into();
     let mut states = Distribution::new();
     states.insert(program.initial_state(), 1.0);
     analysis.run(start, states, &nothing);
@@ -59,10 +70,16 @@ struct Analysis<'p> {
     program: &'p Program,
     observers: Vec<Observer>,
     observer_ids: HashMap<(usize, Vec<u32>), usize>,
+    /// Slots that some pick excepts.
+    excepted: Vec<bool>,
+    /// How many observers are not exceptions; they come first.
+    of_slots: usize,
     /// Observers live before a rule, by the rule and those live after it.
     live_in: HashMap<(usize, Live), Live>,
+    /// Observers live before each step of an alternative and after the last.
+    live_at: HashMap<(usize, usize, Live), Rc<[Live]>>,
     /// For a slot and its live observers, the value that stands for each value.
-    views: HashMap<(usize, Live), Vec<u16>>,
+    views: HashMap<(usize, Vec<usize>), Rc<[u16]>>,
     entropy: f64,
 }
 
@@ -80,39 +97,66 @@ impl Analysis<'_> {
         self.observer(test.slot, test.holds.iter().map(|&holds| u32::from(holds)).collect())
     }
 
-    /// A pick looks at the words it excepts, and at the slot that selects its distribution.
-    fn observers_of(&mut self, pick: &Pick) -> Vec<usize> {
+    /// A pick by a slot looks at which distribution that slot selects.
+    fn selector(&mut self, pick: &Pick) -> Option<usize> {
+        let Choices::By { slot, table } = &pick.choices else { return None };
+        let marks = table.iter().map(|choice| choice.map_or(0, |(distribution, _)| distribution as u32 + 1));
+        Some(self.observer(*slot, marks.collect()))
+    }
+
+    /// A pick looks at the words it excepts: at their weights, and at what the picked word would have looked like. When
+    /// it excepts several, or its own word is excepted later, it looks at the words themselves.
+    fn exceptions(&mut self, pick: &Pick) -> Vec<usize> {
+        let program = self.program;
+        let plain = pick.except.len() == 1 && pick.slot.is_none_or(|slot| !self.excepted[slot]);
         let mut ids = Vec::new();
         for &slot in &pick.except {
-            let marks = (0..self.program.slots[slot].value_names.len() as u32).collect();
+            let words = 0..program.slots[slot].value_names.len();
+            let mut first_with: HashMap<Vec<u32>, u32> = HashMap::new();
+            let mut mark = |word: usize| -> u32 {
+                if !plain {
+                    return word as u32;
+                }
+                let choices = pick.all_choices();
+                let weights = choices.iter().map(|&(d, _)| program.distributions[d].weights[word]);
+                let same_slot = |observer: &&Observer| Some(observer.slot) == pick.slot;
+                let seen = self.observers[..self.of_slots].iter().filter(same_slot).map(|o| o.marks[word]);
+                *first_with.entry(weights.chain(seen).collect()).or_insert(word as u32)
+            };
+            let marks: Vec<u32> = words.map(&mut mark).collect();
             ids.push(self.observer(slot, marks));
-        }
-        if let Choices::By { slot, table } = &pick.choices {
-            let marks =
-                table.iter().map(|choice| choice.map_or(0, |(distribution, _)| distribution as u32 + 1));
-            ids.push(self.observer(*slot, marks.collect()));
         }
         ids
     }
 
-    /// Observers live before `ops`, given those live after.
-    fn before(&mut self, ops: &[Op], after: &Live) -> Live {
+    /// Observers live before each step of an alternative and after the last, given those live after it.
+    fn live(&mut self, rule: usize, alternative: usize, after: &Live) -> Rc<[Live]> {
+        let key = (rule, alternative, after.clone());
+        if let Some(live) = self.live_at.get(&key) {
+            return live.clone();
+        }
         let mut live = after.clone();
-        for op in ops.iter().rev() {
+        let mut backward = vec![live.clone()];
+        for op in self.program.rules[rule].alternatives[alternative].ops.iter().rev() {
             match op {
                 Op::Literal(_) | Op::Show { .. } => {}
-                Op::Set { slot, .. } => self.kill(*slot, &mut live),
-                Op::Call(rule) => live = self.before_rule(*rule, &live),
+                Op::Set { slot, .. } => live = self.without(*slot, &live),
+                Op::Call(called) => live = self.before_rule(*called, &live),
                 Op::Pick(pick) => {
                     if let Some(slot) = pick.slot {
-                        self.kill(slot, &mut live);
+                        live = self.without(slot, &live);
                     }
-                    for id in self.observers_of(pick) {
-                        live[id / 64] |= 1 << (id % 64);
-                    }
+                    let mut with = live.to_vec();
+                    let ids = self.exceptions(pick).into_iter().chain(self.selector(pick));
+                    ids.for_each(|id| with[id / 64] |= 1 << (id % 64));
+                    live = with.into();
                 }
             }
+            backward.push(live.clone());
         }
+        backward.reverse();
+        let live: Rc<[Live]> = backward.into();
+        self.live_at.insert(key, live.clone());
         live
     }
 
@@ -122,27 +166,30 @@ impl Analysis<'_> {
             return live.clone();
         }
         let mut all = vec![0; after.len()];
-        for alternative in &self.program.rules[rule].alternatives {
-            let live = self.before(&alternative.ops, after);
-            all.iter_mut().zip(live).for_each(|(all, live)| *all |= live);
+        for (index, alternative) in self.program.rules[rule].alternatives.iter().enumerate() {
+            let live = self.live(rule, index, after);
+            all.iter_mut().zip(live[0].iter()).for_each(|(all, live)| *all |= live);
             for test in &alternative.tests {
                 let id = self.test(test);
                 all[id / 64] |= 1 << (id % 64);
             }
         }
-        self.live_in.insert(key, all.clone());
-        all
+        let live: Live = all.into();
+        self.live_in.insert(key, live.clone());
+        live
     }
 
-    fn kill(&self, slot: usize, live: &mut Live) {
+    fn without(&self, slot: usize, live: &Live) -> Live {
+        let mut live = live.to_vec();
         for (id, _) in self.observers.iter().enumerate().filter(|(_, observer)| observer.slot == slot) {
             live[id / 64] &= !(1 << (id % 64));
         }
+        live.into()
     }
 
     /// Merges states that look the same to the live observers.
     fn merge(&mut self, states: Distribution, live: &Live) -> Distribution {
-        let views: Vec<Vec<u16>> = (0..self.program.slots.len()).map(|slot| self.view(slot, live)).collect();
+        let views: Vec<Rc<[u16]>> = (0..self.program.slots.len()).map(|slot| self.view(slot, live)).collect();
         let mut merged = Distribution::new();
         for (mut state, probability) in states {
             for (value, view) in state.iter_mut().zip(&views) {
@@ -153,18 +200,19 @@ impl Analysis<'_> {
         merged
     }
 
-    fn view(&mut self, slot: usize, live: &Live) -> Vec<u16> {
+    fn view(&mut self, slot: usize, live: &Live) -> Rc<[u16]> {
         let is_live = |id: usize| live[id / 64] >> (id % 64) & 1 == 1;
         let ids = (0..self.observers.len()).filter(|&id| self.observers[id].slot == slot && is_live(id));
         let ids: Vec<usize> = ids.collect();
-        let key = (slot, ids.iter().map(|&id| id as u64).collect());
+        let key = (slot, ids);
         if let Some(view) = self.views.get(&key) {
             return view.clone();
         }
+        let ids = &key.1;
         let mut first_with: HashMap<Vec<u32>, u16> = HashMap::new();
         let values = 0..self.program.slots[slot].value_names.len();
-        let view: Vec<u16> = if ids.is_empty() {
-            Vec::new()
+        let view: Rc<[u16]> = if ids.is_empty() {
+            Rc::new([])
         } else {
             let marks = |value: usize| ids.iter().map(|&id| self.observers[id].marks[value]).collect();
             values.map(|value| *first_with.entry(marks(value)).or_insert(value as u16)).collect()
@@ -175,6 +223,7 @@ impl Analysis<'_> {
 
     /// Sends a distribution over states through a rule, adding up the entropy of the choices met.
     fn run(&mut self, rule: usize, states: Distribution, after: &Live) -> Distribution {
+        let id = rule;
         let rule = &self.program.rules[rule];
         let mut entering: Vec<Distribution> = vec![Distribution::new(); rule.alternatives.len()];
         for (state, probability) in states {
@@ -188,20 +237,16 @@ impl Analysis<'_> {
             }
         }
         let mut leaving = Distribution::new();
-        for (alternative, mut states) in rule.alternatives.iter().zip(entering) {
+        for (index, (alternative, mut states)) in rule.alternatives.iter().zip(entering).enumerate() {
             if states.is_empty() {
                 continue;
             }
-            let live = self.before(&alternative.ops, after);
-            states = self.merge(states, &live);
-            for (at, op) in alternative.ops.iter().enumerate() {
-                if matches!(op, Op::Literal(_) | Op::Show { .. }) {
-                    continue;
-                }
-                let live = self.before(&alternative.ops[at + 1..], after);
+            let live = self.live(id, index, after);
+            states = self.merge(states, &live[0]);
+            for (op, live) in alternative.ops.iter().zip(&live[1..]) {
                 states = match op {
-                    Op::Call(called) => self.run(*called, states, &live),
-                    Op::Pick(pick) => self.pick(pick, states, &live),
+                    Op::Call(called) => self.run(*called, states, live),
+                    Op::Pick(pick) => self.pick(pick, states, live),
                     Op::Set { slot, value } => {
                         let set = |(mut state, probability): (State, f64)| {
                             state[*slot] = *value;
@@ -211,7 +256,7 @@ impl Analysis<'_> {
                         for (state, probability) in states.into_iter().map(set) {
                             *merged.entry(state).or_insert(0.0) += probability;
                         }
-                        self.merge(merged, &live)
+                        self.merge(merged, live)
                     }
                     Op::Literal(_) | Op::Show { .. } => states,
                 };

@@ -13,6 +13,7 @@ const MAX_REJECTED: u32 = 10_000;
 /// The documents of one kind and split under a seed, by index or one after the other.
 pub(super) struct Generator<'g> {
     program: &'g Program,
+    kind: Kind,
     start: Option<usize>,
     split: Split,
     rng: ChaCha8Rng,
@@ -32,7 +33,7 @@ impl<'g> Generator<'g> {
         let start = program.starts[kind as usize];
         let rng = ChaCha8Rng::from_seed(key);
         let state = program.initial_state();
-        Generator { program, start, split, rng, next: 0, state, text: String::new(), log_prob: 0.0 }
+        Generator { program, kind, start, split, rng, next: 0, state, text: String::new(), log_prob: 0.0 }
     }
 
     /// The document with this index; `None` when the grammar has none for this kind and split.
@@ -46,7 +47,7 @@ impl<'g> Generator<'g> {
             self.log_prob = 0.0;
             self.run(start);
             if Split::of(&self.text) == self.split {
-                let labels = self.program.labels(&self.state);
+                let labels = self.program.labels(self.kind, &self.state);
                 return Some(Document { text: self.text.clone(), log_prob: self.log_prob, labels });
             }
         }

@@ -41,11 +41,12 @@ use sha2::{Digest, Sha256};
 pub use write::{Floor, floor_of, write_labelled, write_stories};
 
 /// The files of the built-in grammar, in the order in which they are read.
-const BUILT_IN: [(&str, &str); 7] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("people.grammar", include_str!("../../../../datasets/firebrand-stories/people.grammar")),
     ("things.grammar", include_str!("../../../../datasets/firebrand-stories/things.grammar")),
     ("words.grammar", include_str!("../../../../datasets/firebrand-stories/words.grammar")),
     ("stories.grammar", include_str!("../../../../datasets/firebrand-stories/stories.grammar")),
+    ("incidents.grammar", include_str!("../../../../datasets/firebrand-stories/incidents.grammar")),
     ("plots.grammar", include_str!("../../../../datasets/firebrand-stories/plots.grammar")),
     ("reviews.grammar", include_str!("../../../../datasets/firebrand-stories/reviews.grammar")),
     ("pairs.grammar", include_str!("../../../../datasets/firebrand-stories/pairs.grammar")),
@@ -241,7 +242,7 @@ impl Grammar {
     pub fn labels(&self, kind: Kind, text: &str) -> Option<Vec<(String, String)>> {
         let start = self.program.starts[kind as usize]?;
         let found = recognize::derivations(&self.program, start, text, 1);
-        found.first().map(|found| self.program.labels(&found.state))
+        found.first().map(|found| self.program.labels(kind, &found.state))
     }
 
     /// The entropy of a kind of document in nats: the mean of −log P. 0 for a kind that the grammar does not make.

@@ -2,6 +2,7 @@
 //! the entropy all read this one form, and take every probability from [`Rule::total`] and [`Pick::total`], so that
 //! they cannot disagree.
 
+use super::Kind;
 use super::source::Place;
 
 /// What every slot holds: an index into its class, or [`UNBOUND`].
@@ -20,6 +21,8 @@ pub(super) struct Program {
     pub(super) lexicons: Vec<Lexicon>,
     /// The rule that makes documents of each kind.
     pub(super) starts: [Option<usize>; 3],
+    /// The slots that are labels of each kind.
+    pub(super) labels: [Vec<usize>; 3],
 }
 
 /// A variable of the state.
@@ -27,7 +30,7 @@ pub(super) struct Slot {
     pub(super) name: String,
     pub(super) class: usize,
     pub(super) initial: u16,
-    /// Its value is part of a document's labels.
+    /// Its value is a label of the kinds of documents whose rules set it.
     pub(super) label: bool,
     pub(super) value_names: Vec<String>,
     /// The values it can ever hold.
@@ -197,15 +200,14 @@ impl Program {
         state
     }
 
-    /// The labels in a state.
-    pub(super) fn labels(&self, state: &State) -> Vec<(String, String)> {
-        let labels = self.slots.iter().enumerate().filter(|(_, slot)| slot.label);
-        labels
-            .filter_map(|(index, slot)| {
-                let value = slot.value_names.get(usize::from(state[index]))?;
-                Some((slot.name.clone(), value.clone()))
-            })
-            .collect()
+    /// The labels of a document of this kind that ended in this state.
+    pub(super) fn labels(&self, kind: Kind, state: &State) -> Vec<(String, String)> {
+        let named = |&index: &usize| {
+            let slot = &self.slots[index];
+            let value = slot.value_names.get(usize::from(state[index]))?;
+            Some((slot.name.clone(), value.clone()))
+        };
+        self.labels[kind as usize].iter().filter_map(named).collect()
     }
 }
 

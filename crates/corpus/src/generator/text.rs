@@ -33,10 +33,17 @@ pub(super) struct Reference {
     pub(super) class: Option<String>,
     /// The column shown; the first one when absent.
     pub(super) column: Option<String>,
-    /// Restrictions of a pick: column and value, or column and `slot.column`.
-    pub(super) filters: Vec<(String, String)>,
+    /// Restrictions of a pick.
+    pub(super) filters: Vec<Filter>,
     /// A pick is different from the words in these slots.
     pub(super) except: Vec<String>,
+}
+
+/// `COLUMN=VALUE` or `COLUMN!=VALUE`: `a/b` is one of two values, `slot.column` what another slot has.
+pub(super) struct Filter {
+    pub(super) column: String,
+    pub(super) value: String,
+    pub(super) equal: bool,
 }
 
 /// Groups and braces do not nest deeper than this, so that reading cannot overflow the stack.
@@ -151,7 +158,9 @@ fn reference(inside: &str, place: &Place) -> Result<Reference, GrammarError> {
         let (column, value) = filter
             .split_once('=')
             .ok_or_else(|| place.error(format!("`{filter}`: expected `column=value`")))?;
-        reference.filters.push((identifier(column, place)?, value.trim().to_owned()));
+        let (column, equal) = column.strip_suffix('!').map_or((column, true), |column| (column, false));
+        let (column, value) = (identifier(column, place)?, value.trim().to_owned());
+        reference.filters.push(Filter { column, value, equal });
     }
     if let Some(rest) = head.strip_prefix("a ").or_else(|| head.strip_prefix("A ")) {
         reference.article = true;

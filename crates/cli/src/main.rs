@@ -1,2 +1,41 @@
-//! The `firebrand` binary.
-fn main() {}
+//! The `firebrand` binary: arguments in, the other crates wired together, results printed.
+//!
+//! stdout carries data, stderr progress and messages. Exit codes: 0 success, 1 a failed run, 2 wrong usage or config,
+//! 130 after Ctrl-C with everything saved.
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod run;
+mod text;
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    firebrand_backend::memory::keep_pages();
+    let cli = Cli::parse();
+    exit::code(dispatch(&cli))
+}
+
+fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    if let Some(threads) = cli.global.threads {
+        // The pool is built once; every crate below uses it.
+        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+    }
+    match &cli.command {
+        Command::Data(command) => commands::data::run(command, &cli.global),
+        Command::Tokenizer(command) => commands::tokenizer::run(command, &cli.global),
+        Command::Prepare(command) => commands::prepare::run(command, &cli.global),
+        Command::Pretrain(command) => commands::pretrain::run(command, &cli.global),
+        Command::Generate(command) => commands::generate::run(command, &cli.global),
+        Command::Score(command) => commands::score::run(command, &cli.global),
+        Command::Show(command) => commands::show::run(command, &cli.global),
+        Command::Device => commands::device::run(&cli.global),
+        Command::Completions { shell } => commands::completions(*shell),
+        Command::BenchTrain(command) => commands::bench::train(command, &cli.global),
+        Command::BenchGenerator => commands::bench::generator(&cli.global),
+    }
+}

@@ -72,6 +72,7 @@ pub mod model;
 pub mod processors;
 pub mod sampler;
 pub mod strategy;
+mod transformer;
 
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate};
@@ -79,3 +80,4 @@ pub use model::{LanguageModel, Logits, Positions};
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Sampling};
 pub use strategy::{GenerateConfig, Strategy};
+pub use transformer::DecoderModel;

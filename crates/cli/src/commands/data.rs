@@ -1,0 +1,75 @@
+//! `firebrand data`: the built-in corpus.
+
+use crate::args::{DataCommand, DataKind, DataSplit, GenerateDataArgs, Global};
+use crate::output::{line, say};
+use anyhow::Context;
+use firebrand_corpus::generator::{Floor, Grammar, Kind, Split, write_labelled, write_stories};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+pub(crate) fn run(command: &DataCommand, global: &Global) -> anyhow::Result<()> {
+    match command {
+        DataCommand::Generate(args) => generate(args, global),
+    }
+}
+
+fn generate(args: &GenerateDataArgs, global: &Global) -> anyhow::Result<()> {
+    let grammar = Grammar::built_in();
+    let Some(path) = &args.out else {
+        let floor = write(grammar, args, &mut BufWriter::new(std::io::stdout().lock()))?;
+        say(global, describe(&floor));
+        return Ok(());
+    };
+    let floor = write_file(path, |out| write(grammar, args, out))?;
+    if global.json {
+        return line(serde_json::json!({
+            "path": path, "documents": floor.documents, "bytes": floor.bytes, "nats": floor.nats,
+            "floor_bits_per_byte": floor.bits_per_byte(), "grammar": grammar.hash(),
+        }));
+    }
+    say(global, format!("{}: {}", path.display(), describe(&floor)));
+    Ok(())
+}
+
+fn describe(floor: &Floor) -> String {
+    let (documents, bytes) = (crate::output::thousands(floor.documents), crate::output::thousands(floor.bytes));
+    format!("{documents} documents, {bytes} bytes; no model can do better than {:.4} bits per byte", floor.bits_per_byte())
+}
+
+fn write(grammar: &Grammar, args: &GenerateDataArgs, out: &mut impl Write) -> anyhow::Result<Floor> {
+    let split = match args.split {
+        DataSplit::Train => Split::Train,
+        DataSplit::Validation => Split::Validation,
+        DataSplit::Test => Split::Test,
+    };
+    let floor = match args.kind {
+        DataKind::Stories => write_stories(grammar, split, args.seed, args.bytes, out)?,
+        DataKind::Reviews => write_labelled(grammar, Kind::Reviews, split, args.seed, args.count, out)?,
+        DataKind::Pairs => write_labelled(grammar, Kind::Pairs, split, args.seed, args.count, out)?,
+    };
+    out.flush()?;
+    Ok(floor)
+}
+
+/// Writes beside `path` and renames: the file is whole or not there.
+fn write_file<T>(path: &Path, f: impl FnOnce(&mut BufWriter<std::fs::File>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    }
+    let mut name = path.file_name().context("--out names no file")?.to_os_string();
+    name.push(".tmp");
+    let staging = path.with_file_name(name);
+    let file = std::fs::File::create(&staging).with_context(|| staging.display().to_string())?;
+    let mut out = BufWriter::new(file);
+    let result = f(&mut out).and_then(|result| {
+        out.flush()?;
+        out.get_ref().sync_all()?;
+        std::fs::rename(&staging, path)?;
+        Ok(result)
+    });
+    if result.is_err() {
+        // A half-written file helps nobody; the error that matters is the first one.
+        std::fs::remove_file(&staging).ok();
+    }
+    result.with_context(|| path.display().to_string())
+}

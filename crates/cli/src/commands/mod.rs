@@ -1,0 +1,21 @@
+//! The commands, a module each.
+
+pub(crate) mod bench;
+pub(crate) mod data;
+pub(crate) mod device;
+pub(crate) mod generate;
+pub(crate) mod prepare;
+pub(crate) mod pretrain;
+pub(crate) mod score;
+pub(crate) mod show;
+pub(crate) mod tokenizer;
+
+use crate::args::Cli;
+use clap::CommandFactory;
+
+/// Prints a shell's completions.
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "firebrand", &mut script);
+    crate::output::piece(&String::from_utf8_lossy(&script))
+}

@@ -1,0 +1,257 @@
+//! Config files: found by path or name, `--set` merged in, unknown keys refused with the nearest known one.
+
+use crate::exit::usage;
+use anyhow::Context;
+use firebrand_corpus::batches::Order;
+use firebrand_corpus::sources::{DocumentBoundary, HeldOut};
+use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
+use firebrand_transformer::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The configs in the binary, by name.
+pub(crate) const BUILT_IN: [(&str, &str); 4] = [
+    ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
+    ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
+    ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
+    ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
+];
+
+/// A pretraining run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PretrainConfig {
+    /// What the model is trained for.
+    #[serde(default)]
+    pub(crate) objective: ObjectiveName,
+    /// Of weights, data order, dropout.
+    #[serde(default)]
+    pub(crate) seed: u64,
+    pub(crate) data: DataConfig,
+    pub(crate) model: ModelSection,
+    #[serde(default)]
+    pub(crate) training: TrainingConfig,
+    #[serde(default)]
+    pub(crate) optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub(crate) schedule: ScheduleConfig,
+}
+
+/// The objectives there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ObjectiveName {
+    #[default]
+    Causal,
+}
+
+/// What is trained on: text, or shards that were prepared before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DataConfig {
+    /// Text files, or folders of .txt files.
+    pub(crate) texts: Vec<PathBuf>,
+    /// A folder made by `firebrand prepare`, instead of `texts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) shards: Option<PathBuf>,
+    /// `characters`, or a tokenizer's folder.
+    pub(crate) tokenizer: String,
+    pub(crate) boundary: DocumentBoundary,
+    pub(crate) held_out: HeldOut,
+    pub(crate) order: Order,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            texts: Vec::new(),
+            shards: None,
+            tokenizer: "characters".into(),
+            boundary: DocumentBoundary::default(),
+            held_out: HeldOut::default(),
+            order: Order::default(),
+        }
+    }
+}
+
+/// A model by preset and size; every other key overrides what the preset says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModelSection {
+    pub(crate) preset: Preset,
+    pub(crate) d_model: usize,
+    pub(crate) n_layers: usize,
+    pub(crate) n_heads: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) n_kv_heads: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) d_ff: Option<usize>,
+    /// The longest context; `training.seq_len` when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seq_len: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) norm: Option<NormKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) norm_eps: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<PositionKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rope_theta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mlp: Option<MlpKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tied_head: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bias: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dropout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) logit_soft_cap: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) qk_norm: Option<bool>,
+}
+
+impl ModelSection {
+    /// The model for a vocabulary; `seq_len` is the training's.
+    pub(crate) fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
+        let seq_len = self.seq_len.unwrap_or(seq_len);
+        let base = ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
+        let mlp = self.mlp.unwrap_or(base.mlp);
+        ModelConfig {
+            n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
+            d_ff: self.d_ff.unwrap_or(ModelConfig::default_d_ff(mlp, self.d_model)),
+            norm: self.norm.unwrap_or(base.norm),
+            norm_eps: self.norm_eps.unwrap_or(base.norm_eps),
+            position: self.position.unwrap_or(base.position),
+            rope_theta: self.rope_theta.unwrap_or(base.rope_theta),
+            mlp,
+            tied_head: self.tied_head.unwrap_or(base.tied_head),
+            bias: self.bias.unwrap_or(base.bias),
+            dropout: self.dropout.unwrap_or(base.dropout),
+            logit_soft_cap: self.logit_soft_cap.unwrap_or(base.logit_soft_cap),
+            qk_norm: self.qk_norm.unwrap_or(base.qk_norm),
+            ..base
+        }
+    }
+}
+
+/// The config called `name` (a file, or one that is built in), with `--set` applied.
+pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig> {
+    let (text, origin) = find(name)?;
+    let mut table: Table = toml::from_str(&text).map_err(|error| usage(format!("{origin}: {error}")))?;
+    for assignment in set {
+        apply(&mut table, assignment)?;
+    }
+    if set.is_empty() {
+        // Straight from the text, so that an error names the line.
+        return toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)));
+    }
+    table.try_into().map_err(|error| usage(explain(&format!("{origin} with --set {}", set.join(" --set ")), &error)))
+}
+
+fn find(name: &str) -> anyhow::Result<(String, String)> {
+    if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+        return Ok((text.to_string(), format!("the built-in config `{name}`")));
+    }
+    let path = Path::new(name);
+    if path.exists() || name.ends_with(".toml") {
+        let text = std::fs::read_to_string(path).with_context(|| format!("config {name}"));
+        return match text {
+            Ok(text) => Ok((text, name.to_string())),
+            Err(error) => Err(usage(format!("{error:#}"))),
+        };
+    }
+    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    Err(usage(format!("no config `{name}`{}: give a .toml file or one of {}", did_you_mean(name, &names), names.join(", "))))
+}
+
+/// Sets `a.b=value`; a value that is no TOML is taken as a string.
+fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
+    let Some((key, value)) = assignment.split_once('=') else {
+        return Err(usage(format!("--set {assignment}: write KEY=VALUE, such as optimizer.lr=3e-4")));
+    };
+    let value = value.trim();
+    let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
+    let mut parts: Vec<&str> = key.trim().split('.').collect();
+    let last = parts.pop().filter(|last| !last.is_empty());
+    let Some(last) = last else {
+        return Err(usage(format!("--set {assignment}: the key is empty")));
+    };
+    let mut here = table;
+    for part in parts {
+        let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        here = next.as_table_mut().ok_or_else(|| usage(format!("--set {assignment}: `{part}` is no section")))?;
+    }
+    here.insert(last.to_string(), value);
+    Ok(())
+}
+
+/// The error with the nearest known key, where an unknown one is the cause.
+fn explain(origin: &str, error: &toml::de::Error) -> String {
+    let message = error.to_string();
+    let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
+    let hint = match quoted.split_first() {
+        Some((unknown, known)) if error.message().starts_with("unknown") => did_you_mean(unknown, known),
+        _ => String::new(),
+    };
+    format!("{origin}: {}{hint}", message.trim_end())
+}
+
+/// `; did you mean …?`, or nothing when nothing is near.
+pub(crate) fn did_you_mean(unknown: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(unknown, known), known))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    nearest.map_or(String::new(), |(_, known)| format!("; did you mean `{known}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(set: &[&str]) -> String {
+        let set: Vec<String> = set.iter().map(|s| s.to_string()).collect();
+        load("causal-smoke", &set).expect_err("a config with a mistake").to_string()
+    }
+
+    #[test]
+    fn every_built_in_config_describes_a_run() {
+        for (name, _) in BUILT_IN {
+            let config = load(name, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.model.resolve(100, config.training.seq_len).validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.training.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        assert!(error(&["optimizer.lrr=1e-3"]).contains("did you mean `lr`?"), "{}", error(&["optimizer.lrr=1e-3"]));
+        assert!(error(&["training.batchsize=3"]).contains("did you mean `batch_size`?"));
+        assert!(error(&["trainin.steps=3"]).contains("did you mean `training`?"));
+    }
+
+    #[test]
+    fn a_wrong_type_is_named() {
+        let error = error(&["training.steps=many"]);
+        assert!(error.contains("invalid type") && error.contains("many"), "{error}");
+    }
+
+    #[test]
+    fn set_reaches_every_key_and_takes_bare_words() {
+        let set = ["optimizer.lr=3e-4", "data.tokenizer=tok", "model.preset=gpt2", "data.texts=[\"a\", \"b\"]"];
+        let config = load("causal-smoke", &set.map(String::from)).expect("well-formed");
+        assert_eq!(config.optimizer.lr, 3e-4);
+        assert_eq!((config.data.tokenizer.as_str(), config.data.texts.len()), ("tok", 2));
+        assert_eq!(config.model.preset, Preset::Gpt2);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is() {
+        let error = load("shakespear-char", &[]).expect_err("no such config").to_string();
+        assert!(error.contains("did you mean `shakespeare-char`?"), "{error}");
+    }
+}

@@ -1,0 +1,87 @@
+//! What goes to the terminal: data to stdout, progress to stderr.
+
+use crate::args::Global;
+use firebrand_corpus::{Progress, Stage};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::time::Duration;
+
+/// Prints one line of data to stdout. A reader that has gone away is an error like any other; `exit` knows it.
+pub(crate) fn line(text: impl std::fmt::Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+/// Writes text to stdout as it comes, without a line end.
+pub(crate) fn piece(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Prints a message to stderr, unless the user wants quiet.
+pub(crate) fn say(global: &Global, text: impl std::fmt::Display) {
+    if !global.quiet {
+        eprintln!("{text}");
+    }
+}
+
+/// A bar over `len` units on stderr; hidden when quiet or when stderr is no terminal.
+pub(crate) fn bar(global: &Global, len: u64, template: &str) -> ProgressBar {
+    if global.quiet {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(len);
+    let style = ProgressStyle::with_template(template).expect("our templates are well-formed");
+    bar.set_style(style.progress_chars("━╸ "));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Shows the stages of preparing a corpus.
+pub(crate) struct PrepareBar<'a> {
+    global: &'a Global,
+    shown: Option<(Stage, ProgressBar)>,
+}
+
+impl<'a> PrepareBar<'a> {
+    pub(crate) fn new(global: &'a Global) -> Self {
+        Self { global, shown: None }
+    }
+
+    pub(crate) fn update(&mut self, progress: Progress) {
+        let current = self.shown.as_ref().map(|(stage, _)| *stage);
+        if current != Some(progress.stage) {
+            self.finish();
+            let name = match progress.stage {
+                Stage::Scan => "reading ",
+                Stage::Encode => "encoding",
+            };
+            let template = format!("{name} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left");
+            self.shown = Some((progress.stage, bar(self.global, progress.total_bytes, &template)));
+        }
+        if let Some((_, bar)) = &self.shown {
+            bar.set_position(progress.bytes);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some((_, bar)) = self.shown.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A number with thousands separated.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

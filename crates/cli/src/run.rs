@@ -1,0 +1,147 @@
+//! Run folders: what they hold besides the model, and how they are opened.
+
+use crate::args::Global;
+use crate::config::PretrainConfig;
+use crate::exit::usage;
+use anyhow::Context;
+use burn::tensor::Device;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{Decoder, hugging_face, write_atomically};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Written in `run.toml`; another number is another version's.
+const FORMAT: u32 = 1;
+
+/// `run.toml`: everything that influences the result.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunFile {
+    pub(crate) format: u32,
+    /// The version of Firebrand that started the run.
+    pub(crate) version: String,
+    pub(crate) device: String,
+    pub(crate) threads: usize,
+    /// SHA-256 of `tokenizer.json`.
+    pub(crate) tokenizer_sha256: String,
+    /// Hash of the text or shards.
+    pub(crate) data_key: String,
+    /// The run it started from, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) from: Option<PathBuf>,
+    pub(crate) config: PretrainConfig,
+}
+
+impl RunFile {
+    pub(crate) fn new(
+        global: &Global,
+        device: &str,
+        tokenizer_sha256: String,
+        data_key: String,
+        from: Option<PathBuf>,
+        config: PretrainConfig,
+    ) -> Self {
+        let threads = global.threads.map_or_else(rayon::current_num_threads, std::num::NonZero::get);
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        Self { format: FORMAT, version, device: device.into(), threads, tokenizer_sha256, data_key, from, config }
+    }
+
+    pub(crate) fn path(dir: &Path) -> PathBuf {
+        dir.join("run.toml")
+    }
+
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
+        let path = Self::path(dir);
+        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        // The format first: another version's file need not have our fields.
+        let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let format = table.get("format").and_then(toml::Value::as_integer);
+        if format != Some(i64::from(FORMAT)) {
+            let found = format.map_or("no format".to_string(), |format| format!("format {format}"));
+            return Err(usage(format!(
+                "{}: {found}, but this version of Firebrand reads format {FORMAT}; use the version that made the run, or train anew",
+                path.display()
+            )));
+        }
+        table.try_into().with_context(|| path.display().to_string())
+    }
+
+    pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let text = toml::to_string(self).context("run.toml")?;
+        Ok(write_atomically(&Self::path(dir), text.as_bytes())?)
+    }
+}
+
+/// A trained model with its tokenizer, ready for use.
+pub(crate) struct Trained {
+    pub(crate) model: Decoder,
+    /// Absent in a folder that has ids only.
+    pub(crate) tokenizer: Option<Tokenizer>,
+    pub(crate) device: String,
+}
+
+impl Trained {
+    /// Opens a run or a Hugging Face folder.
+    pub(crate) fn open(dir: &Path, global: &Global) -> anyhow::Result<Self> {
+        if !dir.exists() {
+            return Err(usage(format!("{}: there is no such run", dir.display())));
+        }
+        if RunFile::path(dir).exists() {
+            RunFile::read(dir)?;
+        }
+        if !hugging_face::is_model_folder(dir) {
+            let unfinished = dir.join("checkpoints").exists();
+            return Err(usage(match unfinished {
+                true => format!(
+                    "{0}: the run is not finished; go on with `firebrand pretrain --out {0} --resume`",
+                    dir.display()
+                ),
+                false => format!("{}: holds no model (no config.json)", dir.display()),
+            }));
+        }
+        let (name, device) = device(global)?;
+        let model = hugging_face::load(dir, &device)?;
+        let has_tokenizer = dir.join("tokenizer.json").exists();
+        let tokenizer = has_tokenizer.then(|| Tokenizer::load(dir)).transpose()?;
+        if let Some(tokenizer) = &tokenizer
+            && tokenizer.vocab_size() > model.config().vocab_size
+        {
+            anyhow::bail!(
+                "{}: the tokenizer has {} tokens, but the model only {}",
+                dir.display(),
+                tokenizer.vocab_size(),
+                model.config().vocab_size
+            );
+        }
+        Ok(Self { model, tokenizer, device: name })
+    }
+
+    /// The tokenizer, or an error that says what to do without.
+    pub(crate) fn tokenizer(&self) -> anyhow::Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| usage("this folder has no tokenizer.json: give ids instead of text"))
+    }
+
+    /// Checks ids that a user typed.
+    pub(crate) fn check_ids(&self, ids: &[u32]) -> anyhow::Result<()> {
+        let vocab_size = self.model.config().vocab_size;
+        match ids.iter().position(|&id| id as usize >= vocab_size) {
+            Some(at) => Err(usage(format!(
+                "id {} at position {at} is outside the vocabulary of {vocab_size} tokens",
+                ids[at]
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The device the user asked for, or the best.
+pub(crate) fn device(global: &Global) -> anyhow::Result<(String, Device)> {
+    Ok(firebrand_backend::device::resolve(global.device.as_deref())?)
+}
+
+/// `1,2,3` or `1 2 3`.
+pub(crate) fn parse_ids(text: &str) -> anyhow::Result<Vec<u32>> {
+    text.split([',', ' ', '\n', '\t'])
+        .filter(|part| !part.is_empty())
+        .map(|part| part.parse().map_err(|_| usage(format!("`{part}` is no token id: write 1,2,3"))))
+        .collect()
+}

@@ -13,6 +13,10 @@
 //! by byte, and keeps those that agree. It ends when none are left to agree — then the two derivations wrote different
 //! texts — or reports the pair when both reach the end of the document or agree for [`LIMIT`] bytes.
 //!
+//! One thing is known of slots that hold the same word from the choice on: whether two of them differ, because one was
+//! picked with the other excepted. If one continuation shows the one and another the other, at the same place and
+//! written the same, then not both can happen, and the walk goes on with each of them apart from the other.
+//!
 //! Walking more than can happen may refuse a grammar that is unambiguous, and never accepts an ambiguous one. A choice
 //! that leaves no trace in the text is always refused: its alternatives agree up to the end.
 //!
@@ -20,8 +24,10 @@
 //! front met before is not walked again, and continuations that stand before the same words are walked as one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::GrammarError;
+use super::check::Facts;
 use super::positions::{Positions, Step};
 use super::program::{Op, Program};
 
@@ -33,6 +39,8 @@ const LIMIT: usize = 300;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Reading {
     list: usize,
+    /// The slot whose word is read, when its word is the same for all continuations.
+    slot: Option<usize>,
     low: u32,
     high: u32,
     depth: u32,
@@ -42,21 +50,71 @@ struct Reading {
 type Stack = Vec<u32>;
 
 /// The end of the document, as a member of a front.
-const END: Reading = Reading { list: usize::MAX, low: 0, high: 0, depth: 0 };
+const END: Reading = Reading { list: usize::MAX, slot: None, low: 0, high: 0, depth: 0 };
 
 /// Who stands at a [`Reading`]: choices by number, and where each goes on.
 type Party = BTreeSet<(u32, Stack)>;
 
-type Front = BTreeMap<Reading, Party>;
+/// Parties by what they are about to read.
+type Arrivals = BTreeMap<Reading, Party>;
+
+/// Continuations that agree, by what they read; parties by number.
+type Front = BTreeMap<Reading, usize>;
+
+/// Parties, each kept once.
+#[derive(Default)]
+struct Parties {
+    all: Vec<Rc<Party>>,
+    /// The choices in each.
+    choices: Vec<Vec<u32>>,
+    ids: HashMap<Rc<Party>, usize>,
+    unions: HashMap<(usize, usize), usize>,
+}
+
+impl Parties {
+    fn id(&mut self, party: Party) -> usize {
+        let party = Rc::new(party);
+        if let Some(&id) = self.ids.get(&party) {
+            return id;
+        }
+        let mut choices: Vec<u32> = party.iter().map(|(choice, _)| *choice).collect();
+        choices.dedup();
+        self.choices.push(choices);
+        self.all.push(party.clone());
+        self.ids.insert(party, self.all.len() - 1);
+        self.all.len() - 1
+    }
+
+    fn front(&mut self, arrivals: Arrivals) -> Front {
+        arrivals.into_iter().map(|(reading, party)| (reading, self.id(party))).collect()
+    }
+
+    /// Adds a party to those who read the same.
+    fn join(&mut self, front: &mut Front, reading: Reading, party: usize) {
+        let Some(&known) = front.get(&reading) else {
+            front.insert(reading, party);
+            return;
+        };
+        let joined = match self.unions.get(&(known, party)) {
+            Some(&joined) => joined,
+            None => {
+                let joined = self.id(self.all[known].union(&self.all[party]).cloned().collect());
+                self.unions.insert((known, party), joined);
+                joined
+            }
+        };
+        front.insert(reading, joined);
+    }
+}
 
 /// Checks every choice of the program.
 ///
 /// # Errors
 /// [`GrammarError::Ambiguous`] with the first two alternatives that cannot be told apart.
-pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
+pub(super) fn check(program: &Program, facts: &Facts) -> Result<(), GrammarError> {
     let positions = Positions::of(program);
     for (index, rule) in program.rules.iter().enumerate() {
-        let mut walk = Walk::new(&positions);
+        let mut walk = Walk::new(&positions, facts, index);
         for (a, first) in rule.alternatives.iter().enumerate() {
             for (b, second) in rule.alternatives.iter().enumerate().skip(a + 1) {
                 if !first.excludes(second) {
@@ -64,13 +122,11 @@ pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
                 }
             }
         }
-        if walk.rivals.is_empty() {
-            continue;
-        }
-        let mut front = Front::new();
+        let mut front = Arrivals::new();
         for choice in 0..rule.alternatives.len() {
             walk.enter(positions.start(index, choice), Vec::new(), choice as u32, &mut front);
         }
+        let front = walk.parties.front(front);
         if let Some(clash) = walk.clash(front) {
             let line = |choice: u32| rule.alternatives[choice as usize].place.line;
             return Err(GrammarError::Ambiguous {
@@ -86,7 +142,7 @@ pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
                 if let Op::Pick(pick) = op {
                     let next = positions.start(index, choice) + at as u32 + 1;
                     for (_, lexicon) in pick.all_choices() {
-                        check_words(program, &positions, lexicon, next).map_err(|(first, second)| {
+                        check_words(program, &mut walk, lexicon, next).map_err(|(first, second)| {
                             let message =
                                 format!("the words `{first}` and `{second}` cannot be told apart here");
                             pick.place.error(message)
@@ -103,7 +159,7 @@ pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
 /// follows the shorter one.
 fn check_words(
     program: &Program,
-    positions: &Positions<'_>,
+    walk: &mut Walk<'_>,
     lexicon: usize,
     next: u32,
 ) -> Result<(), (String, String)> {
@@ -111,17 +167,18 @@ fn check_words(
     for (index, (short, _)) in entries.iter().enumerate() {
         let longer = entries[index + 1..].iter().take_while(|(long, _)| long.starts_with(&**short));
         for (long, _) in longer {
-            let mut walk = Walk::new(positions);
-            walk.rivals.insert((0, 1));
+            walk.rivals = HashSet::from([(0, 1)]);
             walk.suffix = long.as_bytes()[short.len()..].to_vec();
-            let mut front = Front::new();
+            let mut front = Arrivals::new();
             walk.enter(next, Vec::new(), 0, &mut front);
             if walk.suffix.is_empty() {
                 walk.enter(next, Vec::new(), 1, &mut front);
             } else {
-                let rest = Reading { list: walk.positions.lists.len(), low: 0, high: 1, depth: 0 };
+                let rest =
+                    Reading { list: walk.positions.lists.len(), slot: None, low: 0, high: 1, depth: 0 };
                 front.entry(rest).or_default().insert((1, vec![next]));
             }
+            let front = walk.parties.front(front);
             if walk.clash(front).is_some() {
                 return Err((short.to_string(), long.to_string()));
             }
@@ -138,24 +195,36 @@ struct Clash {
 
 struct Walk<'p> {
     positions: &'p Positions<'p>,
+    facts: &'p Facts,
+    /// The rule of the choice.
+    rule: usize,
     /// Pairs of choices, the lower number first, that must be told apart.
     rivals: HashSet<(u32, u32)>,
     /// A list of one word beside those of the program: the rest of a longer word in a pick.
     suffix: Vec<u8>,
-    /// What follows a party that has read its word.
-    after: HashMap<Party, Front>,
+    parties: Parties,
+    /// What follows parties that have read their word.
+    after: HashMap<Vec<usize>, Rc<Front>>,
 }
 
 impl<'p> Walk<'p> {
-    fn new(positions: &'p Positions<'p>) -> Self {
-        Walk { positions, rivals: HashSet::new(), suffix: Vec::new(), after: HashMap::new() }
+    fn new(positions: &'p Positions<'p>, facts: &'p Facts, rule: usize) -> Self {
+        Walk {
+            positions,
+            facts,
+            rule,
+            rivals: HashSet::new(),
+            suffix: Vec::new(),
+            parties: Parties::default(),
+            after: HashMap::new(),
+        }
     }
 
     /// Adds to `front` all words that can come next for `choice` at `position`.
-    fn enter(&self, position: u32, mut stack: Stack, choice: u32, front: &mut Front) {
+    fn enter(&self, position: u32, mut stack: Stack, choice: u32, front: &mut Arrivals) {
         match self.positions.step(position) {
             Step::Nothing => self.enter(position + 1, stack, choice, front),
-            Step::Words(list) => {
+            Step::Words(list, slot) => {
                 let words = &self.positions.lists[*list];
                 let empty = u32::from(words.first().is_some_and(|word| word.is_empty()));
                 if empty == 1 {
@@ -163,7 +232,9 @@ impl<'p> Walk<'p> {
                 }
                 if (empty as usize) < words.len() {
                     stack.push(position + 1);
-                    let reading = Reading { list: *list, low: empty, high: words.len() as u32, depth: 0 };
+                    let slot = slot.filter(|&slot| self.facts.constant(self.rule, slot));
+                    let reading =
+                        Reading { list: *list, slot, low: empty, high: words.len() as u32, depth: 0 };
                     front.entry(reading).or_default().insert((choice, stack));
                 }
             }
@@ -192,7 +263,7 @@ impl<'p> Walk<'p> {
         let mut seen: HashSet<Front> = HashSet::new();
         let mut todo = vec![(first, Vec::new())];
         while let Some((front, read)) = todo.pop() {
-            let Some((first, second)) = self.agreeing(front.values().flatten()) else { continue };
+            let Some((first, second)) = self.agreeing(front.values()) else { continue };
             let clash = |first, second| {
                 let text = String::from_utf8_lossy(&read).into_owned();
                 Some(Clash { first, second, text })
@@ -200,7 +271,7 @@ impl<'p> Walk<'p> {
             if read.len() > LIMIT {
                 return clash(first, second);
             }
-            if let Some((first, second)) = front.get(&END).and_then(|party| self.agreeing(party)) {
+            if let Some((first, second)) = front.get(&END).and_then(|party| self.agreeing([party])) {
                 return clash(first, second);
             }
             if !seen.insert(front.clone()) {
@@ -215,17 +286,21 @@ impl<'p> Walk<'p> {
         None
     }
 
-    /// Two choices among these that must be told apart.
-    fn agreeing<'a>(&self, party: impl IntoIterator<Item = &'a (u32, Stack)>) -> Option<(u32, u32)> {
-        let choices: BTreeSet<u32> = party.into_iter().map(|(choice, _)| *choice).collect();
-        let pairs = choices.iter().flat_map(|&a| choices.range(a + 1..).map(move |&b| (a, b)));
+    /// Two choices among these parties that must be told apart.
+    fn agreeing<'a>(&self, parties: impl IntoIterator<Item = &'a usize>) -> Option<(u32, u32)> {
+        let mut choices: Vec<u32> =
+            parties.into_iter().flat_map(|&id| &self.parties.choices[id]).copied().collect();
+        choices.sort_unstable();
+        choices.dedup();
+        let pairs =
+            choices.iter().enumerate().flat_map(|(at, &a)| choices[at + 1..].iter().map(move |&b| (a, b)));
         pairs.into_iter().find(|pair| self.rivals.contains(pair))
     }
 
-    /// The front after each byte that can be read.
-    fn read_one(&mut self, front: &Front) -> BTreeMap<u8, Front> {
-        let mut next: BTreeMap<u8, Front> = BTreeMap::new();
-        let mut finished: BTreeMap<u8, Party> = BTreeMap::new();
+    /// The fronts after each byte that can be read.
+    fn read_one(&mut self, front: &Front) -> Vec<(u8, Front)> {
+        let mut unfinished: BTreeMap<u8, Front> = BTreeMap::new();
+        let mut finished: BTreeMap<u8, Front> = BTreeMap::new();
         for (reading, party) in front.iter().filter(|(reading, _)| **reading != END) {
             let depth = reading.depth as usize;
             let mut low = reading.low;
@@ -235,39 +310,72 @@ impl<'p> Walk<'p> {
                 while high < reading.high && self.word(reading.list, high)[depth] == byte {
                     high += 1;
                 }
-                let ended = u32::from(self.word(reading.list, low).len() == depth + 1);
-                if ended == 1 {
-                    finished.entry(byte).or_default().extend(party.iter().cloned());
+                let rest = Reading { low, high, depth: reading.depth + 1, ..*reading };
+                let ended = self.word(reading.list, low).len() == depth + 1;
+                if ended {
+                    let word = Reading { high: low + 1, ..rest };
+                    self.parties.join(finished.entry(byte).or_default(), word, *party);
                 }
-                if low + ended < high {
-                    let rest =
-                        Reading { list: reading.list, low: low + ended, high, depth: reading.depth + 1 };
-                    next.entry(byte).or_default().entry(rest).or_default().extend(party.iter().cloned());
+                let rest = Reading { low: low + u32::from(ended), ..rest };
+                if rest.low < high {
+                    self.parties.join(unfinished.entry(byte).or_default(), rest, *party);
                 }
                 low = high;
             }
         }
-        for (byte, party) in finished {
-            let front = next.entry(byte).or_default();
-            for (reading, party) in self.after(party) {
-                front.entry(*reading).or_default().extend(party.iter().cloned());
+        let bytes: BTreeSet<u8> = unfinished.keys().chain(finished.keys()).copied().collect();
+        let mut next = Vec::new();
+        for byte in bytes {
+            let unfinished = unfinished.remove(&byte).unwrap_or_default();
+            for together in self.consistent(finished.remove(&byte).unwrap_or_default()) {
+                let mut front = unfinished.clone();
+                for (reading, party) in self.after(together).iter() {
+                    self.parties.join(&mut front, *reading, *party);
+                }
+                next.push((byte, front));
             }
         }
         next
     }
 
-    fn after(&mut self, party: Party) -> &Front {
-        if !self.after.contains_key(&party) {
-            let mut front = Front::new();
-            for (choice, stack) in &party {
+    /// Those that have just read a word, in groups without two that read the same word for slots that differ. Any two
+    /// that are consistent are together in a group.
+    fn consistent(&self, finished: Front) -> Vec<Vec<usize>> {
+        let clash = |a: &Reading, b: &Reading| match (a.slot, b.slot) {
+            (Some(s), Some(t)) => {
+                (a.list, a.low, a.depth) == (b.list, b.low, b.depth) && self.facts.differ(s, t)
+            }
+            _ => false,
+        };
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for reading in finished.keys().filter(|reading| finished.keys().any(|other| clash(reading, other))) {
+            groups.push(
+                finished.iter().filter(|(other, _)| !clash(reading, other)).map(|(_, id)| *id).collect(),
+            );
+        }
+        if groups.is_empty() {
+            groups.push(finished.into_values().collect());
+        }
+        groups
+    }
+
+    /// What those read next who have just read a word.
+    fn after(&mut self, parties: Vec<usize>) -> Rc<Front> {
+        if let Some(front) = self.after.get(&parties) {
+            return front.clone();
+        }
+        let mut front = Arrivals::new();
+        for id in &parties {
+            for (choice, stack) in self.parties.all[*id].iter() {
                 let mut stack = stack.clone();
                 if let Some(position) = stack.pop() {
                     self.enter(position, stack, *choice, &mut front);
                 }
             }
-            self.after.insert(party.clone(), front);
         }
-        &self.after[&party]
+        let front = Rc::new(self.parties.front(front));
+        self.after.insert(parties, front.clone());
+        front
     }
 
     fn word(&self, list: usize, index: u32) -> &[u8] {

@@ -13,16 +13,43 @@ const MAX_DEPTH: usize = 64;
 /// A grammar gets into no more situations than this, so that all can be tried.
 const MAX_SITUATIONS: usize = 1 << 16;
 
+/// What the walk learned about slots, for the ambiguity check.
+pub(super) struct Facts {
+    /// By rule, then by slot: whether the slot always holds something when the rule begins.
+    bound: Vec<Vec<bool>>,
+    /// By slot: whether a word may be picked for it a second time.
+    picked_again: Vec<bool>,
+    /// Slots picked while another one was bound that they do not except.
+    may_equal: HashSet<(usize, usize)>,
+}
+
+impl Facts {
+    /// Whether, from the beginning of a rule on, the slot holds one and the same word.
+    pub(super) fn constant(&self, rule: usize, slot: usize) -> bool {
+        self.bound[rule][slot] && !self.picked_again[slot]
+    }
+
+    /// Whether two constant slots of one class hold different words.
+    pub(super) fn differ(&self, a: usize, b: usize) -> bool {
+        a != b && !self.may_equal.contains(&(a, b)) && !self.may_equal.contains(&(b, a))
+    }
+}
+
 /// Runs all checks of this module.
 ///
 /// # Errors
 /// Recursion; a slot used before a word was picked for it; a situation in which a rule has no alternative.
-pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
+pub(super) fn check(program: &Program) -> Result<Facts, GrammarError> {
     let mut depths = vec![None; program.rules.len()];
     for rule in 0..program.rules.len() {
         depth(program, rule, &mut depths, &mut Vec::new())?;
     }
-    let mut walk = Walk { program, seen: HashMap::new() };
+    let facts = Facts {
+        bound: vec![vec![true; program.slots.len()]; program.rules.len()],
+        picked_again: vec![false; program.slots.len()],
+        may_equal: HashSet::new(),
+    };
+    let mut walk = Walk { program, seen: HashMap::new(), facts };
     let initial = program.initial_state();
     for &start in program.starts.iter().flatten() {
         walk.after(start, &initial)?;
@@ -30,7 +57,7 @@ pub(super) fn check(program: &Program) -> Result<(), GrammarError> {
     let reached: HashSet<usize> = walk.seen.keys().map(|(rule, _)| *rule).collect();
     match program.rules.iter().enumerate().find(|(index, _)| !reached.contains(index)) {
         Some((_, rule)) => Err(rule.place.error(format!("rule `{}` is never used", rule.name))),
-        None => Ok(()),
+        None => Ok(walk.facts),
     }
 }
 
@@ -72,6 +99,7 @@ struct Walk<'p> {
     program: &'p Program,
     /// The situations after a rule that began in one.
     seen: HashMap<(usize, State), BTreeSet<State>>,
+    facts: Facts,
 }
 
 /// In a situation, the value of a slot that some word was picked for.
@@ -85,6 +113,9 @@ impl Walk<'_> {
         }
         let program = self.program;
         let this = &program.rules[rule];
+        for (bound, value) in self.facts.bound[rule].iter_mut().zip(before) {
+            *bound &= *value != UNBOUND;
+        }
         let mut after = BTreeSet::new();
         for alternative in &this.alternatives {
             let mut may_be_chosen = true;
@@ -141,6 +172,11 @@ impl Walk<'_> {
                         }
                     }
                     if let Some(slot) = pick.slot {
+                        self.facts.picked_again[slot] |= situation[slot] != UNBOUND;
+                        let others =
+                            (0..self.program.slots.len()).filter(|&other| situation[other] != UNBOUND);
+                        let others = others.filter(|other| !pick.except.contains(other));
+                        self.facts.may_equal.extend(others.map(|other| (slot, other)));
                         situation[slot] = SOME_WORD;
                     }
                 }

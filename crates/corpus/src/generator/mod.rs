@@ -207,8 +207,8 @@ impl Grammar {
             hasher.update(contents.as_bytes());
         }
         let program = compile::compile(&source)?;
-        check::check(&program)?;
-        ambiguity::check(&program)?;
+        let facts = check::check(&program)?;
+        ambiguity::check(&program, &facts)?;
         let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Grammar { program, hash })
     }

@@ -15,8 +15,8 @@ pub(super) struct Positions<'p> {
 
 /// What happens at a position.
 pub(super) enum Step {
-    /// One of the words of a list is read.
-    Words(usize),
+    /// One of the words of a list is read; with the slot that it tells the word of.
+    Words(usize, Option<usize>),
     /// One of these positions comes next, then the one after this.
     Call(Vec<u32>),
     /// Nothing is read.
@@ -57,7 +57,10 @@ impl<'p> Positions<'p> {
                     steps.push(match op {
                         Op::Set { .. } => Step::Nothing,
                         Op::Call(called) => Step::Call(starts[*called].clone()),
-                        Op::Literal(_) | Op::Show { .. } | Op::Pick(_) => Step::Words(lists.of(op)),
+                        Op::Literal(_) | Op::Show { .. } | Op::Pick(_) => {
+                            let list = lists.of(op);
+                            Step::Words(list, lists.tells(op, list))
+                        }
                     });
                 }
                 let end = program.starts.contains(&Some(index));
@@ -85,6 +88,13 @@ struct Lists<'p> {
 }
 
 impl<'p> Lists<'p> {
+    /// The slot whose word can be told from what this step writes: when its words are all written differently.
+    fn tells(&self, op: &Op, list: usize) -> Option<usize> {
+        let Op::Show { slot, .. } = op else { return None };
+        let words = self.program.slots[*slot].possible.iter().filter(|possible| **possible).count();
+        (self.lists[list].len() == words).then_some(*slot)
+    }
+
     /// The list of all words that a writing step can write.
     fn of(&mut self, op: &'p Op) -> usize {
         let program = self.program;

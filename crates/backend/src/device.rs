@@ -9,7 +9,9 @@ pub enum DeviceError {
     #[error("no such device `{0}`: use cpu, ndarray, wgpu or wgpu:N (`firebrand device` lists what is here)")]
     Unknown(String),
     /// The name is right, but the machine has none.
-    #[error("no such device `{name}`: {found} (`firebrand device` lists what is here; `--device cpu` always works)")]
+    #[error(
+        "no such device `{name}`: {found} (`firebrand device` lists what is here; `--device cpu` always works)"
+    )]
     Absent {
         /// What was asked for.
         name: String,
@@ -47,7 +49,8 @@ pub fn resolve(name: Option<&str>) -> Result<(String, Device), DeviceError> {
         "ndarray" => Ok(("ndarray".into(), ndarray())),
         "wgpu" => {
             let gpus = gpus();
-            let best = gpus.iter().position(|gpu| !gpu.software).or(if gpus.is_empty() { None } else { Some(0) });
+            let best =
+                gpus.iter().position(|gpu| !gpu.software).or(if gpus.is_empty() { None } else { Some(0) });
             match best {
                 Some(index) => Ok((format!("wgpu:{index}"), gpus[index].device.clone())),
                 None => Err(DeviceError::Absent { name: name.into(), found: "no GPU driver answers".into() }),

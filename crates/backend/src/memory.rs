@@ -11,7 +11,10 @@ pub fn keep_pages() {
         const NEVER: libc::c_int = libc::c_int::MAX;
         // The threads of the pool each get an arena otherwise, and hold each other's freed tensors.
         const ARENAS: libc::c_int = 2;
-        #[allow(unsafe_code, reason = "mallopt is the only way to set glibc's thresholds from inside the process")]
+        #[allow(
+            unsafe_code,
+            reason = "mallopt is the only way to set glibc's thresholds from inside the process"
+        )]
         // SAFETY: mallopt takes two integers and touches nothing but the allocator's own settings.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);

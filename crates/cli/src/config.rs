@@ -116,7 +116,8 @@ impl ModelSection {
     /// The model for a vocabulary; `seq_len` is the training's.
     pub(crate) fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
         let seq_len = self.seq_len.unwrap_or(seq_len);
-        let base = ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
+        let base =
+            ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
         let mlp = self.mlp.unwrap_or(base.mlp);
         ModelConfig {
             n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
@@ -147,7 +148,9 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
         // Straight from the text, so that an error names the line.
         return toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)));
     }
-    table.try_into().map_err(|error| usage(explain(&format!("{origin} with --set {}", set.join(" --set ")), &error)))
+    table
+        .try_into()
+        .map_err(|error| usage(explain(&format!("{origin} with --set {}", set.join(" --set ")), &error)))
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {
@@ -163,7 +166,11 @@ fn find(name: &str) -> anyhow::Result<(String, String)> {
         };
     }
     let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-    Err(usage(format!("no config `{name}`{}: give a .toml file or one of {}", did_you_mean(name, &names), names.join(", "))))
+    Err(usage(format!(
+        "no config `{name}`{}: give a .toml file or one of {}",
+        did_you_mean(name, &names),
+        names.join(", ")
+    )))
 }
 
 /// Sets `a.b=value`; a value that is no TOML is taken as a string.
@@ -172,7 +179,8 @@ fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
         return Err(usage(format!("--set {assignment}: write KEY=VALUE, such as optimizer.lr=3e-4")));
     };
     let value = value.trim();
-    let parsed = toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
+    let parsed =
+        toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
     let mut parts: Vec<&str> = key.trim().split('.').collect();
     let last = parts.pop().filter(|last| !last.is_empty());
@@ -182,7 +190,9 @@ fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
     let mut here = table;
     for part in parts {
         let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        here = next.as_table_mut().ok_or_else(|| usage(format!("--set {assignment}: `{part}` is no section")))?;
+        here = next
+            .as_table_mut()
+            .ok_or_else(|| usage(format!("--set {assignment}: `{part}` is no section")))?;
     }
     here.insert(last.to_string(), value);
     Ok(())
@@ -222,14 +232,22 @@ mod tests {
     fn every_built_in_config_describes_a_run() {
         for (name, _) in BUILT_IN {
             let config = load(name, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
-            config.model.resolve(100, config.training.seq_len).validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+            config
+                .model
+                .resolve(100, config.training.seq_len)
+                .validate()
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
             config.training.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 
     #[test]
     fn an_unknown_key_names_the_nearest() {
-        assert!(error(&["optimizer.lrr=1e-3"]).contains("did you mean `lr`?"), "{}", error(&["optimizer.lrr=1e-3"]));
+        assert!(
+            error(&["optimizer.lrr=1e-3"]).contains("did you mean `lr`?"),
+            "{}",
+            error(&["optimizer.lrr=1e-3"])
+        );
         assert!(error(&["training.batchsize=3"]).contains("did you mean `batch_size`?"));
         assert!(error(&["trainin.steps=3"]).contains("did you mean `training`?"));
     }
@@ -242,7 +260,8 @@ mod tests {
 
     #[test]
     fn set_reaches_every_key_and_takes_bare_words() {
-        let set = ["optimizer.lr=3e-4", "data.tokenizer=tok", "model.preset=gpt2", "data.texts=[\"a\", \"b\"]"];
+        let set =
+            ["optimizer.lr=3e-4", "data.tokenizer=tok", "model.preset=gpt2", "data.texts=[\"a\", \"b\"]"];
         let config = load("causal-smoke", &set.map(String::from)).expect("well-formed");
         assert_eq!(config.optimizer.lr, 3e-4);
         assert_eq!((config.data.tokenizer.as_str(), config.data.texts.len()), ("tok", 2));

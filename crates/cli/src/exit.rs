@@ -67,6 +67,9 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || matches!(cause.downcast_ref(), Some(TrainingError::Config(_)))
             || matches!(cause.downcast_ref(), Some(TransformerError::Config(_)))
             || matches!(cause.downcast_ref(), Some(CorpusError::TooShort { .. } | CorpusError::ZeroSeqLen))
-            || matches!(cause.downcast_ref::<TokenizerError>(), Some(TokenizerError::VocabSizeTooSmall { .. }))
+            || matches!(
+                cause.downcast_ref::<TokenizerError>(),
+                Some(TokenizerError::VocabSizeTooSmall { .. })
+            )
     })
 }

@@ -58,7 +58,8 @@ impl<'a> PrepareBar<'a> {
                 Stage::Scan => "reading ",
                 Stage::Encode => "encoding",
             };
-            let template = format!("{name} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left");
+            let template =
+                format!("{name} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left");
             self.shown = Some((progress.stage, bar(self.global, progress.total_bytes, &template)));
         }
         if let Some((_, bar)) = &self.shown {

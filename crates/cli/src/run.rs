@@ -42,7 +42,16 @@ impl RunFile {
     ) -> Self {
         let threads = global.threads.map_or_else(rayon::current_num_threads, std::num::NonZero::get);
         let version = env!("CARGO_PKG_VERSION").to_string();
-        Self { format: FORMAT, version, device: device.into(), threads, tokenizer_sha256, data_key, from, config }
+        Self {
+            format: FORMAT,
+            version,
+            device: device.into(),
+            threads,
+            tokenizer_sha256,
+            data_key,
+            from,
+            config,
+        }
     }
 
     pub(crate) fn path(dir: &Path) -> PathBuf {
@@ -117,7 +126,9 @@ impl Trained {
 
     /// The tokenizer, or an error that says what to do without.
     pub(crate) fn tokenizer(&self) -> anyhow::Result<&Tokenizer> {
-        self.tokenizer.as_ref().ok_or_else(|| usage("this folder has no tokenizer.json: give ids instead of text"))
+        self.tokenizer
+            .as_ref()
+            .ok_or_else(|| usage("this folder has no tokenizer.json: give ids instead of text"))
     }
 
     /// Checks ids that a user typed.

@@ -91,7 +91,11 @@ pub(crate) fn encode(
 }
 
 /// The data of a run: its tokenizer (saved in `run_dir`) and its shards.
-pub(crate) fn load(config: &DataConfig, run_dir: &Path, global: &Global) -> anyhow::Result<(HashedTokenizer, Shards)> {
+pub(crate) fn load(
+    config: &DataConfig,
+    run_dir: &Path,
+    global: &Global,
+) -> anyhow::Result<(HashedTokenizer, Shards)> {
     let from_characters = config.tokenizer == "characters";
     if let Some(dir) = &config.shards {
         if !config.texts.is_empty() {

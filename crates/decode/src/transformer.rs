@@ -58,7 +58,7 @@ impl LanguageModel for DecoderModel<'_> {
             .collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index.clone(), [index.len()]), &hidden.device());
         let logits = self.decoder.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
-        let values = logits.into_data().convert::<f32>().into_vec().expect("converted to f32 just now");
+        let values = logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         Ok(Logits::new(values, vocab_size, &counts))
     }
 

@@ -114,7 +114,9 @@ impl Checkpoints {
         remove(&staging)?;
         std::fs::create_dir_all(&staging).map_err(io(&staging))?;
         let mut sha256 = BTreeMap::new();
-        for (file, tensors) in [("model.safetensors", &checkpoint.model), ("optimizer.safetensors", &checkpoint.optimizer)] {
+        for (file, tensors) in
+            [("model.safetensors", &checkpoint.model), ("optimizer.safetensors", &checkpoint.optimizer)]
+        {
             let path = staging.join(file);
             write_tensors(&path, tensors)?;
             sha256.insert(file.to_string(), digest(&path)?);
@@ -145,7 +147,8 @@ impl Checkpoints {
             .filter_map(|entry| Some(entry.ok()?.path()))
             .filter(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
-                name.and_then(|name| name.strip_prefix("step-")).is_some_and(|step| step.parse::<u64>().is_ok())
+                name.and_then(|name| name.strip_prefix("step-"))
+                    .is_some_and(|step| step.parse::<u64>().is_ok())
             })
             .collect();
         steps.sort();
@@ -156,9 +159,16 @@ impl Checkpoints {
 fn load(dir: &Path) -> Result<Checkpoint, TrainingError> {
     let path = dir.join("state.json");
     let text = std::fs::read_to_string(&path).map_err(|error| TrainingError::io(&path, error))?;
-    let state: State = serde_json::from_str(&text).map_err(|error| TrainingError::checkpoint(&path, error.to_string()))?;
+    let state: State =
+        serde_json::from_str(&text).map_err(|error| TrainingError::checkpoint(&path, error.to_string()))?;
     if state.format != FORMAT {
-        return Err(TrainingError::checkpoint(&path, format!("format {} was written by another version of Firebrand (this one writes {FORMAT})", state.format)));
+        return Err(TrainingError::checkpoint(
+            &path,
+            format!(
+                "format {} was written by another version of Firebrand (this one writes {FORMAT})",
+                state.format
+            ),
+        ));
     }
     for (file, expected) in &state.sha256 {
         let path = dir.join(file);
@@ -167,7 +177,11 @@ fn load(dir: &Path) -> Result<Checkpoint, TrainingError> {
         }
     }
     let tensors = |file: &str| read_tensors(&dir.join(file));
-    Ok(Checkpoint { progress: state.progress, model: tensors("model.safetensors")?, optimizer: tensors("optimizer.safetensors")? })
+    Ok(Checkpoint {
+        progress: state.progress,
+        model: tensors("model.safetensors")?,
+        optimizer: tensors("optimizer.safetensors")?,
+    })
 }
 
 fn digest(path: &Path) -> Result<String, TrainingError> {
@@ -198,7 +212,8 @@ mod tests {
     use super::*;
 
     fn checkpoint(step: u64) -> Checkpoint {
-        let tensor = |name: &str| NamedTensor { name: name.into(), shape: vec![2], values: vec![step as f32, 0.5] };
+        let tensor =
+            |name: &str| NamedTensor { name: name.into(), shape: vec![2], values: vec![step as f32, 0.5] };
         Checkpoint {
             progress: Progress { step, ..Progress::default() },
             model: vec![tensor("norm.weight")],

@@ -68,7 +68,10 @@ impl TrainingConfig {
             ));
         }
         if !(self.grad_clip_norm >= 0.0 && self.grad_clip_norm.is_finite()) {
-            return fail(format!("training.grad_clip_norm {} is negative; 0 means no clipping", self.grad_clip_norm));
+            return fail(format!(
+                "training.grad_clip_norm {} is negative; 0 means no clipping",
+                self.grad_clip_norm
+            ));
         }
         Ok(())
     }
@@ -135,7 +138,9 @@ impl OptimizerConfig {
                 return fail(key, value, "above 0");
             }
         }
-        for (key, value) in [("beta1", self.beta1), ("beta2", self.beta2), ("muon_momentum", self.muon_momentum)] {
+        for (key, value) in
+            [("beta1", self.beta1), ("beta2", self.beta2), ("muon_momentum", self.muon_momentum)]
+        {
             if !(0.0..1.0).contains(&value) {
                 return fail(key, value, "in [0, 1)");
             }

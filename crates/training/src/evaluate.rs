@@ -44,6 +44,10 @@ pub fn evaluate<O: Objective>(
             }
         }
     }
-    let loss = terms.iter().zip(&weights).map(|((_, nats, count), weight)| weight * nats / (*count).max(1) as f64).sum();
+    let loss = terms
+        .iter()
+        .zip(&weights)
+        .map(|((_, nats, count), weight)| weight * nats / (*count).max(1) as f64)
+        .sum();
     Ok(Evaluation { loss, terms })
 }

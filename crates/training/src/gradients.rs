@@ -28,7 +28,8 @@ impl NamedGradients {
 
     /// The Euclidean norm of all gradients together. The order of summation is fixed.
     pub fn norm(&self) -> f64 {
-        let squares = self.tensors.values().map(|gradient| firebrand_backend::ops::sum_of_squares(gradient.clone()));
+        let squares =
+            self.tensors.values().map(|gradient| firebrand_backend::ops::sum_of_squares(gradient.clone()));
         squares.sum::<f64>().sqrt()
     }
 }

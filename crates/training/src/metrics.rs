@@ -25,7 +25,10 @@ impl Metrics {
             .flat_map(|line| [line, "\n".to_string()])
             .collect();
         firebrand_transformer::write_atomically(path, kept.as_bytes())?;
-        let file = std::fs::OpenOptions::new().append(true).open(path).map_err(|error| TrainingError::io(path, error))?;
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(|error| TrainingError::io(path, error))?;
         Ok(Self { path: path.to_path_buf(), file })
     }
 

@@ -117,8 +117,12 @@ impl<O: Objective> Trainer<O> {
     pub fn resume(mut self, checkpoint: Checkpoint) -> Result<Self, TrainingError> {
         self.progress = checkpoint.progress;
         self.model = self.model.take().map(|model| with_tensors(model, checkpoint.model)).transpose()?;
-        self.optimizer =
-            Optimizer::import(&self.optimizer_config, checkpoint.optimizer, checkpoint.progress.updates, &self.device);
+        self.optimizer = Optimizer::import(
+            &self.optimizer_config,
+            checkpoint.optimizer,
+            checkpoint.progress.updates,
+            &self.device,
+        );
         Ok(self)
     }
 
@@ -193,7 +197,8 @@ impl<O: Objective> Trainer<O> {
         let checkpoints = Checkpoints::new(&self.run_dir);
         let mut metrics = Metrics::open(&self.run_dir.join("metrics.jsonl"), self.progress.step)?;
         let (steps, training) = (self.training.steps, self.training.clone());
-        let every = |interval: u64, step: u64| step == steps || (interval > 0 && step.is_multiple_of(interval));
+        let every =
+            |interval: u64, step: u64| step == steps || (interval > 0 && step.is_multiple_of(interval));
         let mut logged = (Instant::now(), 0u64);
         while self.progress.step < steps {
             let started = Instant::now();

@@ -61,13 +61,20 @@ impl Cache {
 
     /// Gives back the slots at the end that no row uses.
     fn drop_empty_slots(&mut self) {
-        let slots = self.filled.iter().filter_map(|row| row.iter().rposition(|&filled| filled)).max().map_or(0, |i| i + 1);
+        let slots = self
+            .filled
+            .iter()
+            .filter_map(|row| row.iter().rposition(|&filled| filled))
+            .max()
+            .map_or(0, |i| i + 1);
         for row in &mut self.filled {
             row.truncate(slots);
         }
         for layer in &mut self.layers {
             *layer = match layer.take() {
-                Some((keys, values)) if slots > 0 => Some((keys.narrow(1, 0, slots), values.narrow(1, 0, slots))),
+                Some((keys, values)) if slots > 0 => {
+                    Some((keys.narrow(1, 0, slots), values.narrow(1, 0, slots)))
+                }
                 _ => None,
             };
         }
@@ -98,7 +105,10 @@ impl Cache {
                 hidden.extend((0..slots).map(|key| key > query || !row[key]));
             }
         }
-        AttentionMask::Hidden(Tensor::<3, Bool>::from_data(TensorData::new(hidden, [rows, new, slots]), device))
+        AttentionMask::Hidden(Tensor::<3, Bool>::from_data(
+            TensorData::new(hidden, [rows, new, slots]),
+            device,
+        ))
     }
 }
 

@@ -102,7 +102,14 @@ pub struct ModelConfig {
 impl ModelConfig {
     /// The preset's architecture at a size. `d_ff` is 4 · `d_model` for GPT-2 and 8/3 · `d_model`, rounded up to a
     /// multiple of 32, for Llama.
-    pub fn preset(preset: Preset, vocab_size: usize, d_model: usize, n_layers: usize, n_heads: usize, seq_len: usize) -> Self {
+    pub fn preset(
+        preset: Preset,
+        vocab_size: usize,
+        d_model: usize,
+        n_layers: usize,
+        n_heads: usize,
+        seq_len: usize,
+    ) -> Self {
         let llama = preset == Preset::Llama;
         Self {
             vocab_size,
@@ -170,7 +177,10 @@ impl ModelConfig {
             return fail(format!("d_model {} is not divisible by n_heads {}", self.d_model, self.n_heads));
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
-            return fail(format!("n_heads {} is not divisible by n_kv_heads {}", self.n_heads, self.n_kv_heads));
+            return fail(format!(
+                "n_heads {} is not divisible by n_kv_heads {}",
+                self.n_heads, self.n_kv_heads
+            ));
         }
         if self.position == PositionKind::Rope && !self.d_head().is_multiple_of(2) {
             return fail(format!(
@@ -214,7 +224,8 @@ impl ModelConfig {
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        let matmuls = self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
+        let matmuls =
+            self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
         let attention = self.n_layers * 2 * d * seq_len;
         6.0 * (matmuls + attention) as f64
     }

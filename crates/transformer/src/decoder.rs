@@ -1,11 +1,11 @@
 //! The decoder: embeddings, layers, a final norm, a head over the vocabulary.
 
+use crate::TransformerError;
 use crate::cache::Cache;
 use crate::config::{ModelConfig, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{Layer, Norm, angles, drop};
-use crate::TransformerError;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask};
@@ -60,7 +60,12 @@ impl Decoder {
 
     /// Final hidden states, normalized. `ids` is `[batch, seq]` and stands at positions `0 .. seq`; returns
     /// `[batch, seq, d_model]`.
-    pub fn hidden(&self, ids: Tensor<2, Int>, mask: &AttentionMask, dropout: Option<&mut Dropout>) -> Tensor<3> {
+    pub fn hidden(
+        &self,
+        ids: Tensor<2, Int>,
+        mask: &AttentionMask,
+        dropout: Option<&mut Dropout>,
+    ) -> Tensor<3> {
         let positions = vec![(0..ids.dims()[1]).collect()];
         self.run(ids, &positions, mask, None, dropout)
     }
@@ -76,8 +81,12 @@ impl Decoder {
         let longest = lens.iter().copied().max().unwrap_or(0);
         let positions = cache.extend(&lens);
         let device = self.device();
-        let padded = rows.iter().flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32)).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [rows.len(), longest]), &device);
+        let padded = rows
+            .iter()
+            .flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32))
+            .collect();
+        let ids =
+            Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [rows.len(), longest]), &device);
         let mask = cache.mask(longest, &device);
         self.run(ids, &positions, &mask, Some(cache), None)
     }
@@ -103,7 +112,8 @@ impl Decoder {
         let [batch, seq] = ids.dims();
         let d_model = self.config.d_model;
         // [batch, seq, d_model]
-        let mut x = self.token_embedding.val().select(0, ids.reshape([batch * seq])).reshape([batch, seq, d_model]);
+        let mut x =
+            self.token_embedding.val().select(0, ids.reshape([batch * seq])).reshape([batch, seq, d_model]);
         if let Some(table) = &self.position_embedding {
             x = x + select_positions(table.val(), positions);
         }

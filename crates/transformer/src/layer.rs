@@ -192,7 +192,11 @@ pub(crate) fn drop(x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3
 }
 
 /// Rotary angles of the given positions, `[rows][seq]`.
-pub(crate) fn angles(config: &ModelConfig, positions: &[Vec<usize>], device: &burn::tensor::Device) -> Option<Angles> {
+pub(crate) fn angles(
+    config: &ModelConfig,
+    positions: &[Vec<usize>],
+    device: &burn::tensor::Device,
+) -> Option<Angles> {
     if config.position != PositionKind::Rope {
         return None;
     }

@@ -16,10 +16,14 @@ pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), Transfo
     let views: Result<Vec<(&str, TensorView<'_>)>, _> = tensors
         .iter()
         .zip(&bytes)
-        .map(|(tensor, bytes)| Ok((tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?)))
+        .map(|(tensor, bytes)| {
+            Ok((tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)?))
+        })
         .collect();
     let file = views
-        .and_then(|views| safetensors::serialize(views, Some(HashMap::from([("format".into(), "pt".into())]))))
+        .and_then(|views| {
+            safetensors::serialize(views, Some(HashMap::from([("format".into(), "pt".into())])))
+        })
         .map_err(|error| TransformerError::format(path, error.to_string()))?;
     write_atomically(path, &file)
 }
@@ -31,7 +35,10 @@ pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), Transfo
 pub fn read_tensors(path: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
     let file = std::fs::read(path).map_err(|error| TransformerError::io(path, error))?;
     let broken = |error: safetensors::SafeTensorError| {
-        TransformerError::format(path, format!("is no whole safetensors file ({error}); copy or download it again"))
+        TransformerError::format(
+            path,
+            format!("is no whole safetensors file ({error}); copy or download it again"),
+        )
     };
     let tensors = SafeTensors::deserialize(&file).map_err(broken)?;
     tensors
@@ -39,13 +46,22 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
         .map(|(name, view)| {
             let data = view.data();
             let values = match view.dtype() {
-                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-                Dtype::BF16 => data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
-                Dtype::F16 => data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                Dtype::F32 => {
+                    data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
+                Dtype::BF16 => {
+                    data.chunks_exact(2).map(|b| half::bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                }
+                Dtype::F16 => {
+                    data.chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                }
                 // Mask buffers of old GPT-2 files; dropped by name later.
                 Dtype::U8 | Dtype::BOOL => data.iter().map(|&b| f32::from(b)).collect(),
                 other => {
-                    return Err(TransformerError::format(path, format!("{name} is {other:?}; F32, F16 and BF16 are read")));
+                    return Err(TransformerError::format(
+                        path,
+                        format!("{name} is {other:?}; F32, F16 and BF16 are read"),
+                    ));
                 }
             };
             Ok(NamedTensor { name: name.to_string(), shape: view.shape().to_vec(), values })

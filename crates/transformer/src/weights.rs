@@ -66,8 +66,8 @@ impl ModuleVisitor for Reader {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let data = param.val().into_data().convert::<f32>();
-        let shape = data.shape.to_vec();
-        let values = data.into_vec::<f32>().expect("converted to f32 above");
+        let shape = data.shape().to_vec();
+        let values = data.try_into_vec::<f32>().expect("converted to f32 above");
         self.tensors.push(NamedTensor { name: self.path.join("."), shape, values });
     }
 }

@@ -29,11 +29,17 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
     let gemm_gflops = gemm_peak(&device);
     let device = device.autodiff();
     let model = Decoder::new(&config, 0, &device)?;
-    let training = TrainingConfig { steps: 1 << 40, batch_size: args.batch, seq_len: args.seq, ..TrainingConfig::default() };
+    let training = TrainingConfig {
+        steps: 1 << 40,
+        batch_size: args.batch,
+        seq_len: args.seq,
+        ..TrainingConfig::default()
+    };
     let schedule = ScheduleConfig { warmup_steps: 0, ..ScheduleConfig::default() };
     let objective = Causal { dropout: 0.0, end_of_text: None };
     let run_dir = std::env::temp_dir();
-    let mut trainer = Trainer::new(objective, model, training, OptimizerConfig::default(), schedule, 0, &device, &run_dir)?;
+    let mut trainer =
+        Trainer::new(objective, model, training, OptimizerConfig::default(), schedule, 0, &device, &run_dir)?;
     let warm = 2;
     let mut seconds = Vec::new();
     let mut losses = Vec::new();

@@ -32,8 +32,12 @@ fn generate(args: &GenerateDataArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn describe(floor: &Floor) -> String {
-    let (documents, bytes) = (crate::output::thousands(floor.documents), crate::output::thousands(floor.bytes));
-    format!("{documents} documents, {bytes} bytes; no model can do better than {:.4} bits per byte", floor.bits_per_byte())
+    let (documents, bytes) =
+        (crate::output::thousands(floor.documents), crate::output::thousands(floor.bytes));
+    format!(
+        "{documents} documents, {bytes} bytes; no model can do better than {:.4} bits per byte",
+        floor.bits_per_byte()
+    )
 }
 
 fn write(grammar: &Grammar, args: &GenerateDataArgs, out: &mut impl Write) -> anyhow::Result<Floor> {
@@ -52,7 +56,10 @@ fn write(grammar: &Grammar, args: &GenerateDataArgs, out: &mut impl Write) -> an
 }
 
 /// Writes beside `path` and renames: the file is whole or not there.
-fn write_file<T>(path: &Path, f: impl FnOnce(&mut BufWriter<std::fs::File>) -> anyhow::Result<T>) -> anyhow::Result<T> {
+fn write_file<T>(
+    path: &Path,
+    f: impl FnOnce(&mut BufWriter<std::fs::File>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     }

@@ -10,10 +10,12 @@ pub(crate) fn run(global: &Global) -> anyhow::Result<()> {
     if global.json {
         let list: Vec<_> = devices
             .iter()
-            .map(|device| serde_json::json!({
-                "name": device.name, "description": device.description,
-                "software": device.software, "used": device.name == used,
-            }))
+            .map(|device| {
+                serde_json::json!({
+                    "name": device.name, "description": device.description,
+                    "software": device.software, "used": device.name == used,
+                })
+            })
             .collect();
         return line(serde_json::json!({"devices": list, "used": used, "compiled": device::COMPILED}));
     }

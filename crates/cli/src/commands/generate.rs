@@ -4,7 +4,9 @@ use crate::args::{GenerateArgs, Global, StrategyName};
 use crate::exit::usage;
 use crate::output::{line, piece};
 use crate::run::{Trained, parse_ids};
-use firebrand_decode::{DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Strategy, generate};
+use firebrand_decode::{
+    DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Strategy, generate,
+};
 use firebrand_tokenizer::StreamDecoder;
 use std::io::BufRead;
 use std::ops::ControlFlow;
@@ -34,9 +36,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     };
     let Some((prompt, tokenizer)) = one else {
         let generations = generate(&model, &ids, &config, &mut |_, _| ControlFlow::Continue(()))?;
-        return generations.iter().zip(&prompts).try_for_each(|(generation, prompt)| {
-            show(generation, prompt, &trained, global)
-        });
+        return generations
+            .iter()
+            .zip(&prompts)
+            .try_for_each(|(generation, prompt)| show(generation, prompt, &trained, global));
     };
     // One prompt on a terminal is written as it comes.
     if let Some(text) = &prompt.text {
@@ -45,7 +48,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let table = tokenizer.token_table();
     let mut stream = tokenizer.stream_decoder();
     let mut failure = None;
-    let mut write = |id: u32, stream: &mut StreamDecoder<'_>| -> anyhow::Result<()> {
+    let write = |id: u32, stream: &mut StreamDecoder<'_>| -> anyhow::Result<()> {
         if table.is_special(id) {
             return Ok(());
         }
@@ -93,9 +96,9 @@ fn show(generation: &Generation, prompt: &Prompt, trained: &Trained, global: &Gl
 fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
     let sampling = args.temperature.is_some() || args.top_k.is_some() || args.top_p.is_some();
     match args.strategy {
-        Some(StrategyName::Greedy) if sampling => {
-            Err(usage("--temperature, --top-k and --top-p are for --strategy sample; greedy takes the likeliest token"))
-        }
+        Some(StrategyName::Greedy) if sampling => Err(usage(
+            "--temperature, --top-k and --top-p are for --strategy sample; greedy takes the likeliest token",
+        )),
         Some(StrategyName::Greedy) => Ok(Strategy::Greedy),
         None if !sampling => Ok(Strategy::Greedy),
         _ => Ok(Strategy::Sample(Sampling {
@@ -122,7 +125,9 @@ fn prompts(args: &GenerateArgs, trained: &Trained) -> anyhow::Result<Vec<Prompt>
             texts.push(line.map_err(|error| usage(format!("stdin: {error}")))?);
         }
         if texts.is_empty() {
-            return Err(usage("no prompt: give --prompt TEXT, --prompt-ids 1,2,3, or a line a prompt on stdin"));
+            return Err(usage(
+                "no prompt: give --prompt TEXT, --prompt-ids 1,2,3, or a line a prompt on stdin",
+            ));
         }
     }
     for text in texts {
@@ -130,7 +135,9 @@ fn prompts(args: &GenerateArgs, trained: &Trained) -> anyhow::Result<Vec<Prompt>
         let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
         ids.extend(tokenizer.encode(&text));
         if ids.is_empty() {
-            return Err(usage("the prompt is empty, and this model has no token that starts a text: give it some text"));
+            return Err(usage(
+                "the prompt is empty, and this model has no token that starts a text: give it some text",
+            ));
         }
         prompts.push(Prompt { text: Some(text), ids });
     }

@@ -30,7 +30,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         return dry_run(&config, &device_name, global);
     }
     start_or_resume(args.resume, &dir)?;
-    std::fs::create_dir_all(&dir).map_err(|error| usage(format!("{}: cannot be written to: {error}", dir.display())))?;
+    std::fs::create_dir_all(&dir)
+        .map_err(|error| usage(format!("{}: cannot be written to: {error}", dir.display())))?;
 
     let (tokenizer, shards) = text::load(&config.data, &dir, global)?;
     let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
@@ -90,7 +91,9 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             dir.display()
         ))
         .into()),
-        Outcome::Finished => report(&dir, progress.best_val_loss, progress.best_step, progress.seconds, &view, global),
+        Outcome::Finished => {
+            report(&dir, progress.best_val_loss, progress.best_step, progress.seconds, &view, global)
+        }
     }
 }
 
@@ -174,7 +177,12 @@ fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) 
     }
 }
 
-fn new_model(from: Option<&Path>, config: &ModelConfig, seed: u64, device: &Device) -> anyhow::Result<Decoder> {
+fn new_model(
+    from: Option<&Path>,
+    config: &ModelConfig,
+    seed: u64,
+    device: &Device,
+) -> anyhow::Result<Decoder> {
     let Some(from) = from else {
         return Ok(Decoder::new(config, seed, device)?);
     };
@@ -221,25 +229,31 @@ fn introduce(
     global: &Global,
 ) {
     let architecture = Architecture::of(model);
-    say(global, format!(
-        "{} parameters ({} layers, d_model {}), {} tokens of vocabulary, on {device}",
-        thousands(model.n_params() as u64),
-        model.n_layers,
-        model.d_model,
-        thousands(tokenizer.tokenizer.vocab_size() as u64),
-    ));
+    say(
+        global,
+        format!(
+            "{} parameters ({} layers, d_model {}), {} tokens of vocabulary, on {device}",
+            thousands(model.n_params() as u64),
+            model.n_layers,
+            model.d_model,
+            thousands(tokenizer.tokenizer.vocab_size() as u64),
+        ),
+    );
     if architecture == Architecture::Firebrand {
         say(global, "this architecture is Firebrand's own: transformers will not load the run");
     }
     let train = shards.get(Split::Train).map_or(0, |split| split.len()) as u64;
     let step = (config.training.batch_size * config.training.seq_len) as u64;
-    say(global, format!(
-        "{} steps of {} tokens over {} training tokens ({:.1} epochs)",
-        thousands(config.training.steps),
-        thousands(step),
-        thousands(train),
-        (config.training.steps * step) as f64 / train.max(1) as f64
-    ));
+    say(
+        global,
+        format!(
+            "{} steps of {} tokens over {} training tokens ({:.1} epochs)",
+            thousands(config.training.steps),
+            thousands(step),
+            thousands(train),
+            (config.training.steps * step) as f64 / train.max(1) as f64
+        ),
+    );
 }
 
 fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
@@ -252,9 +266,14 @@ fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Re
     let model = config.model.resolve(vocab_size, config.training.seq_len);
     check_context(config, &model)?;
     if global.json {
-        return line(serde_json::json!({"model": model, "n_params": model.n_params(), "device": device, "config": config}));
+        return line(
+            serde_json::json!({"model": model, "n_params": model.n_params(), "device": device, "config": config}),
+        );
     }
-    line(format!("# {} parameters at a vocabulary of {vocab_size}, on {device}", thousands(model.n_params() as u64)))?;
+    line(format!(
+        "# {} parameters at a vocabulary of {vocab_size}, on {device}",
+        thousands(model.n_params() as u64)
+    ))?;
     line(toml::to_string(config)?.trim_end())
 }
 
@@ -274,7 +293,15 @@ impl<'a> View<'a> {
         let steps = config.training.steps;
         let bar = bar(global, steps, "{bar:24} {pos}/{len} {msg}");
         bar.set_position(step);
-        Self { global, bar, started: Instant::now(), first_step: step, tokens: 0, smoothed: None, val_loss: None }
+        Self {
+            global,
+            bar,
+            started: Instant::now(),
+            first_step: step,
+            tokens: 0,
+            smoothed: None,
+            val_loss: None,
+        }
     }
 
     fn show(&mut self, event: &Event<'_>) {

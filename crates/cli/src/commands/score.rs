@@ -28,14 +28,18 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         (Some(text), _, _) => vec![document(text, &trained, false)?],
         (_, Some(path), _) => {
             let text = read(path, args, &trained)?;
-            floor = floor_of(Grammar::built_in(), &text.whole).ok().filter(|_| text.blank_lines).map(|floor| floor.bits_per_byte());
+            floor = floor_of(Grammar::built_in(), &text.whole)
+                .ok()
+                .filter(|_| text.blank_lines)
+                .map(|floor| floor.bits_per_byte());
             text.documents
         }
         (_, _, Some(ids)) => {
             let ids = parse_ids(ids)?;
             trained.check_ids(&ids)?;
             let table = trained.tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
-            let bytes = table.map_or(0, |table| ids.iter().skip(1).map(|&id| table.byte_len(id) as u64).sum());
+            let bytes =
+                table.map_or(0, |table| ids.iter().skip(1).map(|&id| table.byte_len(id) as u64).sum());
             vec![Scored { ids, bytes }]
         }
         _ => return Err(usage("nothing to score: give --text, --file or --ids")),
@@ -83,7 +87,8 @@ fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Sco
         ids.extend(end);
     }
     // Without an end of text the first token is given, not predicted.
-    let given = if end.is_some() { 0 } else { ids.first().map_or(0, |&id| tokenizer.token_table().byte_len(id)) };
+    let given =
+        if end.is_some() { 0 } else { ids.first().map_or(0, |&id| tokenizer.token_table().byte_len(id)) };
     Ok(Scored { ids, bytes: (text.len() - given) as u64 })
 }
 
@@ -137,14 +142,16 @@ fn score(model: &Decoder, documents: &[Scored], global: &Global) -> anyhow::Resu
     for batch in windows.chunks(rows_at_once(context)) {
         let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
         let padded = |from: usize| -> Vec<i32> {
-            let id = |window: &Window<'_>, i: usize| if i + 1 < window.ids.len() { window.ids[i + from] as i32 } else { 0 };
+            let id = |window: &Window<'_>, i: usize| {
+                if i + 1 < window.ids.len() { window.ids[i + from] as i32 } else { 0 }
+            };
             batch.iter().flat_map(|window| (0..seq).map(move |i| id(window, i))).collect()
         };
         let ids = Tensor::<2, Int>::from_data(TensorData::new(padded(0), [batch.len(), seq]), &device);
         let targets = Tensor::<1, Int>::from_data(TensorData::new(padded(1), [batch.len() * seq]), &device);
         let hidden = model.hidden(ids, &AttentionMask::Causal, None);
         let rows = model.nats(hidden.reshape([batch.len() * seq, model.config().d_model]), targets);
-        let rows: Vec<f32> = rows.into_data().convert::<f32>().into_vec().expect("converted to f32 just now");
+        let rows: Vec<f32> = rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         for (window, row) in batch.iter().zip(rows.chunks(seq)) {
             let len = window.ids.len() - 1;
             nats += row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
@@ -164,13 +171,16 @@ fn rows_at_once(context: usize) -> usize {
 fn write_logits(path: &Path, model: &Decoder, ids: &[u32]) -> anyhow::Result<()> {
     let (len, vocab_size) = (ids.len(), model.config().vocab_size);
     if len > model.config().seq_len {
-        return Err(usage(format!("{len} tokens are more than the model's context of {}", model.config().seq_len)));
+        return Err(usage(format!(
+            "{len} tokens are more than the model's context of {}",
+            model.config().seq_len
+        )));
     }
     let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, len]), &model.device());
     let hidden = model.hidden(ids, &AttentionMask::Causal, None).reshape([len, model.config().d_model]);
     let logits: Vec<f32> =
-        model.logits(hidden).into_data().convert::<f32>().into_vec().expect("converted to f32 just now");
+        model.logits(hidden).into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
     let rows: Vec<&[f32]> = logits.chunks(vocab_size).collect();
     Ok(write_atomically(path, serde_json::to_string(&serde_json::json!({"logits": rows}))?.as_bytes())?)
 }

@@ -15,7 +15,8 @@ pub(crate) fn run(args: &ShowArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage(format!("{}: holds neither a run nor a model", dir.display())));
     }
     let metrics = read_metrics(&dir.join("metrics.jsonl"))?;
-    let curve = |key: &str| -> Vec<f64> { metrics.iter().filter_map(|line| line.get(key)?.as_f64()).collect() };
+    let curve =
+        |key: &str| -> Vec<f64> { metrics.iter().filter_map(|line| line.get(key)?.as_f64()).collect() };
     let (train, held_out) = (curve("train_loss"), curve("val_loss"));
     let best = held_out.iter().copied().reduce(f64::min);
     if global.json {
@@ -39,9 +40,17 @@ pub(crate) fn run(args: &ShowArgs, global: &Global) -> anyhow::Result<()> {
         ))?;
     }
     if let Some(run) = &run {
-        let texts: Vec<String> = run.config.data.texts.iter().map(|path| path.display().to_string()).collect();
-        line(format!("made by     Firebrand {} on {} with {} threads, seed {}", run.version, run.device, run.threads, run.config.seed))?;
-        line(format!("data        {} (tokenizer {})", texts.join(", "), &run.tokenizer_sha256[..12.min(run.tokenizer_sha256.len())]))?;
+        let texts: Vec<String> =
+            run.config.data.texts.iter().map(|path| path.display().to_string()).collect();
+        line(format!(
+            "made by     Firebrand {} on {} with {} threads, seed {}",
+            run.version, run.device, run.threads, run.config.seed
+        ))?;
+        line(format!(
+            "data        {} (tokenizer {})",
+            texts.join(", "),
+            &run.tokenizer_sha256[..12.min(run.tokenizer_sha256.len())]
+        ))?;
         if let Some(from) = &run.from {
             line(format!("from        {}", from.display()))?;
         }
@@ -71,7 +80,8 @@ fn sparkline(curve: &[f64], width: usize) -> String {
         })
         .collect();
     let (low, high) = means.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
-    let bar = |x: f64| if high > low { BARS[((x - low) / (high - low) * 7.0).round() as usize] } else { BARS[0] };
+    let bar =
+        |x: f64| if high > low { BARS[((x - low) / (high - low) * 7.0).round() as usize] } else { BARS[0] };
     means.into_iter().map(bar).collect()
 }
 

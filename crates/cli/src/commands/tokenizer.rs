@@ -22,7 +22,8 @@ pub(crate) fn run(command: &TokenizerCommand, global: &Global) -> anyhow::Result
 }
 
 fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
-    let sources = Sources { texts: args.texts.clone(), boundary: DocumentBoundary::File, held_out: HeldOut::None };
+    let sources =
+        Sources { texts: args.texts.clone(), boundary: DocumentBoundary::File, held_out: HeldOut::None };
     let corpus = text::scan(sources, global)?;
     let documents: Vec<String> = corpus.documents(Split::Train).collect::<Result<_, _>>()?;
     let texts = documents.iter().map(String::as_str);
@@ -44,7 +45,8 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
                 "none" => Pattern::None,
                 expression => Pattern::Custom(expression.to_string()),
             };
-            let config = ByteLevelConfig { vocab_size, special_tokens, pattern, ..ByteLevelConfig::default() };
+            let config =
+                ByteLevelConfig { vocab_size, special_tokens, pattern, ..ByteLevelConfig::default() };
             Tokenizer::train_byte_level(texts, &config)?
         }
     };
@@ -55,12 +57,15 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
             "path": args.out, "vocab_size": tokenizer.vocab_size(), "bytes": corpus.bytes(), "seconds": seconds,
         }));
     }
-    say(global, format!(
-        "{}: {} tokens from {} bytes in {seconds:.1} s",
-        args.out.display(),
-        thousands(tokenizer.vocab_size() as u64),
-        thousands(corpus.bytes())
-    ));
+    say(
+        global,
+        format!(
+            "{}: {} tokens from {} bytes in {seconds:.1} s",
+            args.out.display(),
+            thousands(tokenizer.vocab_size() as u64),
+            thousands(corpus.bytes())
+        ),
+    );
     Ok(())
 }
 

@@ -6,7 +6,15 @@ use firebrand_backend::ops::{AdamwStep, adamw};
 
 impl Optimizer {
     /// Decay is decoupled and only for matrices.
-    pub(super) fn adamw(&mut self, name: &str, decays: bool, value: Tensor<1>, gradient: Tensor<1>, schedule: f64, clip: f64) -> Tensor<1> {
+    pub(super) fn adamw(
+        &mut self,
+        name: &str,
+        decays: bool,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        schedule: f64,
+        clip: f64,
+    ) -> Tensor<1> {
         let config = &self.config;
         let updates = self.updates as i32;
         let step = AdamwStep {

@@ -37,7 +37,7 @@ impl Optimizer {
     pub fn export(&self) -> (Vec<NamedTensor>, u64) {
         let tensors = self.state.iter().map(|(name, tensor)| {
             let data = tensor.clone().into_data().convert::<f32>();
-            let values = data.into_vec::<f32>().expect("converted to f32 above");
+            let values = data.try_into_vec::<f32>().expect("converted to f32 above");
             NamedTensor { name: name.clone(), shape: vec![values.len()], values }
         });
         (tensors.collect(), self.updates)
@@ -63,11 +63,21 @@ impl Optimizer {
     }
 
     /// The new value of one tensor; all flattened. `matrix` is its shape if it has two dimensions.
-    fn update(&mut self, name: &str, matrix: Option<[usize; 2]>, value: Tensor<1>, gradient: Tensor<1>, schedule: f64, clip: f64) -> Tensor<1> {
+    fn update(
+        &mut self,
+        name: &str,
+        matrix: Option<[usize; 2]>,
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        schedule: f64,
+        clip: f64,
+    ) -> Tensor<1> {
         // Embeddings and the head are tables of vectors, not maps: Muon is not for them.
         let is_map = name.starts_with("layers.");
         match (self.config.kind, matrix) {
-            (OptimizerKind::Muon, Some(shape)) if is_map => self.muon(name, shape, value, gradient, schedule, clip),
+            (OptimizerKind::Muon, Some(shape)) if is_map => {
+                self.muon(name, shape, value, gradient, schedule, clip)
+            }
             _ => self.adamw(name, matrix.is_some(), value, gradient, schedule, clip),
         }
     }

@@ -8,7 +8,15 @@ const ITERATIONS: usize = 5;
 
 impl Optimizer {
     /// `shape` is `[d_in, d_out]`; decay as AdamW's.
-    pub(super) fn muon(&mut self, name: &str, shape: [usize; 2], value: Tensor<1>, gradient: Tensor<1>, schedule: f64, clip: f64) -> Tensor<1> {
+    pub(super) fn muon(
+        &mut self,
+        name: &str,
+        shape: [usize; 2],
+        value: Tensor<1>,
+        gradient: Tensor<1>,
+        schedule: f64,
+        clip: f64,
+    ) -> Tensor<1> {
         let beta = self.config.muon_momentum;
         let lr = self.config.muon_lr * schedule;
         let gradient = gradient * clip;
@@ -51,7 +59,11 @@ mod tests {
         let values: Vec<f32> = (0..24).map(|i| ((i * 7 % 11) as f32 - 5.0) * 0.3).collect();
         for shape in [[4, 6], [6, 4]] {
             let x = orthogonalize(Tensor::from_data(TensorData::new(values.clone(), shape), &device));
-            let small = if shape[0] < shape[1] { x.clone().matmul(x.transpose()) } else { x.clone().transpose().matmul(x) };
+            let small = if shape[0] < shape[1] {
+                x.clone().matmul(x.transpose())
+            } else {
+                x.clone().transpose().matmul(x)
+            };
             let identity = Tensor::<2>::eye(4, &device);
             small.into_data().assert_approx_eq(&identity.into_data(), Tolerance::<f32>::absolute(0.5));
         }

@@ -1,11 +1,11 @@
 //! Reading and writing the folder's files.
 
 use super::{from_json, names, to_json};
+use crate::TransformerError;
 use crate::config::ModelConfig;
 use crate::decoder::Decoder;
 use crate::tensor_file::{read_tensors, write_atomically, write_tensors};
 use crate::weights::{named_tensors, with_tensors};
-use crate::TransformerError;
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -25,7 +25,8 @@ pub fn save(dir: &Path, model: &Decoder, end_of_text: Option<u32>) -> Result<(),
     let config = model.config();
     let tensors = names::outward(config, named_tensors(model));
     write_tensors(&dir.join("model.safetensors"), &tensors)?;
-    let generation = json!({"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text});
+    let generation =
+        json!({"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text});
     write_json(&dir.join("generation_config.json"), &generation)?;
     write_json(&dir.join("config.json"), &to_json(config, end_of_text))
 }
@@ -52,9 +53,9 @@ pub fn load(dir: &Path, device: &Device) -> Result<Decoder, TransformerError> {
         read_tensors(&single)?
     } else {
         let json = read_json(&index)?;
-        let map = json["weight_map"]
-            .as_object()
-            .ok_or_else(|| TransformerError::format(&index, "has no `weight_map` that says which file holds what"))?;
+        let map = json["weight_map"].as_object().ok_or_else(|| {
+            TransformerError::format(&index, "has no `weight_map` that says which file holds what")
+        })?;
         let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
         let mut tensors = Vec::new();
         for file in files {
@@ -70,7 +71,8 @@ pub fn load(dir: &Path, device: &Device) -> Result<Decoder, TransformerError> {
 
 fn read_json(path: &Path) -> Result<Value, TransformerError> {
     let text = std::fs::read_to_string(path).map_err(|error| TransformerError::io(path, error))?;
-    serde_json::from_str(&text).map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))
+    serde_json::from_str(&text)
+        .map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))
 }
 
 fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {

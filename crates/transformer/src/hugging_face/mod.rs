@@ -9,8 +9,8 @@ mod names;
 
 pub use files::{is_model_folder, load, load_config, save};
 
-use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
 use crate::TransformerError;
+use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -29,7 +29,9 @@ impl Architecture {
     /// What `config` is called in Hugging Face's terms.
     pub fn of(config: &ModelConfig) -> Self {
         let plain = !config.qk_norm && config.logit_soft_cap == 0.0;
-        let llama = config.norm == NormKind::Rms && config.position == PositionKind::Rope && config.mlp == MlpKind::Swiglu;
+        let llama = config.norm == NormKind::Rms
+            && config.position == PositionKind::Rope
+            && config.mlp == MlpKind::Swiglu;
         let gpt2 = config.norm == NormKind::Layer
             && config.position == PositionKind::Learned
             && config.mlp != MlpKind::Swiglu
@@ -109,9 +111,14 @@ pub(crate) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
             Some("llama") => llama_from_json(json, path)?,
             Some("gpt2") => gpt2_from_json(json, path)?,
             Some(other) => {
-                return Err(TransformerError::format(path, format!("model_type `{other}` is not supported; llama and gpt2 are")));
+                return Err(TransformerError::format(
+                    path,
+                    format!("model_type `{other}` is not supported; llama and gpt2 are"),
+                ));
             }
-            None => return Err(TransformerError::format(path, "has no `model_type`; is it a model's config?")),
+            None => {
+                return Err(TransformerError::format(path, "has no `model_type`; is it a model's config?"));
+            }
         }
     };
     config.validate()?;
@@ -125,7 +132,10 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
     }
     let rope = json.get("rope_parameters");
     if let Some(kind) = rope.and_then(|rope| rope["rope_type"].as_str()).filter(|&kind| kind != "default") {
-        return Err(TransformerError::format(path, format!("rope_type `{kind}` is not supported; default is")));
+        return Err(TransformerError::format(
+            path,
+            format!("rope_type `{kind}` is not supported; default is"),
+        ));
     }
     if json["hidden_act"].as_str().is_some_and(|act| act != "silu") {
         return Err(TransformerError::format(path, "`hidden_act` is not silu"));
@@ -136,7 +146,10 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
     }
     let (d_model, n_heads) = (field.count("hidden_size")?, field.count("num_attention_heads")?);
     if json["head_dim"].as_u64().is_some_and(|d_head| d_head as usize * n_heads != d_model) {
-        return Err(TransformerError::format(path, "head_dim · num_attention_heads is not hidden_size: not supported"));
+        return Err(TransformerError::format(
+            path,
+            "head_dim · num_attention_heads is not hidden_size: not supported",
+        ));
     }
     let theta = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(json["rope_theta"].as_f64());
     Ok(ModelConfig {
@@ -167,7 +180,12 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
         "gelu_new" | "gelu_pytorch_tanh" => MlpKind::GeluTanh,
         "gelu" => MlpKind::Gelu,
         "relu2" => MlpKind::Relu2,
-        other => return Err(TransformerError::format(path, format!("activation_function `{other}` is not supported"))),
+        other => {
+            return Err(TransformerError::format(
+                path,
+                format!("activation_function `{other}` is not supported"),
+            ));
+        }
     };
     let (d_model, n_heads) = (field.count("n_embd")?, field.count("n_head")?);
     Ok(ModelConfig {

@@ -1,9 +1,9 @@
 //! Tensor names and layouts: ours (`[d_in, d_out]`, one tensor a map) and those of each architecture.
 
 use super::Architecture;
+use crate::TransformerError;
 use crate::config::ModelConfig;
 use crate::weights::NamedTensor;
-use crate::TransformerError;
 use std::collections::BTreeMap;
 
 /// How one tensor of the folder is made from ours.
@@ -47,7 +47,10 @@ pub(super) fn outward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Vec<Na
 
 /// The folder's tensors as ours. Tensors that the config has no use for are dropped when they are known to be
 /// redundant (buffers, a tied head), else reported.
-pub(super) fn inward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Result<Vec<NamedTensor>, TransformerError> {
+pub(super) fn inward(
+    config: &ModelConfig,
+    tensors: Vec<NamedTensor>,
+) -> Result<Vec<NamedTensor>, TransformerError> {
     let gpt2 = Architecture::of(config) == Architecture::Gpt2;
     let mut theirs: BTreeMap<String, NamedTensor> = tensors
         .into_iter()
@@ -85,10 +88,13 @@ pub(super) fn inward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Result<
     });
     match (missing.first(), theirs.keys().next()) {
         (None, None) => Ok(result),
-        (Some(name), _) => Err(TransformerError::Weights(format!("{name} is missing (and {} more)", missing.len() - 1))),
-        (None, Some(name)) => {
-            Err(TransformerError::Weights(format!("{name} has no place in the model (and {} more)", theirs.len() - 1)))
+        (Some(name), _) => {
+            Err(TransformerError::Weights(format!("{name} is missing (and {} more)", missing.len() - 1)))
         }
+        (None, Some(name)) => Err(TransformerError::Weights(format!(
+            "{name} has no place in the model (and {} more)",
+            theirs.len() - 1
+        ))),
     }
 }
 
@@ -172,7 +178,8 @@ fn gpt2_rules(config: &ModelConfig) -> Vec<Rule> {
 }
 
 fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
-    let rule = |name: &str, part: &str, transposed| Rule { name: name.into(), parts: vec![part.into()], transposed };
+    let rule =
+        |name: &str, part: &str, transposed| Rule { name: name.into(), parts: vec![part.into()], transposed };
     let norm_bias = config.bias && config.norm == crate::config::NormKind::Layer;
     let mut rules = vec![rule("model.embed_tokens.weight", "token_embedding", false)];
     if config.position == crate::config::PositionKind::Learned {
@@ -181,7 +188,10 @@ fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
     for layer in 0..config.n_layers {
         let mut norms = vec![("input_layernorm", "attention_norm"), ("post_attention_layernorm", "mlp_norm")];
         if config.qk_norm {
-            norms.extend([("self_attn.q_norm", "attention.query_norm"), ("self_attn.k_norm", "attention.key_norm")]);
+            norms.extend([
+                ("self_attn.q_norm", "attention.query_norm"),
+                ("self_attn.k_norm", "attention.key_norm"),
+            ]);
         }
         for (theirs, ours) in norms {
             let (theirs, ours) = (format!("model.layers.{layer}.{theirs}"), format!("layers.{layer}.{ours}"));
@@ -221,7 +231,9 @@ fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
 
 fn transpose(tensor: NamedTensor) -> NamedTensor {
     let &[rows, columns] = tensor.shape.as_slice() else { return tensor };
-    let values = (0..columns).flat_map(|c| (0..rows).map(move |r| (r, c))).map(|(r, c)| tensor.values[r * columns + c]);
+    let values = (0..columns)
+        .flat_map(|c| (0..rows).map(move |r| (r, c)))
+        .map(|(r, c)| tensor.values[r * columns + c]);
     NamedTensor { values: values.collect(), shape: vec![columns, rows], name: tensor.name }
 }
 
@@ -244,13 +256,20 @@ fn join(mut parts: Vec<NamedTensor>) -> NamedTensor {
 }
 
 /// The reverse of [`join`], for parts of the given shapes.
-fn split(whole: NamedTensor, shapes: &[Vec<usize>], name: &str) -> Result<Vec<NamedTensor>, TransformerError> {
+fn split(
+    whole: NamedTensor,
+    shapes: &[Vec<usize>],
+    name: &str,
+) -> Result<Vec<NamedTensor>, TransformerError> {
     let width = |shape: &[usize]| *shape.last().expect("weights and biases have a dimension");
     let total: usize = shapes.iter().map(|shape| width(shape)).sum();
     let mut expected = shapes[0].clone();
     *expected.last_mut().expect("weights and biases have a dimension") = total;
     if whole.shape != expected {
-        return Err(TransformerError::Weights(format!("{name} is {:?} and should be {expected:?}", whole.shape)));
+        return Err(TransformerError::Weights(format!(
+            "{name} is {:?} and should be {expected:?}",
+            whole.shape
+        )));
     }
     if shapes.len() == 1 {
         return Ok(vec![whole]);
@@ -261,7 +280,8 @@ fn split(whole: NamedTensor, shapes: &[Vec<usize>], name: &str) -> Result<Vec<Na
         .map(|shape| {
             let columns = start..start + width(shape);
             start = columns.end;
-            let values = whole.values.chunks_exact(total).flat_map(|row| row[columns.clone()].to_vec()).collect();
+            let values =
+                whole.values.chunks_exact(total).flat_map(|row| row[columns.clone()].to_vec()).collect();
             NamedTensor { name: String::new(), shape: shape.clone(), values }
         })
         .collect())

@@ -1,0 +1,166 @@
+//! `cargo xtask bench`: how fast Firebrand is and what it learns, beside what else does the same work.
+
+mod figure;
+mod generator;
+mod peer;
+mod shakespeare;
+mod train;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+
+use crate::failure::Failure;
+use crate::{machine, process, workspace};
+use figure::Figure;
+
+/// Measure, beside PyTorch where it is installed.
+///
+/// Values are medians of several rounds, in which both sides take turns. Targets are reported and fail nothing.
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// Only this benchmark. [default: all]
+    #[arg(value_name = "NAME")]
+    bench: Option<Bench>,
+    /// Say what there is, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Print JSON, a line a figure, instead of a table.
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// Print a table to paste into BENCHMARKS.md.
+    #[arg(long)]
+    markdown: bool,
+    /// Use this firebrand binary instead of compiling one.
+    #[arg(long, value_name = "FILE", env = "FIREBRAND_BIN")]
+    binary: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// How to measure.
+#[derive(clap::Args)]
+struct Options {
+    /// How often each speed is measured.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Training steps a round. [default: 8 at 11 M parameters, 100 at 0.9 M]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// Threads on each side.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// Only cases whose name contains this, such as llama or 11m.
+    #[arg(long, value_name = "PART")]
+    only: Option<String>,
+}
+
+impl Options {
+    fn wants(&self, case: &str) -> bool {
+        self.only.as_ref().is_none_or(|part| case.contains(part))
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench --list
+  cargo xtask bench train
+  cargo xtask bench train --only gpt2-11m --rounds 5 --json
+  cargo xtask bench shakespeare --markdown >> BENCHMARKS.md
+
+Each line of --json has bench, case, value, unit, peer, peer_value,
+ratio (value / peer_value), target, target_is (least-ratio, least-value or
+most-value) and met. What is unknown is null.
+
+PyTorch runs ../shared/peers/train_gpt.py with the first that has it of
+$FIREBRAND_PYTHON (which, if set, is the only one), ~/.venvs/peers/bin/python
+and python3.";
+
+/// A benchmark.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// Training steps on random tokens, 11 M and 0.9 M parameters: tokens/s, peak memory, use of the processor. Minutes.
+    Train,
+    /// The generator of the built-in corpus on one core: MB/s. Seconds.
+    Generator,
+    /// Tinyshakespeare by character with nanoGPT's settings, three seeds: loss on held-out text. Ten minutes.
+    Shakespeare,
+}
+
+impl Bench {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Generator => "generator",
+            Self::Shakespeare => "shakespeare",
+        }
+    }
+
+    fn run(self, firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
+        match self {
+            Self::Train => train::run(firebrand, options),
+            Self::Generator => generator::run(firebrand, options),
+            Self::Shakespeare => shakespeare::run(firebrand, options),
+        }
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    if args.list {
+        return process::print(&list());
+    }
+    let benches = args.bench.as_ref().map_or(Bench::value_variants(), std::slice::from_ref);
+    let firebrand = workspace::firebrand(args.binary.as_deref())?;
+    if let Some(load) = machine::load() {
+        eprintln!("The machine was busy in the last minute (load {load:.1}): speeds may be low and noisy.");
+    }
+    let mut figures = Vec::new();
+    for bench in benches {
+        let measured = bench.run(&firebrand, &args.options)?;
+        if args.json {
+            for figure in &measured {
+                process::print(&serde_json::to_string(figure).context("cannot write a figure as JSON")?)?;
+            }
+        }
+        figures.extend(measured);
+    }
+    match &args.options.only {
+        Some(part) if figures.is_empty() => {
+            Err(Failure::Usage(format!("--only {part}: no case is called so")).into())
+        }
+        _ if args.json => Ok(()),
+        _ if args.markdown => process::print(&figure::markdown(&figures, &commit()?)),
+        _ => process::print(&figure::table(&figures)),
+    }
+}
+
+fn list() -> String {
+    let line = |bench: &Bench| {
+        let help = bench.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        format!("{:<14}{}", bench.name(), help.unwrap_or_default())
+    };
+    Bench::value_variants().iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The commit that is measured, marked when files differ from it; `unknown` outside a git checkout.
+fn commit() -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(workspace::root()?).args(["describe", "--always", "--dirty"]);
+    Ok(process::output("name the commit", &mut git)
+        .map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned()))
+}
+
+/// Some machines carry settings for OpenBLAS that would distort a peer's speed; a benchmark runs without them.
+fn without_overrides(command: &mut Command) {
+    command.env_remove("OPENBLAS_CORETYPE").env_remove("OPENBLAS_L2_SIZE");
+}
+
+fn json<T: DeserializeOwned>(printed: &str) -> Result<T> {
+    serde_json::from_str(printed.trim())
+        .with_context(|| format!("firebrand printed unexpected JSON: {printed}"))
+}

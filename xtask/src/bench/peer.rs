@@ -1,0 +1,77 @@
+//! `../shared/peers/train_gpt.py`: the same training in PyTorch, if it can run here.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::without_overrides;
+use crate::{machine, process};
+
+/// What the peer is called in tables.
+pub(super) const PYTORCH: &str = "PyTorch";
+
+/// The peer, ready to run.
+pub(super) struct Peer {
+    python: PathBuf,
+    script: PathBuf,
+}
+
+impl Peer {
+    /// The peer, or `None` after saying why not.
+    pub(super) fn find() -> Result<Option<Self>> {
+        let script = machine::shared("peers/train_gpt.py")?;
+        match (script, machine::python_with("torch")) {
+            (Ok(script), Ok(python)) => Ok(Some(Self { python, script })),
+            (Err(reason), _) | (_, Err(reason)) => {
+                eprintln!("{PYTORCH} is skipped: {reason}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Trains with these options of the script and returns what it printed.
+    pub(super) fn train(&self, arguments: &[String], text: Option<&Path>) -> Result<PeerResult> {
+        let mut command = Command::new(&self.python);
+        command.arg(&self.script).args(arguments);
+        if let Some(text) = text {
+            command.arg("--text").arg(text);
+        }
+        without_overrides(&mut command);
+        let printed = process::output("train with PyTorch", &mut command)?;
+        Ok(PeerResult { printed })
+    }
+}
+
+/// `name=value` pairs between white space.
+pub(super) struct PeerResult {
+    printed: String,
+}
+
+impl PeerResult {
+    /// The number printed as `name`.
+    pub(super) fn number(&self, name: &str) -> Result<f64> {
+        let pair = |word: &str| {
+            word.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        };
+        let value = self.printed.split_whitespace().find_map(pair);
+        let value = value.with_context(|| format!("train_gpt.py printed no {name}: {}", self.printed))?;
+        value.parse().with_context(|| format!("train_gpt.py printed {name}={value}, which is no number"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_by_name() {
+        let printed =
+            "val_loss=1.8934 train_s=70.2\nparams=861696 tokens_per_s=2317 loss=4.1 peak_rss_mib=812\n"
+                .to_owned();
+        let result = PeerResult { printed };
+        assert_eq!(result.number("val_loss").expect("it is there"), 1.8934);
+        assert_eq!(result.number("loss").expect("it is there"), 4.1);
+        result.number("mfu").expect_err("it is not there");
+    }
+}

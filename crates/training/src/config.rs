@@ -19,7 +19,8 @@ pub struct TrainingConfig {
     pub grad_clip_norm: f64,
     /// Evaluate on held-out data every so many steps, and at the end; 0 for at the end only.
     pub eval_every: u64,
-    /// Held-out tokens used while training, from the start of the held-out part; 0 for all. The last one uses all.
+    /// Held-out tokens used for that, from the start of the held-out part; 0 for all. The best weights are evaluated on
+    /// all of it when the run ends.
     pub eval_tokens: usize,
     /// Write a line of metrics every so many steps.
     pub log_every: u64,

@@ -52,10 +52,10 @@ pub enum Event<'a> {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// All steps were made; the best weights are in the run's folder.
-    Finished,
+    /// All steps were made; the best weights are in the run's folder. With them, their loss on all held-out data.
+    Finished(Option<Evaluation>),
     /// It was asked to stop; a checkpoint is written.
     Interrupted,
 }
@@ -211,7 +211,7 @@ impl<O: Objective> Trainer<O> {
 
             let mut evaluated = None;
             if let Some(held_out) = data.held_out.filter(|_| every(training.eval_every, step)) {
-                let limit = if step == steps { 0 } else { training.eval_tokens };
+                let limit = training.eval_tokens;
                 let evaluation = self.evaluate(held_out, limit)?;
                 let best = self.progress.best_val_loss.is_none_or(|best| evaluation.loss < best);
                 if best {
@@ -239,8 +239,7 @@ impl<O: Objective> Trainer<O> {
                 return Ok(Outcome::Interrupted);
             }
         }
-        self.finish(&checkpoints)?;
-        Ok(Outcome::Finished)
+        Ok(Outcome::Finished(self.finish(&checkpoints, data.held_out)?))
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
@@ -249,13 +248,18 @@ impl<O: Objective> Trainer<O> {
         checkpoints.save(&Checkpoint { progress, model: named_tensors(self.model()), optimizer })
     }
 
-    /// Puts the best weights, or the last ones where nothing is held out, into the run's folder.
-    fn finish(&mut self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
-        let model = match checkpoints.load_best()? {
-            Some(best) => with_tensors(self.model().clone(), best.model)?,
-            None => self.model().clone(),
-        };
-        self.objective.export(&model.valid(), &self.run_dir)
+    /// Puts the best weights, or the last ones where nothing is held out, into the run's folder; returns their loss on
+    /// all that is held out.
+    fn finish(
+        &mut self,
+        checkpoints: &Checkpoints,
+        held_out: Option<&TokenSplit>,
+    ) -> Result<Option<Evaluation>, TrainingError> {
+        if let Some(best) = checkpoints.load_best()? {
+            self.model = self.model.take().map(|model| with_tensors(model, best.model)).transpose()?;
+        }
+        self.objective.export(&self.model().valid(), &self.run_dir)?;
+        held_out.map(|held_out| self.evaluate(held_out, 0)).transpose()
     }
 }
 

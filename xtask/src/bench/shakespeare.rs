@@ -77,7 +77,7 @@ fn command(
     let text = toml::Value::Array(vec![toml::Value::String(text.to_string_lossy().into_owned())]);
     let mut command = Command::new(firebrand);
     command.args(["pretrain", "--config", "shakespeare-char"]);
-    command.arg("--set").arg(format!("data.text={text}"));
+    command.arg("--set").arg(format!("data.texts={text}"));
     command.arg("--set").arg(format!("model.preset=\"{preset}\""));
     command.arg("--set").arg(format!("seed={seed}"));
     command.args(["--device", "cpu", "--threads", &options.threads.to_string(), "--quiet"]);
@@ -103,7 +103,7 @@ mod tests {
         let run = PathBuf::from("runs/x");
         let command =
             command(Path::new("firebrand"), "llama", 1, Path::new("/data/input.txt"), &run, &options);
-        let expected = "firebrand pretrain --config shakespeare-char --set 'data.text=[\"/data/input.txt\"]' \
+        let expected = "firebrand pretrain --config shakespeare-char --set 'data.texts=[\"/data/input.txt\"]' \
             --set 'model.preset=\"llama\"' --set seed=1 --device cpu --threads 2 --quiet --out runs/x";
         assert_eq!(process::command_line(&command), expected);
     }

@@ -70,7 +70,7 @@ impl Stages {
     pub(super) fn pretrain(&self, resume: bool) -> Command {
         let mut command = Command::new(&self.firebrand);
         command.args(["pretrain", "--config", "quickstart"]);
-        command.arg("--set").arg(format!("data.text={}", toml_paths(&self.training_text())));
+        command.arg("--set").arg(format!("data.texts={}", toml_paths(&self.training_text())));
         match &self.text {
             Text::Stories => {
                 let validation = toml_paths(&self.stories(Split::Validation));
@@ -178,7 +178,7 @@ mod tests {
 firebrand data generate --kind stories --split train --bytes 12MB --seed 0 --out runs/quickstart-data/train.txt
 firebrand data generate --kind stories --split validation --bytes 200KB --seed 0 --out runs/quickstart-data/validation.txt
 firebrand tokenizer train runs/quickstart-data/train.txt --out runs/quickstart-data/tokenizer --algorithm byte --vocab-size 2048
-firebrand pretrain --config quickstart --set 'data.text=[\"runs/quickstart-data/train.txt\"]' \
+firebrand pretrain --config quickstart --set 'data.texts=[\"runs/quickstart-data/train.txt\"]' \
 --set 'data.held_out=[\"runs/quickstart-data/validation.txt\"]' \
 --set 'data.tokenizer=\"runs/quickstart-data/tokenizer\"' --set seed=7 --out runs/quickstart
 firebrand score runs/quickstart --file runs/quickstart-data/validation.txt --json
@@ -190,7 +190,7 @@ firebrand generate runs/quickstart --prompt 'Once upon' --strategy sample --temp
     fn a_text_of_ones_own_is_one_document_with_its_last_tenth_held_out() {
         let text = Text::File { path: "notes.txt".into(), bytes: 1 << 20 };
         let stages = Stages { device: Some("ndarray".into()), ..stages(text) };
-        let expected = "firebrand pretrain --config quickstart --set 'data.text=[\"notes.txt\"]' \
+        let expected = "firebrand pretrain --config quickstart --set 'data.texts=[\"notes.txt\"]' \
             --set 'data.boundary=\"file\"' --set data.held_out=0.1 \
             --set 'data.tokenizer=\"runs/quickstart-data/tokenizer\"' --set seed=7 --out runs/quickstart \
             --device ndarray --resume";

@@ -26,6 +26,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
+use rayon::prelude::*;
+
 use super::GrammarError;
 use super::check::Facts;
 use super::positions::{Positions, Step};
@@ -113,41 +115,50 @@ impl Parties {
 /// [`GrammarError::Ambiguous`] with the first two alternatives that cannot be told apart.
 pub(super) fn check(program: &Program, facts: &Facts) -> Result<(), GrammarError> {
     let positions = Positions::of(program);
-    for (index, rule) in program.rules.iter().enumerate() {
-        let mut walk = Walk::new(&positions, facts, index);
-        for (a, first) in rule.alternatives.iter().enumerate() {
-            for (b, second) in rule.alternatives.iter().enumerate().skip(a + 1) {
-                if !first.excludes(second) {
-                    walk.rivals.insert((a as u32, b as u32));
-                }
+    let error = |index: usize| check_rule(program, facts, &positions, index).err();
+    (0..program.rules.len()).into_par_iter().find_map_first(error).map_or(Ok(()), Err)
+}
+
+/// Checks the choices of a rule and those between words in it.
+fn check_rule(
+    program: &Program,
+    facts: &Facts,
+    positions: &Positions<'_>,
+    index: usize,
+) -> Result<(), GrammarError> {
+    let rule = &program.rules[index];
+    let mut walk = Walk::new(positions, facts, index);
+    for (a, first) in rule.alternatives.iter().enumerate() {
+        for (b, second) in rule.alternatives.iter().enumerate().skip(a + 1) {
+            if !first.excludes(second) {
+                walk.rivals.insert((a as u32, b as u32));
             }
         }
-        let mut front = Arrivals::new();
-        for choice in 0..rule.alternatives.len() {
-            walk.enter(positions.start(index, choice), Vec::new(), choice as u32, &mut front);
-        }
-        let front = walk.parties.front(front);
-        if let Some(clash) = walk.clash(front) {
-            let line = |choice: u32| rule.alternatives[choice as usize].place.line;
-            return Err(GrammarError::Ambiguous {
-                file: rule.place.file.to_string(),
-                rule: rule.name.clone(),
-                first_line: line(clash.first),
-                second_line: line(clash.second),
-                text: clash.text,
-            });
-        }
-        for (choice, alternative) in rule.alternatives.iter().enumerate() {
-            for (at, op) in alternative.ops.iter().enumerate() {
-                if let Op::Pick(pick) = op {
-                    let next = positions.start(index, choice) + at as u32 + 1;
-                    for (_, lexicon) in pick.all_choices() {
-                        check_words(program, &mut walk, lexicon, next).map_err(|(first, second)| {
-                            let message =
-                                format!("the words `{first}` and `{second}` cannot be told apart here");
-                            pick.place.error(message)
-                        })?;
-                    }
+    }
+    let mut front = Arrivals::new();
+    for choice in 0..rule.alternatives.len() {
+        walk.enter(positions.start(index, choice), Vec::new(), choice as u32, &mut front);
+    }
+    let front = walk.parties.front(front);
+    if let Some(clash) = walk.clash(front) {
+        let line = |choice: u32| rule.alternatives[choice as usize].place.line;
+        return Err(GrammarError::Ambiguous {
+            file: rule.place.file.to_string(),
+            rule: rule.name.clone(),
+            first_line: line(clash.first),
+            second_line: line(clash.second),
+            text: clash.text,
+        });
+    }
+    for (choice, alternative) in rule.alternatives.iter().enumerate() {
+        for (at, op) in alternative.ops.iter().enumerate() {
+            if let Op::Pick(pick) = op {
+                let next = positions.start(index, choice) + at as u32 + 1;
+                for (_, lexicon) in pick.all_choices() {
+                    check_words(program, &mut walk, lexicon, next).map_err(|(first, second)| {
+                        let message = format!("the words `{first}` and `{second}` cannot be told apart here");
+                        pick.place.error(message)
+                    })?;
                 }
             }
         }
@@ -164,21 +175,25 @@ fn check_words(
     next: u32,
 ) -> Result<(), (String, String)> {
     let entries = &program.lexicons[lexicon].entries;
+    let after_short = walk.parties.id(Party::from([(0, vec![next])]));
+    let after_long = walk.parties.id(Party::from([(1, vec![next])]));
     for (index, (short, _)) in entries.iter().enumerate() {
         let longer = entries[index + 1..].iter().take_while(|(long, _)| long.starts_with(&**short));
         for (long, _) in longer {
+            let rest = &long.as_bytes()[short.len()..];
+            let front = match rest.first() {
+                None => (*walk.after(vec![after_short, after_long])).clone(),
+                Some(&byte) if walk.can_read(&[after_short], byte) => {
+                    walk.suffix = rest.to_vec();
+                    let mut front = (*walk.after(vec![after_short])).clone();
+                    let list = walk.positions.lists.len();
+                    let reading = Reading { list, slot: None, low: 0, high: 1, depth: 0 };
+                    walk.parties.join(&mut front, reading, after_long);
+                    front
+                }
+                Some(_) => continue,
+            };
             walk.rivals = HashSet::from([(0, 1)]);
-            walk.suffix = long.as_bytes()[short.len()..].to_vec();
-            let mut front = Arrivals::new();
-            walk.enter(next, Vec::new(), 0, &mut front);
-            if walk.suffix.is_empty() {
-                walk.enter(next, Vec::new(), 1, &mut front);
-            } else {
-                let rest =
-                    Reading { list: walk.positions.lists.len(), slot: None, low: 0, high: 1, depth: 0 };
-                front.entry(rest).or_default().insert((1, vec![next]));
-            }
-            let front = walk.parties.front(front);
             if walk.clash(front).is_some() {
                 return Err((short.to_string(), long.to_string()));
             }
@@ -277,6 +292,10 @@ impl<'p> Walk<'p> {
             if !seen.insert(front.clone()) {
                 continue;
             }
+            if let Some((word, next)) = self.read_word(&front) {
+                todo.push((next, [read, word].concat()));
+                continue;
+            }
             for (byte, next) in self.read_one(&front) {
                 let mut read = read.clone();
                 read.push(byte);
@@ -295,6 +314,17 @@ impl<'p> Walk<'p> {
         let pairs =
             choices.iter().enumerate().flat_map(|(at, &a)| choices[at + 1..].iter().map(move |&b| (a, b)));
         pairs.into_iter().find(|pair| self.rivals.contains(pair))
+    }
+
+    /// The rest of a word and the front after it, when all are reading the same one of words none of which begins with
+    /// another: the front is the same after each of the words.
+    fn read_word(&mut self, front: &Front) -> Option<(Vec<u8>, Front)> {
+        let (reading, party) = front.first_key_value().filter(|_| front.len() == 1)?;
+        if !*self.positions.prefix_free.get(reading.list)? {
+            return None;
+        }
+        let word = self.word(reading.list, reading.low)[reading.depth as usize..].to_vec();
+        Some((word, (*self.after(vec![*party])).clone()))
     }
 
     /// The fronts after each byte that can be read.
@@ -378,9 +408,18 @@ impl<'p> Walk<'p> {
         front
     }
 
+    /// Whether those who have just read a word can read this byte next.
+    fn can_read(&mut self, parties: &[usize], byte: u8) -> bool {
+        let front = self.after(parties.to_vec());
+        let readings = front.keys().filter(|reading| **reading != END);
+        let mut words =
+            readings.flat_map(|reading| (reading.low..reading.high).map(|index| (reading.list, index)));
+        words.any(|(list, index)| self.word(list, index).first() == Some(&byte))
+    }
+
     fn word(&self, list: usize, index: u32) -> &[u8] {
         match self.positions.lists.get(list) {
-            Some(words) => &words[index as usize],
+            Some(words) => words[index as usize],
             None => &self.suffix,
         }
     }

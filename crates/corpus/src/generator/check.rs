@@ -17,7 +17,7 @@ const MAX_SITUATIONS: usize = 1 << 16;
 pub(super) struct Facts {
     /// By rule, then by slot: whether the slot always holds something when the rule begins.
     bound: Vec<Vec<bool>>,
-    /// By slot: whether a word may be picked for it a second time.
+    /// By slot: whether a word may be picked for it a second time, for all that is known.
     picked_again: Vec<bool>,
     /// Slots picked while another one was bound that they do not except.
     may_equal: HashSet<(usize, usize)>,
@@ -49,7 +49,7 @@ pub(super) fn check(program: &Program) -> Result<Facts, GrammarError> {
         picked_again: vec![false; program.slots.len()],
         may_equal: HashSet::new(),
     };
-    let mut walk = Walk { program, seen: HashMap::new(), facts };
+    let mut walk = Walk { program, tracked: tracked(program), seen: HashMap::new(), facts };
     let initial = program.initial_state();
     for &start in program.starts.iter().flatten() {
         walk.after(start, &initial)?;
@@ -97,9 +97,37 @@ fn depth(
 /// holds [`SOME_WORD`]; what a `var` or `label` holds is known.
 struct Walk<'p> {
     program: &'p Program,
+    /// By slot: whether what it holds, or whether it holds anything, can matter in another alternative.
+    tracked: Vec<bool>,
     /// The situations after a rule that began in one.
     seen: HashMap<(usize, State), BTreeSet<State>>,
     facts: Facts,
+}
+
+/// Finds the slots that are used other than after a pick in the same alternative. The others are surely bound where they
+/// are used, and leaving them out keeps the situations few.
+fn tracked(program: &Program) -> Vec<bool> {
+    let mut tracked = vec![false; program.slots.len()];
+    for alternative in program.rules.iter().flat_map(|rule| &rule.alternatives) {
+        alternative.tests.iter().for_each(|test| tracked[test.slot] = true);
+        let mut picked = vec![false; program.slots.len()];
+        for op in &alternative.ops {
+            match op {
+                Op::Show { slot, .. } => tracked[*slot] |= !picked[*slot],
+                Op::Pick(pick) => {
+                    pick.except.iter().for_each(|&slot| tracked[slot] |= !picked[slot]);
+                    if let Choices::By { slot, .. } = pick.choices {
+                        tracked[slot] |= !picked[slot];
+                    }
+                    if let Some(slot) = pick.slot {
+                        picked[slot] = true;
+                    }
+                }
+                Op::Literal(_) | Op::Call(_) | Op::Set { .. } => {}
+            }
+        }
+    }
+    tracked
 }
 
 /// In a situation, the value of a slot that some word was picked for.
@@ -152,7 +180,8 @@ impl Walk<'_> {
             match op {
                 Op::Literal(_) => {}
                 Op::Show { slot, .. } => self.need(&situation, *slot, place)?,
-                Op::Set { slot, value } => situation[*slot] = *value,
+                Op::Set { slot, value } if self.tracked[*slot] => situation[*slot] = *value,
+                Op::Set { .. } => {}
                 Op::Call(called) => {
                     after.extend(self.after(*called, &situation)?);
                     continue;
@@ -171,7 +200,9 @@ impl Walk<'_> {
                                 .error(format!("no word passes the filters for `{value}`")));
                         }
                     }
-                    if let Some(slot) = pick.slot {
+                    if let Some(slot) = pick.slot.filter(|&slot| !self.tracked[slot]) {
+                        self.facts.picked_again[slot] = true;
+                    } else if let Some(slot) = pick.slot {
                         self.facts.picked_again[slot] |= situation[slot] != UNBOUND;
                         let others =
                             (0..self.program.slots.len()).filter(|&other| situation[other] != UNBOUND);
@@ -188,6 +219,7 @@ impl Walk<'_> {
 
     fn need(&self, situation: &State, slot: usize, place: &Place) -> Result<(), GrammarError> {
         match situation[slot] {
+            _ if !self.tracked[slot] => Ok(()),
             UNBOUND => {
                 Err(place.error(format!("slot `{}` may be empty here", self.program.slots[slot].name)))
             }

@@ -11,6 +11,8 @@ pub(super) struct Positions<'p> {
     starts: Vec<Vec<u32>>,
     /// Lists of the words that can be written at once, sorted, without duplicates.
     pub(super) lists: Vec<Vec<&'p [u8]>>,
+    /// By list: whether no word begins with another.
+    pub(super) prefix_free: Vec<bool>,
 }
 
 /// What happens at a position.
@@ -67,7 +69,10 @@ impl<'p> Positions<'p> {
                 steps.push(Step::Return { callers: callers[index].clone(), end });
             }
         }
-        Positions { steps, starts, lists: lists.lists }
+        // In a sorted list, a word that begins with another one comes after it with only such words between.
+        let prefix_free = |words: &Vec<&[u8]>| !words.windows(2).any(|pair| pair[1].starts_with(pair[0]));
+        let prefix_free = lists.lists.iter().map(prefix_free).collect();
+        Positions { steps, starts, lists: lists.lists, prefix_free }
     }
 
     /// The position at the start of an alternative.

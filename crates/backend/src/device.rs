@@ -1,6 +1,8 @@
 //! Devices by name: `cpu`, `ndarray`, `wgpu`, `wgpu:N`.
 
 use burn::tensor::{Device, DeviceKind, DeviceType};
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,21 @@ pub struct DeviceInfo {
 
 /// The names of the devices compiled in.
 pub const COMPILED: [&str; 3] = ["cpu", "ndarray", "wgpu"];
+
+/// Keeps Mesa's device-selection layer from writing `error: XDG_RUNTIME_DIR is invalid` to the terminal, once for every
+/// Vulkan instance, on machines without a desktop: there it has nothing to select by, and is told to stay out.
+///
+/// # Safety
+/// Call first thing in `main`: it sets an environment variable, and no other thread may read one meanwhile.
+#[allow(unsafe_code, reason = "a driver's layer is only to be reached through the environment")]
+pub unsafe fn quiet_drivers() {
+    const STAY_OUT: &str = "NODEVICE_SELECT";
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if cfg!(target_os = "linux") && !is_set("XDG_RUNTIME_DIR") && !is_set(STAY_OUT) {
+        // SAFETY: the caller promises that there is no other thread.
+        unsafe { std::env::set_var(STAY_OUT, "1") };
+    }
+}
 
 /// The device that `name` stands for; `None` means the best there is.
 ///
@@ -86,9 +103,9 @@ pub fn list() -> Vec<DeviceInfo> {
         description: "this machine's processor through ndarray: slower, for comparison".into(),
         software: false,
     };
-    let gpus = gpus().into_iter().enumerate().map(|(index, gpu)| DeviceInfo {
+    let gpus = gpus().iter().enumerate().map(|(index, gpu)| DeviceInfo {
         name: format!("wgpu:{index}"),
-        description: if gpu.software { format!("{} (software, slow)", gpu.name) } else { gpu.name },
+        description: if gpu.software { format!("{} (software, slow)", gpu.name) } else { gpu.name.clone() },
         software: gpu.software,
     });
     let (real, software): (Vec<_>, Vec<_>) = gpus.partition(|gpu| !gpu.software);
@@ -106,9 +123,14 @@ struct Gpu {
     software: bool,
 }
 
-/// The wgpu adapters, real ones first. Asking for a GPU where no driver answers panics inside wgpu: that is an
-/// empty list here.
-fn gpus() -> Vec<Gpu> {
+/// The wgpu adapters, real ones first. Asking the drivers takes a good part of a second, and happens once.
+fn gpus() -> &'static [Gpu] {
+    static GPUS: OnceLock<Vec<Gpu>> = OnceLock::new();
+    GPUS.get_or_init(enumerate_gpus)
+}
+
+/// Asking for a GPU where no driver answers panics inside wgpu: that is an empty list here.
+fn enumerate_gpus() -> Vec<Gpu> {
     let found = quietly(|| {
         Device::enumerate(DeviceType::Wgpu)
             .into_vec()
@@ -134,10 +156,20 @@ fn is_software(name: &str) -> bool {
 }
 
 fn best() -> (String, Device) {
-    match gpus().into_iter().next() {
-        Some(gpu) if !gpu.software => ("wgpu:0".into(), gpu.device),
+    let gpu = if may_have_gpu() { gpus().first() } else { None };
+    match gpu {
+        Some(gpu) if !gpu.software => ("wgpu:0".into(), gpu.device.clone()),
         _ => ("cpu".into(), Device::flex()),
     }
+}
+
+/// Whether a driver of a real GPU is loaded. Linux shows that as a file, which is looked at in no time: a machine without
+/// one doesn't wait for the graphics libraries to find only themselves.
+fn may_have_gpu() -> bool {
+    // Mesa's drivers and most others; NVIDIA's own, which a container may have alone; WSL; Adreno and Mali of phones.
+    const FILES: [&str; 6] =
+        ["/dev/dri", "/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kgsl-3d0", "/dev/mali0"];
+    !cfg!(target_os = "linux") || FILES.iter().any(|file| Path::new(file).exists())
 }
 
 /// wgpu's default device, whatever it is: for tests on software Vulkan.

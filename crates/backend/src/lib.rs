@@ -1,12 +1,13 @@
 //! Devices, and the heavy operations that models call.
 //!
 //! This is the only crate that names a burn backend. Models ask for a [`Device`] by a string
-//! ([`device::resolve`]) and call the functions of [`ops`]; each of those is written once with burn's primitives,
-//! which run everywhere, and may take a fused kernel where one exists for the device.
+//! ([`device::resolve`]) and call the functions of [`ops`]; each of those is written with burn's primitives, which run
+//! everywhere, and takes a fused kernel on the CPU.
 //!
 //! What it does not know: models, tokens, training. Its functions take tensors and numbers.
 
 pub mod device;
+mod fused;
 pub mod memory;
 pub mod ops;
 

@@ -37,7 +37,11 @@ pub fn layer_norm<const D: usize>(
     bias: Option<Tensor<1>>,
     eps: f64,
 ) -> Tensor<D> {
-    if fused::applies(&x) { fused::layer_norm(x, gain, bias, eps) } else { primitive::layer_norm(x, gain, bias, eps) }
+    if fused::applies(&x) {
+        fused::layer_norm(x, gain, bias, eps)
+    } else {
+        primitive::layer_norm(x, gain, bias, eps)
+    }
 }
 
 /// GELU with the error function: `x · Φ(x)` [Hendrycks & Gimpel 2016].
@@ -72,7 +76,11 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
 /// `q` is `[batch, s, heads, d_head]`, `k` and `v` `[batch, t, kv_heads, d_head]`; `kv_heads` divides `heads`, and
 /// consecutive query heads share a key head. Returns `[batch, s, heads, d_head]`.
 pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask, scale: f64) -> Tensor<4> {
-    if fused::applies(&q) { fused::attention(q, k, v, mask, scale) } else { primitive::attention(q, k, v, mask, scale) }
+    if fused::applies(&q) {
+        fused::attention(q, k, v, mask, scale)
+    } else {
+        primitive::attention(q, k, v, mask, scale)
+    }
 }
 
 /// Logits over the vocabulary. `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`; returns `[n, vocab]`.
@@ -95,7 +103,11 @@ pub fn cross_entropy(
     targets: Tensor<1, Int>,
     soft_cap: Option<f64>,
 ) -> Tensor<1> {
-    if fused::applies(&hidden) { fused::cross_entropy(hidden, head, targets, soft_cap) } else { primitive::cross_entropy(hidden, head, targets, soft_cap) }
+    if fused::applies(&hidden) {
+        fused::cross_entropy(hidden, head, targets, soft_cap)
+    } else {
+        primitive::cross_entropy(hidden, head, targets, soft_cap)
+    }
 }
 
 /// The sum of squares of `x` `[numbers]`, in a fixed order: the same bits each time.
@@ -133,5 +145,9 @@ pub fn adamw(
     v: Tensor<1>,
     step: &AdamwStep,
 ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    if fused::applies(&value) { fused::adamw(value, gradient, m, v, step) } else { primitive::adamw(value, gradient, m, v, step) }
+    if fused::applies(&value) {
+        fused::adamw(value, gradient, m, v, step)
+    } else {
+        primitive::adamw(value, gradient, m, v, step)
+    }
 }

@@ -1,0 +1,170 @@
+//! The elementwise part of attention, on one block of scores, `[queries, keys]`.
+
+use super::super::math::exp;
+use super::super::reduce::{exponentials, maximum, sum_over};
+use super::super::vector::mul_add;
+use super::Window;
+
+/// The score of a hidden key. Not minus infinity: a query that sees nothing would become NaN.
+const HIDDEN: f32 = -1e30;
+
+/// Turns scores into `e^(score − max)` with the largest score so far, and brings `max` and `sum` up to date. What was
+/// summed before must be multiplied by `corrections`.
+#[inline(always)]
+fn softmax_body<const FMA: bool>(
+    scores: &mut [f32],
+    keys: usize,
+    window: Window<'_>,
+    max: &mut [f32],
+    sum: &mut [f32],
+    corrections: &mut [f32],
+) {
+    let rows = scores.chunks_exact_mut(keys).zip(max).zip(sum).zip(corrections);
+    for (row, (((scores, max), sum), correction)) in rows.enumerate() {
+        let (visible, hidden) = window.of(row, keys);
+        let (scores, unseen) = scores.split_at_mut(visible);
+        unseen.fill(0.0);
+        if visible == 0 {
+            *correction = 1.0;
+            continue;
+        }
+        if let Some(hidden) = hidden {
+            for (score, &hidden) in scores.iter_mut().zip(hidden) {
+                *score = if hidden == 0 { *score } else { HIDDEN };
+            }
+        }
+        let largest = max.max(maximum(scores));
+        *correction = exp::<FMA>(*max - largest);
+        *sum = mul_add::<FMA>(*sum, *correction, exponentials::<FMA>(scores, largest));
+        *max = largest;
+    }
+}
+
+/// Turns scores into weights, and the gradient of the weights into that of the scores before scaling.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "two blocks, the mask and four rows' worth of numbers")]
+fn gradient_body<const FMA: bool>(
+    scores: &mut [f32],
+    grad: &mut [f32],
+    keys: usize,
+    window: Window<'_>,
+    max: &[f32],
+    inv_sum: &[f32],
+    delta: &[f32],
+    scale: f32,
+) {
+    let rows =
+        scores.chunks_exact_mut(keys).zip(grad.chunks_exact_mut(keys)).zip(max).zip(inv_sum).zip(delta);
+    for (row, ((((scores, grad), &max), &inv_sum), &delta)) in rows.enumerate() {
+        let (visible, hidden) = window.of(row, keys);
+        scores[visible..].fill(0.0);
+        grad[visible..].fill(0.0);
+        let (scores, grad) = (&mut scores[..visible], &mut grad[..visible]);
+        match hidden {
+            Some(hidden) => {
+                for ((score, grad), &hidden) in scores.iter_mut().zip(grad).zip(hidden) {
+                    let masked = if hidden == 0 { *score } else { HIDDEN };
+                    *score = exp::<FMA>(masked - max) * inv_sum;
+                    // The score of a hidden key is a constant: it has a weight perhaps, but no gradient.
+                    *grad = if hidden == 0 { *score * (*grad - delta) * scale } else { 0.0 };
+                }
+            }
+            None => {
+                for (score, grad) in scores.iter_mut().zip(grad) {
+                    *score = exp::<FMA>(*score - max) * inv_sum;
+                    *grad = *score * (*grad - delta) * scale;
+                }
+            }
+        }
+    }
+}
+
+/// The dot products of the rows of two strided matrices.
+#[inline(always)]
+fn row_dots_body<const FMA: bool>(a: &[f32], b: &[f32], stride: usize, width: usize, dots: &mut [f32]) {
+    for (row, dot) in dots.iter_mut().enumerate() {
+        let (a, b) = (&a[row * stride..][..width], &b[row * stride..][..width]);
+        *dot = sum_over(a, b, |a, b, sum| mul_add::<FMA>(a, b, sum));
+    }
+}
+
+vectorized!(
+    pub(super) fn softmax_block(
+        scores: &mut [f32],
+        keys: usize,
+        window: Window<'_>,
+        max: &mut [f32],
+        sum: &mut [f32],
+        corrections: &mut [f32],
+    ) = softmax_body
+);
+vectorized!(
+    pub(super) fn gradient_block(
+        scores: &mut [f32],
+        grad: &mut [f32],
+        keys: usize,
+        window: Window<'_>,
+        max: &[f32],
+        inv_sum: &[f32],
+        delta: &[f32],
+        scale: f32,
+    ) = gradient_body
+);
+vectorized!(
+    pub(super) fn row_dots(a: &[f32], b: &[f32], stride: usize, width: usize, dots: &mut [f32]) = row_dots_body
+);
+
+/// Multiplies row `i`, of `width` numbers, by `factors[i]`.
+///
+/// # Safety
+/// The rows at `out`, `stride` apart, must have been written, and nothing else may access them meanwhile.
+#[allow(unsafe_code, reason = "rows of one head are strided")]
+pub(super) unsafe fn finish_rows(out: *mut f32, stride: usize, width: usize, factors: &[f32]) {
+    for (row, &factor) in factors.iter().enumerate() {
+        // SAFETY: `width` written numbers that are this call's alone, by its contract.
+        let row = unsafe { std::slice::from_raw_parts_mut(out.add(row * stride), width) };
+        for x in row {
+            *x *= factor;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: &[f32], b: &[f32]) {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 2e-6 * b.abs().max(1.0)), "{a:?}\n{b:?}");
+    }
+
+    #[test]
+    fn vector_kernels_equal_their_scalar_twins() {
+        let (rows, keys) = (5, 37);
+        let scores: Vec<f32> = (0..rows * keys).map(|i| ((i * 31) % 23) as f32 * 0.4 - 4.0).collect();
+        let hidden: Vec<u8> = (0..rows * keys).map(|i| u8::from(i % 3 == 0)).collect();
+        for (edge, hidden) in [(0, None), (30, None), (99, Some(&hidden[..]))] {
+            let window = Window { edge, hidden, hidden_stride: keys };
+            let start = || (scores.clone(), vec![f32::NEG_INFINITY; rows], vec![0.0; rows], vec![0.0; rows]);
+            let (mut a, mut max, mut sum, mut correction) = start();
+            softmax_block(&mut a, keys, window, &mut max, &mut sum, &mut correction);
+            let (mut b, mut twin_max, mut twin_sum, mut twin_correction) = start();
+            softmax_body::<false>(&mut b, keys, window, &mut twin_max, &mut twin_sum, &mut twin_correction);
+            close(&a, &b);
+            close(&sum, &twin_sum);
+            close(&correction, &twin_correction);
+            assert_eq!(max, twin_max);
+
+            let (max, inv_sum, delta) = (vec![5.0; rows], vec![0.2; rows], vec![0.1; rows]);
+            let (mut a, mut grad) = (scores.clone(), scores.clone());
+            gradient_block(&mut a, &mut grad, keys, window, &max, &inv_sum, &delta, 0.5);
+            let (mut b, mut twin) = (scores.clone(), scores.clone());
+            gradient_body::<false>(&mut b, &mut twin, keys, window, &max, &inv_sum, &delta, 0.5);
+            close(&a, &b);
+            close(&grad, &twin);
+        }
+        let (mut dots, mut twin) = (vec![0.0; 4], vec![0.0; 4]);
+        row_dots(&scores, &scores[1..], 40, 35, &mut dots);
+        row_dots_body::<false>(&scores, &scores[1..], 40, 35, &mut twin);
+        close(&dots, &twin);
+    }
+}

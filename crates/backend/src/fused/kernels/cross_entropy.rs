@@ -1,0 +1,213 @@
+//! Cross-entropy over a vocabulary, in chunks of rows: the logits of all rows are never there at once.
+
+use rayon::prelude::*;
+
+use super::math::tanh;
+use super::matrix::{View, accumulate, assign};
+use super::reduce::{exponentials, maximum};
+use super::vector::mul_add;
+
+/// Logits in a chunk, about: 8 MiB.
+const CHUNK: usize = 1 << 21;
+
+/// Rows in a chunk. Fewer than 256 would make narrow products, which are slow.
+fn rows_of(vocab: usize) -> usize {
+    (CHUNK / vocab.max(1)).clamp(256, 2048)
+}
+
+/// What the backward pass needs to compute the probabilities of row `i` again: `e^(logit − max) · inv_sum`.
+#[derive(Debug, Clone)]
+pub(crate) struct Statistics {
+    max: Vec<f32>,
+    inv_sum: Vec<f32>,
+}
+
+/// The operands. `hidden` is `[n, d]`, `head` `[vocab, d]`, `targets` `[n]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Problem<'a> {
+    pub(crate) hidden: &'a [f32],
+    pub(crate) head: &'a [f32],
+    pub(crate) targets: &'a [usize],
+    pub(crate) d: usize,
+    pub(crate) vocab: usize,
+    /// Logits are `cap · tanh(logits / cap)`.
+    pub(crate) soft_cap: Option<f32>,
+}
+
+impl<'a> Problem<'a> {
+    fn check(&self) {
+        let Self { hidden, head, targets, d, vocab, .. } = *self;
+        assert!(
+            hidden.len() == targets.len() * d && head.len() == vocab * d,
+            "hidden is [n, d], head [vocab, d]"
+        );
+        if let Some(target) = targets.iter().find(|&&target| target >= vocab) {
+            panic!("target {target} is outside of a vocabulary of {vocab}");
+        }
+    }
+
+    /// The rows from `start` on, and how many they are.
+    fn chunk(&self, start: usize) -> (View<'a>, usize) {
+        let rows = rows_of(self.vocab).min(self.targets.len() - start);
+        (View::rows(&self.hidden[start * self.d..], self.d), rows)
+    }
+
+    fn head(&self) -> View<'a> {
+        View::rows(self.head, self.d)
+    }
+
+    fn buffer(&self) -> Vec<f32> {
+        vec![0.0; rows_of(self.vocab).min(self.targets.len()) * self.vocab]
+    }
+}
+
+/// Caps the logits of one row and turns them into `e^(logit − max)`: returns the target's capped logit, the maximum
+/// and the sum.
+#[inline(always)]
+fn row_body<const FMA: bool>(logits: &mut [f32], target: usize, soft_cap: Option<f32>) -> [f32; 3] {
+    if let Some(cap) = soft_cap {
+        for logit in logits.iter_mut() {
+            *logit = cap * tanh::<FMA>(*logit / cap);
+        }
+    }
+    let (chosen, max) = (logits[target], maximum(logits));
+    [chosen, max, exponentials::<FMA>(logits, max)]
+}
+
+/// Turns the logits of one row into their gradient: the probabilities, less one at the target, times `grad`.
+#[inline(always)]
+fn row_backward_body<const FMA: bool>(
+    logits: &mut [f32],
+    target: usize,
+    soft_cap: Option<f32>,
+    max: f32,
+    inv_sum: f32,
+    grad: f32,
+) {
+    use super::math::exp;
+    match soft_cap {
+        None => {
+            for logit in logits.iter_mut() {
+                *logit = exp::<FMA>(*logit - max) * inv_sum * grad;
+            }
+            logits[target] -= grad;
+        }
+        Some(cap) => {
+            let slope = |tanh: f32| mul_add::<FMA>(-tanh, tanh, 1.0);
+            let target_slope = slope(tanh::<FMA>(logits[target] / cap));
+            for logit in logits.iter_mut() {
+                let tanh = tanh::<FMA>(*logit / cap);
+                *logit = exp::<FMA>(mul_add::<FMA>(cap, tanh, -max)) * inv_sum * grad * slope(tanh);
+            }
+            logits[target] -= grad * target_slope;
+        }
+    }
+}
+
+vectorized!(fn row(logits: &mut [f32], target: usize, soft_cap: Option<f32>) -> [f32; 3] = row_body);
+vectorized!(
+    fn row_backward(
+        logits: &mut [f32],
+        target: usize,
+        soft_cap: Option<f32>,
+        max: f32,
+        inv_sum: f32,
+        grad: f32,
+    ) = row_backward_body
+);
+
+/// The nats of each row, `−log P(target)`.
+pub(crate) fn forward(problem: Problem<'_>) -> (Vec<f32>, Statistics) {
+    problem.check();
+    let Problem { targets, d, vocab, soft_cap, .. } = problem;
+    let n = targets.len();
+    let mut nats = vec![0.0; n];
+    let mut statistics = Statistics { max: vec![0.0; n], inv_sum: vec![0.0; n] };
+    let mut logits = problem.buffer();
+    for start in (0..n).step_by(rows_of(vocab)) {
+        let (hidden, rows) = problem.chunk(start);
+        let chunk = start..start + rows;
+        let logits = &mut logits[..rows * vocab];
+        assign([rows, vocab, d], hidden, problem.head().transposed(), logits);
+        let outputs = nats[chunk.clone()]
+            .par_iter_mut()
+            .zip(&mut statistics.max[chunk.clone()])
+            .zip(&mut statistics.inv_sum[chunk.clone()]);
+        logits.par_chunks_mut(vocab).zip(&targets[chunk]).zip(outputs).with_min_len(16).for_each(
+            |((logits, &target), ((nats, row_max), inv_sum))| {
+                let [chosen, max, sum] = row(logits, target, soft_cap);
+                *nats = sum.ln() + (max - chosen);
+                *row_max = max;
+                *inv_sum = 1.0 / sum;
+            },
+        );
+    }
+    (nats, statistics)
+}
+
+/// The gradients of `hidden` and `head`, those that are wanted, from that of each row's nats.
+pub(crate) fn backward(
+    problem: Problem<'_>,
+    statistics: &Statistics,
+    grad: &[f32],
+    wanted: [bool; 2],
+) -> [Option<Vec<f32>>; 2] {
+    let Problem { targets, d, vocab, soft_cap, .. } = problem;
+    let n = targets.len();
+    assert_eq!(grad.len(), n, "one gradient a row");
+    let mut d_hidden = wanted[0].then(|| vec![0.0; n * d]);
+    let mut d_head = wanted[1].then(|| vec![0.0; vocab * d]);
+    let mut logits = problem.buffer();
+    for start in (0..n).step_by(rows_of(vocab)) {
+        let (hidden, rows) = problem.chunk(start);
+        let chunk = start..start + rows;
+        let logits = &mut logits[..rows * vocab];
+        assign([rows, vocab, d], hidden, problem.head().transposed(), logits);
+        let inputs = targets[chunk.clone()]
+            .par_iter()
+            .zip(&statistics.max[chunk.clone()])
+            .zip(&statistics.inv_sum[chunk.clone()])
+            .zip(&grad[chunk]);
+        logits.par_chunks_mut(vocab).zip(inputs).with_min_len(16).for_each(
+            |(logits, (((&target, &max), &inv_sum), &grad))| {
+                row_backward(logits, target, soft_cap, max, inv_sum, grad);
+            },
+        );
+        let d_logits = View::rows(logits, vocab);
+        if let Some(d_hidden) = &mut d_hidden {
+            assign([rows, d, vocab], d_logits, problem.head(), &mut d_hidden[start * d..(start + rows) * d]);
+        }
+        if let Some(d_head) = &mut d_head {
+            accumulate([vocab, d, rows], d_logits.transposed(), hidden, d_head);
+        }
+    }
+    [d_hidden, d_head]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vector_kernels_equal_their_scalar_twins() {
+        let logits: Vec<f32> = (0..83).map(|i| ((i * 31) % 23) as f32 * 0.4 - 4.0).collect();
+        for soft_cap in [None, Some(3.0)] {
+            let (mut a, mut b) = (logits.clone(), logits.clone());
+            let (got, twin) = (row(&mut a, 7, soft_cap), row_body::<false>(&mut b, 7, soft_cap));
+            assert!(got.iter().zip(&twin).all(|(a, b)| (a - b).abs() <= 2e-6 * b.abs()), "{got:?} {twin:?}");
+            let (mut a, mut b) = (logits.clone(), logits.clone());
+            row_backward(&mut a, 7, soft_cap, got[1], 1.0 / got[2], 0.7);
+            row_backward_body::<false>(&mut b, 7, soft_cap, got[1], 1.0 / got[2], 0.7);
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-6), "{a:?}\n{b:?}");
+            // A softmax's gradients add up to nothing.
+            assert!(soft_cap.is_some() || a.iter().sum::<f32>().abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "target 9 is outside of a vocabulary of 9")]
+    fn a_target_outside_of_the_vocabulary_is_named() {
+        let (hidden, head) = ([0.0; 2], [0.0; 18]);
+        forward(Problem { hidden: &hidden, head: &head, targets: &[9], d: 2, vocab: 9, soft_cap: None });
+    }
+}

@@ -1,0 +1,87 @@
+//! Output buffers that are written once, and loops over fixed blocks.
+
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+/// A place for one number that nothing has been written to.
+pub(crate) type Slot = MaybeUninit<f32>;
+
+/// Elements in a block of an elementwise kernel: large against the cost of handing out a task, small against a cache.
+pub(crate) const BLOCK: usize = 16 * 1024;
+
+/// A vector of `len` numbers which `fill` writes, not cleared before.
+///
+/// # Safety
+/// `fill` must write every slot.
+#[allow(unsafe_code, reason = "clearing every output before it is overwritten costs a tenth of a step")]
+pub(crate) unsafe fn written(len: usize, fill: impl FnOnce(&mut [Slot])) -> Vec<f32> {
+    let mut values = Vec::with_capacity(len);
+    fill(&mut values.spare_capacity_mut()[..len]);
+    // SAFETY: the capacity is at least `len`, and by this function's contract `fill` has written all of it.
+    unsafe { values.set_len(len) };
+    values
+}
+
+/// `written` slots as the numbers they hold.
+///
+/// # Safety
+/// Every slot must have been written.
+#[allow(unsafe_code, reason = "gives a block that was just written back as numbers")]
+pub(crate) unsafe fn as_written(slots: &mut [Slot]) -> &mut [f32] {
+    // SAFETY: MaybeUninit<f32> has the layout of f32, and by this function's contract all are initialized.
+    unsafe { &mut *(std::ptr::from_mut(slots) as *mut [f32]) }
+}
+
+/// Runs `task` for `0..count`, on the thread pool if `work` (about the number of arithmetic operations in all) is
+/// worth waking it. Tasks must not depend on each other; results never depend on which thread ran them.
+pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Send + Sync) {
+    const WORTH_WAKING: usize = 1 << 17;
+    if count <= 1 || work < WORTH_WAKING {
+        (0..count).for_each(task);
+    } else {
+        (0..count).into_par_iter().with_max_len(1).for_each(task);
+    }
+}
+
+/// A shared pointer to a buffer of which each task writes its own part.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared(*mut f32);
+
+#[allow(unsafe_code, reason = "tasks write disjoint parts of one output that no slice can express")]
+// SAFETY: a bare address; whoever dereferences it promises that no two tasks touch the same element.
+unsafe impl Send for Shared {}
+#[allow(unsafe_code, reason = "as above")]
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    pub(crate) fn new(slots: &mut [Slot]) -> Self {
+        Self(slots.as_mut_ptr().cast())
+    }
+
+    pub(crate) fn of(values: &mut [f32]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    /// The address of element `offset`.
+    pub(crate) fn at(self, offset: usize) -> *mut f32 {
+        self.0.wrapping_add(offset)
+    }
+
+    /// Elements `start .. start + len` as slots.
+    ///
+    /// # Safety
+    /// They must lie in the buffer, and nothing else may access them while the slice lives.
+    #[allow(unsafe_code, reason = "tasks write disjoint parts of one output")]
+    pub(crate) unsafe fn slots<'a>(self, start: usize, len: usize) -> &'a mut [Slot] {
+        // SAFETY: in bounds and not aliased by this function's contract; slots need no initialization.
+        unsafe { std::slice::from_raw_parts_mut(self.at(start).cast(), len) }
+    }
+}
+
+/// Splits `len` into blocks of `block`: the start and length of block `index`.
+pub(crate) fn block(index: usize, block: usize, len: usize) -> (usize, usize) {
+    let start = index * block;
+    (start, block.min(len - start))
+}

@@ -1,0 +1,22 @@
+//! Kernels on plain slices: what the fused operations compute, without tensors or gradients' bookkeeping.
+//!
+//! Each is ordinary Rust over slices, written so that the compiler turns its inner loop into vector instructions, and
+//! compiled several times by [`vectorized!`](vector) for the instruction sets that a processor may have. The
+//! portable version of each is its scalar twin: the tests compare the two.
+//!
+//! Work is split among threads in blocks whose size depends on the shapes alone, and sums run over blocks in order.
+//! So the same inputs give the same bits for any number of threads.
+
+#[macro_use]
+mod vector;
+
+pub(super) mod activation;
+pub(super) mod attention;
+pub(super) mod cross_entropy;
+pub(super) mod math;
+pub(super) mod matrix;
+pub(super) mod memory;
+pub(super) mod norm;
+pub(super) mod optimizer;
+mod reduce;
+pub(super) mod rope;

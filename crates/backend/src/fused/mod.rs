@@ -1,0 +1,40 @@
+//! Operations of [`ops`](crate::ops) as single steps on the CPU (burn's flex backend, f32), each with its own gradient.
+//!
+//! Composed of burn's primitives, an operation reads and writes memory once for each of them and keeps every
+//! intermediate for the backward pass. Here it is one pass over the data that keeps what its gradient needs.
+//!
+//! - `kernels` computes on slices and knows no tensors.
+//! - `operation` attaches an operation to burn's graph of gradients.
+//! - The other files say what each operation takes, keeps and returns.
+//!
+//! What is not f32 on flex goes through the primitives; [`applies`] decides.
+
+mod activation;
+mod attention;
+mod cross_entropy;
+mod kernels;
+mod linear;
+mod norm;
+mod operation;
+mod optimizer;
+mod rope;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use activation::{activate, swiglu};
+pub(crate) use attention::attention;
+pub(crate) use cross_entropy::cross_entropy;
+pub(crate) use kernels::activation::Activation;
+pub(crate) use linear::linear;
+pub(crate) use norm::{layer_norm, rms_norm};
+pub(crate) use optimizer::{adamw, sum_of_squares};
+pub(crate) use rope::rope;
+
+use burn::tensor::{DType, Tensor};
+
+/// Whether the fused kernels can take `x`. The other operands of an operation are where and what its first one is, or
+/// the primitives would refuse them as well.
+pub(crate) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
+    x.dtype() == DType::F32 && crate::device::is_flex(&x.device())
+}

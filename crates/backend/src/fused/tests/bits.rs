@@ -1,0 +1,44 @@
+//! The same bits for any number of threads.
+
+use super::{Tensor, TensorData, run};
+use crate::ops::{self, AttentionMask};
+
+/// Outputs and gradients as bits, computed on a pool of `threads`.
+fn bits<const N: usize, const D: usize>(
+    threads: usize,
+    lens: [usize; N],
+    f: &(impl Fn([Tensor<1>; N]) -> Tensor<D> + Sync),
+) -> Vec<u32> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let (output, gradients) = pool.install(|| run(lens, [true; N], f));
+    let gradients = gradients.into_iter().flat_map(Option::unwrap);
+    output.into_iter().chain(gradients).map(f32::to_bits).collect()
+}
+
+#[track_caller]
+fn same<const N: usize, const D: usize>(lens: [usize; N], f: impl Fn([Tensor<1>; N]) -> Tensor<D> + Sync) {
+    let one = bits(1, lens, &f);
+    for threads in [1, 2, 5] {
+        assert!(bits(threads, lens, &f) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    same([40_000], |[x]| ops::gelu(x));
+    same([64 * 300, 300, 300], |[x, gain, bias]| {
+        ops::layer_norm(x.reshape([64, 300]), gain, Some(bias), 1e-5)
+    });
+    same([600 * 90, 90 * 500, 500], |[x, w, b]| {
+        ops::linear(x.reshape([600, 90]), w.reshape([90, 500]), Some(b))
+    });
+    same([2 * 150 * 64, 2 * 150 * 32, 2 * 150 * 32], |[q, k, v]| {
+        let (k, v) = (k.reshape([2, 150, 2, 16]), v.reshape([2, 150, 2, 16]));
+        ops::attention(q.reshape([2, 150, 4, 16]), k, v, &AttentionMask::Causal, 0.25)
+    });
+    same([2500 * 40, 100 * 40], |[hidden, head]| {
+        let targets: Vec<i32> = (0..2500).map(|i| i * 3 % 100).collect();
+        let targets = Tensor::from_data(TensorData::new(targets, [2500]), &hidden.device());
+        ops::cross_entropy(hidden.reshape([2500, 40]), head.reshape([100, 40]), targets, Some(20.0))
+    });
+}

@@ -1,0 +1,223 @@
+//! Every fused operation against the same composed of burn's primitives: values, all gradients, odd shapes, strided
+//! inputs, frozen inputs; the same bits for any number of threads; other types left to the primitives.
+
+mod attention;
+mod bits;
+mod fallback;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::ops::{self, AdamwStep, primitive};
+
+/// Numbers between −1 and 1 without a pattern.
+fn numbers(len: usize, seed: usize) -> Vec<f32> {
+    let mut state = seed as u64 * 2 + 1;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+fn tensor(len: usize, seed: usize, device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(numbers(len, seed), [len]), device)
+}
+
+fn values<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    x.into_data().try_into_vec().unwrap()
+}
+
+/// Equal up to 1e-5 of the largest number.
+#[track_caller]
+fn assert_close(got: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-6_f32, |max, x| max.max(x.abs()));
+    for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+        assert!((got - expected).abs() <= 1e-5 * scale, "{what}, element {i}: {got} instead of {expected}");
+    }
+}
+
+/// The output of `f` and the gradients of those of its inputs that are `tracked`, for a loss without symmetries.
+fn run<const N: usize, const D: usize>(
+    lens: [usize; N],
+    tracked: [bool; N],
+    f: &impl Fn([Tensor<1>; N]) -> Tensor<D>,
+) -> (Vec<f32>, [Option<Vec<f32>>; N]) {
+    let device = Device::flex().autodiff();
+    let leaves: [Tensor<1>; N] = std::array::from_fn(|i| {
+        let leaf = tensor(lens[i], i + 1, &device);
+        if tracked[i] { leaf.require_grad() } else { leaf }
+    });
+    let y = f(leaves.clone());
+    let len = y.shape().num_elements();
+    let y = y.reshape([len]);
+    let output = values(y.clone());
+    if !tracked.contains(&true) {
+        return (output, std::array::from_fn(|_| None));
+    }
+    let gradients = (y * tensor(len, 99, &device)).sum().backward();
+    (output, leaves.map(|leaf| leaf.grad(&gradients).map(values)))
+}
+
+/// Compares two ways to compute the same, with every selection of frozen inputs and outside of any graph.
+#[track_caller]
+fn agree<const N: usize, const D: usize>(
+    lens: [usize; N],
+    fused: impl Fn([Tensor<1>; N]) -> Tensor<D>,
+    primitive: impl Fn([Tensor<1>; N]) -> Tensor<D>,
+) {
+    for selection in 0..1 << N {
+        let tracked = std::array::from_fn(|i| selection >> i & 1 == 1);
+        let (got, expected) = (run(lens, tracked, &fused), run(lens, tracked, &primitive));
+        assert_close(&got.0, &expected.0, "output");
+        for (i, (got, expected)) in got.1.iter().zip(&expected.1).enumerate() {
+            assert_eq!(got.is_some(), expected.is_some(), "gradient {i} of {tracked:?}");
+            if let (Some(got), Some(expected)) = (got, expected) {
+                assert_close(got, expected, &format!("gradient {i} of {tracked:?}"));
+            }
+        }
+    }
+    let plain = |f: &dyn Fn([Tensor<1>; N]) -> Tensor<D>| {
+        values(f(std::array::from_fn(|i| tensor(lens[i], i + 1, &Device::flex()))))
+    };
+    assert_close(&plain(&fused), &plain(&primitive), "output outside of a graph");
+}
+
+type Unary = fn(Tensor<3>) -> Tensor<3>;
+
+#[test]
+fn activations_agree_with_primitives() {
+    let pairs: [(Unary, Unary); 3] = [
+        (ops::gelu, primitive::gelu),
+        (ops::gelu_tanh, primitive::gelu_tanh),
+        (ops::relu2, primitive::relu2),
+    ];
+    for (fused, primitive) in pairs {
+        let with = |f: Unary| move |[x]: [Tensor<1>; 1]| f(x.reshape([3, 7, 11]) * 4.0);
+        agree([231], with(fused), with(primitive));
+        // Strided in and out.
+        let with =
+            |f: Unary| move |[x]: [Tensor<1>; 1]| f(x.reshape([3, 7, 11]).swap_dims(0, 2)).swap_dims(0, 1);
+        agree([231], with(fused), with(primitive));
+    }
+}
+
+#[test]
+fn swiglu_agrees_with_primitives() {
+    type Binary = fn(Tensor<2>, Tensor<2>) -> Tensor<2>;
+    let with =
+        |f: Binary| move |[a, b]: [Tensor<1>; 2]| f(a.reshape([5, 9]) * 3.0, b.reshape([9, 5]).transpose());
+    agree([45, 45], with(ops::swiglu), with(primitive::swiglu));
+}
+
+#[test]
+fn norms_agree_with_primitives() {
+    type Rms = fn(Tensor<3>, Tensor<1>, f64) -> Tensor<3>;
+    type Layer = fn(Tensor<3>, Tensor<1>, Option<Tensor<1>>, f64) -> Tensor<3>;
+    // 70 rows: two blocks and some.
+    let x = |x: Tensor<1>| x.reshape([2, 37, 35]).swap_dims(1, 2) + 0.3;
+    let rms = |f: Rms| move |[a, gain]: [Tensor<1>; 2]| f(x(a), gain + 1.0, 1e-5);
+    agree([2590, 37], rms(ops::rms_norm), rms(primitive::rms_norm));
+    let plain = |f: Layer| move |[a, gain]: [Tensor<1>; 2]| f(x(a), gain + 1.0, None, 1e-5);
+    agree([2590, 37], plain(ops::layer_norm), plain(primitive::layer_norm));
+    let biased = |f: Layer| move |[a, gain, bias]: [Tensor<1>; 3]| f(x(a), gain + 1.0, Some(bias), 1e-5);
+    agree([2590, 37, 37], biased(ops::layer_norm), biased(primitive::layer_norm));
+}
+
+#[test]
+fn linear_agrees_with_primitives() {
+    type Linear = fn(Tensor<3>, Tensor<2>, Option<Tensor<1>>) -> Tensor<3>;
+    let plain = |f: Linear| {
+        move |[x, w]: [Tensor<1>; 2]| f(x.reshape([3, 5, 7]).swap_dims(0, 1), w.reshape([7, 13]), None)
+    };
+    agree([105, 91], plain(ops::linear), plain(primitive::linear));
+    // A transposed weight is read where it lies.
+    let tied = |f: Linear| {
+        move |[x, w]: [Tensor<1>; 2]| f(x.reshape([3, 5, 7]), w.reshape([13, 7]).transpose(), None)
+    };
+    agree([105, 91], tied(ops::linear), tied(primitive::linear));
+    let biased =
+        |f: Linear| move |[x, w, b]: [Tensor<1>; 3]| f(x.reshape([2, 300, 33]), w.reshape([33, 70]), Some(b));
+    agree([19800, 2310, 70], biased(ops::linear), biased(primitive::linear));
+    // One row, as in decoding.
+    let row =
+        |f: Linear| move |[x, w, b]: [Tensor<1>; 3]| f(x.reshape([1, 1, 33]), w.reshape([33, 70]), Some(b));
+    agree([33, 2310, 70], row(ops::linear), row(primitive::linear));
+}
+
+#[test]
+fn rope_agrees_with_primitives() {
+    type Rope = fn(Tensor<4>, Tensor<3>, Tensor<3>) -> Tensor<4>;
+    for tables in [1, 2] {
+        let angles = move |device: &Device| tensor(tables * 35 * 5, 7, device).reshape([tables, 35, 5]) * 3.0;
+        let with = |f: Rope| {
+            move |[x]: [Tensor<1>; 1]| {
+                let angles = angles(&x.device());
+                // [batch, heads, seq, d_head] seen as [batch, seq, heads, d_head]
+                f(x.reshape([2, 3, 35, 10]).swap_dims(1, 2), angles.clone().cos(), angles.sin())
+                    .swap_dims(1, 2)
+            }
+        };
+        agree([2100], with(ops::rope), with(primitive::rope));
+    }
+}
+
+#[test]
+fn cross_entropy_agrees_with_primitives() {
+    type CrossEntropy = fn(Tensor<2>, Tensor<2>, Tensor<1, Int>, Option<f64>) -> Tensor<1>;
+    // The second needs two chunks of rows.
+    for (n, d, vocab) in [(33, 9, 37), (2050, 3, 11)] {
+        for soft_cap in [None, Some(1.5)] {
+            let with = |f: CrossEntropy| {
+                move |[hidden, head]: [Tensor<1>; 2]| {
+                    let targets: Vec<i32> = (0..n).map(|i| (i * 7 % vocab) as i32).collect();
+                    let targets = Tensor::from_data(TensorData::new(targets, [n]), &hidden.device());
+                    f(hidden.reshape([d, n]).transpose() * 2.0, head.reshape([vocab, d]), targets, soft_cap)
+                }
+            };
+            agree([n * d, vocab * d], with(ops::cross_entropy), with(primitive::cross_entropy));
+        }
+    }
+}
+
+#[test]
+fn the_optimizer_agrees_with_primitives() {
+    let step = AdamwStep {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        correction1: 0.19,
+        correction2: 0.0199,
+        gradient_scale: 0.25,
+    };
+    let state = || [1, 2, 3, 4].map(|seed| tensor(70_001, seed, &Device::flex()));
+    let [value, gradient, m, v] = state();
+    let got = ops::adamw(value, gradient, m, v.square(), &step);
+    let [value, gradient, m, v] = state();
+    let expected = primitive::adamw(value, gradient, m, v.square(), &step);
+    assert_close(&values(got.0), &values(expected.0), "value");
+    assert_close(&values(got.1), &values(expected.1), "m");
+    assert_close(&values(got.2), &values(expected.2), "v");
+    let [x, ..] = state();
+    let (got, expected) = (ops::sum_of_squares(x.clone()), primitive::sum_of_squares(x));
+    assert!((got - expected).abs() < 1e-5 * expected, "{got} {expected}");
+}
+
+#[test]
+fn the_optimizer_leaves_shared_tensors_alone() {
+    let step = AdamwStep {
+        lr: 1.0,
+        beta1: 0.5,
+        beta2: 0.5,
+        eps: 1.0,
+        weight_decay: 0.5,
+        correction1: 0.5,
+        correction2: 0.5,
+        gradient_scale: 1.0,
+    };
+    let x = tensor(100, 1, &Device::flex());
+    ops::adamw(x.clone(), x.clone(), x.clone(), x.clone().square(), &step);
+    assert_eq!(values(x), numbers(100, 1));
+}

@@ -1,0 +1,158 @@
+//! The operations of [`ops`](super), composed of burn's: for every device and type, and what the fused ones are tested
+//! against.
+
+use burn::tensor::activation::{log_softmax, sigmoid, softmax};
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+use super::{AdamwStep, AttentionMask, vocabulary_logits};
+
+/// [`linear`](super::linear)
+pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    burn::tensor::module::linear(x, weight, bias)
+}
+
+/// [`rms_norm`](super::rms_norm)
+pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, gain: Tensor<1>, eps: f64) -> Tensor<D> {
+    let mean_square = x.clone().square().mean_dim(D - 1);
+    x * (mean_square + eps).sqrt().recip() * gain.unsqueeze()
+}
+
+/// [`layer_norm`](super::layer_norm)
+pub(crate) fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    gain: Tensor<1>,
+    bias: Option<Tensor<1>>,
+    eps: f64,
+) -> Tensor<D> {
+    let centred = x.clone() - x.mean_dim(D - 1);
+    let variance = centred.clone().square().mean_dim(D - 1);
+    let y = centred * (variance + eps).sqrt().recip() * gain.unsqueeze();
+    match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    }
+}
+
+/// [`gelu`](super::gelu)
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    burn::tensor::activation::gelu(x)
+}
+
+/// [`gelu_tanh`](super::gelu_tanh)
+pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let inner = (x.clone() * x.clone().square() * 0.044715 + x.clone()) * (2.0 / std::f64::consts::PI).sqrt();
+    // ½(1 + tanh z) = sigmoid(2z)
+    x * sigmoid(inner * 2.0)
+}
+
+/// [`swiglu`](super::swiglu)
+pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+    gate.clone() * sigmoid(gate) * up
+}
+
+/// [`relu2`](super::relu2)
+pub(crate) fn relu2<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    burn::tensor::activation::relu(x).square()
+}
+
+/// [`rope`](super::rope)
+pub(crate) fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
+    let half = x.dims()[3] / 2;
+    // [batch or 1, seq, 1, d_head/2]
+    let (cos, sin) = (cos.unsqueeze_dim::<4>(2), sin.unsqueeze_dim::<4>(2));
+    let (x1, x2) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    Tensor::cat(vec![x1.clone() * cos.clone() - x2.clone() * sin.clone(), x2 * cos + x1 * sin], 3)
+}
+
+/// [`attention`](super::attention)
+pub(crate) fn attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Tensor<4> {
+    let [batch, s, heads, d_head] = q.dims();
+    let [_, t, kv_heads, _] = k.dims();
+    let (k, v) = (repeat_heads(k, heads / kv_heads), repeat_heads(v, heads / kv_heads));
+    // [batch, heads, seq, d_head]
+    let (q, k, v) = (q.swap_dims(1, 2), k.swap_dims(1, 2), v.swap_dims(1, 2));
+    let scores = q.matmul(k.transpose()) * scale;
+    let hidden_mask = match mask {
+        AttentionMask::Full => None,
+        // One query sees all keys that are there: nothing to hide.
+        AttentionMask::Causal if s == 1 => None,
+        AttentionMask::Causal => Some(hidden_future(s, t, &scores.device()).expand([batch, heads, s, t])),
+        AttentionMask::Hidden(hidden) => {
+            Some(hidden.clone().unsqueeze_dim::<4>(1).expand([batch, heads, s, t]))
+        }
+    };
+    // Not minus infinity: a query that sees nothing would become NaN.
+    let scores = match hidden_mask {
+        Some(hidden_mask) => scores.mask_fill(hidden_mask, -1e30),
+        None => scores,
+    };
+    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, s, heads, d_head])
+}
+
+/// `[1, 1, s, t]`, true where key `j` lies in the future of query `i`.
+fn hidden_future(s: usize, t: usize, device: &Device) -> Tensor<4, Bool> {
+    Tensor::<2, Bool>::tril_mask([s, t], (t - s) as i64, device).unsqueeze::<4>()
+}
+
+/// `[batch, t, kv_heads, d_head]` with each head repeated `times` times in a row.
+fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
+    if times == 1 {
+        return x;
+    }
+    let [batch, t, kv_heads, d_head] = x.dims();
+    x.unsqueeze_dim::<5>(3).repeat_dim(3, times).reshape([batch, t, kv_heads * times, d_head])
+}
+
+/// [`cross_entropy`](super::cross_entropy)
+pub(crate) fn cross_entropy(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    soft_cap: Option<f64>,
+) -> Tensor<1> {
+    let logits = vocabulary_logits(hidden, head, soft_cap);
+    let log_probs = log_softmax(logits, 1);
+    log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}
+
+/// [`sum_of_squares`](super::sum_of_squares)
+pub(crate) fn sum_of_squares(x: Tensor<1>) -> f64 {
+    // Flex sums more than 4 Mi numbers in no fixed order: sum rows first, then rows of rows.
+    const ROW: usize = 1 << 16;
+    let numbers = x.dims()[0];
+    let squares = x.square();
+    let whole = numbers / ROW;
+    let mut sum = 0.0;
+    if whole > 0 {
+        let rows = squares.clone().narrow(0, 0, whole * ROW).reshape([whole, ROW]).sum_dim(1);
+        let rows = rows.into_data().convert::<f32>();
+        sum += rows.iter::<f32>().map(f64::from).sum::<f64>();
+    }
+    if whole * ROW < numbers {
+        sum += f64::from(squares.narrow(0, whole * ROW, numbers - whole * ROW).sum().into_scalar::<f32>());
+    }
+    sum
+}
+
+/// [`adamw`](super::adamw)
+pub(crate) fn adamw(
+    value: Tensor<1>,
+    gradient: Tensor<1>,
+    m: Tensor<1>,
+    v: Tensor<1>,
+    step: &AdamwStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let gradient = gradient * step.gradient_scale;
+    let m = m * step.beta1 + gradient.clone() * (1.0 - step.beta1);
+    let v = v * step.beta2 + gradient.square() * (1.0 - step.beta2);
+    let denominator = (v.clone() / step.correction2).sqrt() + step.eps;
+    let value =
+        value * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
+    (value, m, v)
+}

@@ -30,84 +30,13 @@ use rayon::prelude::*;
 
 use super::GrammarError;
 use super::check::Facts;
+use super::fronts::{Arrivals, END, Front, Parties, Party, Reading, Stack};
 use super::positions::{Positions, Step};
 use super::program::{Op, Program};
 
 /// Alternatives that agree for more bytes than this are reported: it bounds the memory of the check and how far ahead
 /// a reader of the text has to look.
 const LIMIT: usize = 300;
-
-/// Words that continuations are in the middle of: entries `low..high` of a list agree with the `depth` bytes read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Reading {
-    list: usize,
-    /// The slot whose word is read, when its word is the same for all continuations.
-    slot: Option<usize>,
-    low: u32,
-    high: u32,
-    depth: u32,
-}
-
-/// Where to go on after a word: positions to return to, the last one first, below the position itself.
-type Stack = Vec<u32>;
-
-/// The end of the document, as a member of a front.
-const END: Reading = Reading { list: usize::MAX, slot: None, low: 0, high: 0, depth: 0 };
-
-/// Who stands at a [`Reading`]: choices by number, and where each goes on.
-type Party = BTreeSet<(u32, Stack)>;
-
-/// Parties by what they are about to read.
-type Arrivals = BTreeMap<Reading, Party>;
-
-/// Continuations that agree, by what they read; parties by number.
-type Front = BTreeMap<Reading, usize>;
-
-/// Parties, each kept once.
-#[derive(Default)]
-struct Parties {
-    all: Vec<Rc<Party>>,
-    /// The choices in each.
-    choices: Vec<Vec<u32>>,
-    ids: HashMap<Rc<Party>, usize>,
-    unions: HashMap<(usize, usize), usize>,
-}
-
-impl Parties {
-    fn id(&mut self, party: Party) -> usize {
-        let party = Rc::new(party);
-        if let Some(&id) = self.ids.get(&party) {
-            return id;
-        }
-        let mut choices: Vec<u32> = party.iter().map(|(choice, _)| *choice).collect();
-        choices.dedup();
-        self.choices.push(choices);
-        self.all.push(party.clone());
-        self.ids.insert(party, self.all.len() - 1);
-        self.all.len() - 1
-    }
-
-    fn front(&mut self, arrivals: Arrivals) -> Front {
-        arrivals.into_iter().map(|(reading, party)| (reading, self.id(party))).collect()
-    }
-
-    /// Adds a party to those who read the same.
-    fn join(&mut self, front: &mut Front, reading: Reading, party: usize) {
-        let Some(&known) = front.get(&reading) else {
-            front.insert(reading, party);
-            return;
-        };
-        let joined = match self.unions.get(&(known, party)) {
-            Some(&joined) => joined,
-            None => {
-                let joined = self.id(self.all[known].union(&self.all[party]).cloned().collect());
-                self.unions.insert((known, party), joined);
-                joined
-            }
-        };
-        front.insert(reading, joined);
-    }
-}
 
 /// Checks every choice of the program.
 ///

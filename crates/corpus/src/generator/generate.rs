@@ -132,4 +132,10 @@ impl Iterator for Generator<'_> {
         self.next += 1;
         document
     }
+
+    /// Skips without making what is skipped.
+    fn nth(&mut self, count: usize) -> Option<Document> {
+        self.next += count as u64;
+        self.next()
+    }
 }

@@ -23,6 +23,7 @@ mod check;
 mod classes;
 mod compile;
 mod entropy;
+mod fronts;
 mod generate;
 mod positions;
 mod program;
@@ -220,7 +221,7 @@ impl Grammar {
     }
 
     /// The documents of a kind and split under a seed, without end. Document `i` depends on the arguments and `i`
-    /// alone; see [`Grammar::document`].
+    /// alone, so that `skip` costs nothing; see [`Grammar::document`].
     ///
     /// Ends at once when the grammar has no rule for the kind, or makes so few documents that none is in the split.
     pub fn documents(&self, kind: Kind, split: Split, seed: u64) -> impl Iterator<Item = Document> + '_ {

@@ -77,6 +77,8 @@ fn documents_do_not_depend_on_the_chunking() {
         for index in [0, 1, 17, 150, 299] {
             assert_eq!(grammar.document(kind, Split::Train, 9, index).unwrap(), all[index as usize]);
         }
+        let mut later = grammar.documents(kind, Split::Train, 9).skip(200);
+        assert_eq!((later.next().unwrap(), later.next().unwrap()), (all[200].clone(), all[201].clone()));
         let other_seed = grammar.documents(kind, Split::Train, 10).take(300);
         assert!(other_seed.zip(&all).filter(|(a, b)| a.text == b.text).count() < 5);
     }

@@ -14,6 +14,13 @@ pub(crate) fn shown(path: &Path) -> String {
     relative(path).display().to_string()
 }
 
+/// [`shown`], for a program to start: one in the current directory needs its `./`.
+pub(crate) fn shown_program(path: &Path) -> String {
+    let shown = relative(path);
+    let here = shown.components().count() == 1 && path.components().count() > 1;
+    if here { Path::new(".").join(shown).display().to_string() } else { shown.display().to_string() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +31,7 @@ mod tests {
         assert_eq!(shown(&here.join("runs/x")), "runs/x");
         assert_eq!(shown(&here), here.display().to_string());
         assert_eq!(shown(Path::new("runs/x")), "runs/x");
+        assert_eq!(shown_program(&here.join("firebrand")), "./firebrand");
+        assert_eq!(shown_program(Path::new("firebrand")), "firebrand");
     }
 }

@@ -35,6 +35,11 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<()> {
     judge(what, command, status)
 }
 
+/// [`run`] for a step on the way to our own result: stdout is for that, so what the step prints there goes to stderr.
+pub(crate) fn run_step(what: &str, command: &mut Command) -> Result<()> {
+    run(what, command.stdout(io::stderr()))
+}
+
 /// Runs `command` to its end and returns what it wrote to stdout; stderr goes where ours goes.
 pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -71,7 +76,7 @@ pub(crate) fn command_line(command: &Command) -> String {
     });
     let program = command.get_program();
     let is_cargo = env::var_os("CARGO").is_some_and(|cargo| cargo == program);
-    let program = if is_cargo { "cargo".to_owned() } else { paths::shown(program.as_ref()) };
+    let program = if is_cargo { "cargo".to_owned() } else { paths::shown_program(program.as_ref()) };
     let words = std::iter::once(program.into()).chain(command.get_args().map(OsStr::to_string_lossy));
     variables.chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 //! removing anything else.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -15,11 +15,13 @@ const RUN_FILE: &str = "run.toml";
 /// The root holds the best weights once a run has finished.
 const WEIGHTS_FILE: &str = "model.safetensors";
 const METRICS_FILE: &str = "metrics.jsonl";
+/// What a run writes before [`RUN_FILE`]: a folder that holds nothing else is one of a run that never began.
+const FIRST_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
 
 /// What is at a path that a run is to be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Nothing, or an empty folder.
+    /// Nothing, an empty folder, or a run that ended before it began.
     Nothing,
     /// A run that was stopped on its way.
     UnfinishedRun,
@@ -39,12 +41,15 @@ pub(crate) fn look(path: &Path) -> Result<Found> {
         Ok(_) => {}
     }
     let is_run = path.join(RUN_FILE).is_file();
-    Ok(match (is_run, path.join(WEIGHTS_FILE).is_file()) {
-        (true, true) => Found::FinishedRun,
-        (true, false) => Found::UnfinishedRun,
-        (false, _) if fs::read_dir(path).with_context(cannot_read)?.next().is_none() => Found::Nothing,
-        (false, _) => Found::SomethingElse,
-    })
+    if is_run {
+        let finished = path.join(WEIGHTS_FILE).is_file();
+        return Ok(if finished { Found::FinishedRun } else { Found::UnfinishedRun });
+    }
+    let entries =
+        fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).with_context(cannot_read)?;
+    let only_first_files =
+        entries.iter().all(|entry| FIRST_FILES.iter().any(|name| entry.file_name() == *name));
+    Ok(if only_first_files { Found::Nothing } else { Found::SomethingElse })
 }
 
 /// Removes the run at `path`, if there is one.
@@ -100,6 +105,8 @@ mod tests {
         fs::write(notes.join("diary.txt"), "dear diary").expect("written");
         fs::write(&file, "text").expect("written");
 
+        assert_eq!(look(&run).expect("readable"), Found::Nothing);
+        fs::write(run.join("tokenizer.json"), "").expect("written");
         assert_eq!(look(&run).expect("readable"), Found::Nothing);
         fs::write(run.join(RUN_FILE), "").expect("written");
         assert_eq!(look(&run).expect("readable"), Found::UnfinishedRun);

@@ -69,7 +69,7 @@ impl Ended {
 #[test]
 fn quickstart_goes_through_its_stages_and_reports() {
     let scratch = Scratch::new();
-    let ended = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "[3/3]");
+    let ended = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "== Pretraining");
     let stages = ["data", "data", "tokenizer", "pretrain", "score", "generate", "generate", "generate"];
     assert_eq!(scratch.asked_for(), stages);
     for said in

@@ -52,13 +52,13 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Trains one model and returns its last loss over the held-out part.
+/// Trains one model and returns its last loss, over the whole held-out part.
 fn train(firebrand: &Path, preset: &str, seed: u64, text: &Path, options: &Options) -> Result<f64> {
     let run = workspace::root()?.join("runs").join("bench").join(format!("shakespeare-{preset}-{seed}"));
     run_directory::remove(&run)?;
     let mut command = command(firebrand, preset, seed, text, &run, options);
     without_overrides(&mut command);
-    process::run("train on tinyshakespeare", &mut command)?;
+    process::run_step("train on tinyshakespeare", &mut command)?;
     let evaluations = run_directory::evaluations(&run)?;
     let last = evaluations
         .last()

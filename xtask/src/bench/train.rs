@@ -91,7 +91,8 @@ fn case(
     let (mut ours, mut peer_speeds, mut peer_peaks) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         let mut command = Command::new(firebrand);
-        command.arg("bench-train").args(&arguments).arg("--json");
+        // The peer computes on the CPU, whatever else there is.
+        command.arg("bench-train").args(&arguments).args(["--device", "cpu", "--json"]);
         without_overrides(&mut command);
         let measured: Measured = json(&process::output("measure training", &mut command)?)?;
         eprint!("{name} round {round}/{}: {:.0} tokens/s", options.rounds, measured.tokens_per_s);

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let started = Instant::now();
     train(&stages, resume)?;
-    eprintln!("\nMeasuring the model and letting it write.");
+    eprintln!("\n== Measuring the model and letting it write.");
     let report =
         Report { quality: measure(&stages)?, samples: samples(&stages)?, elapsed: started.elapsed(), stages };
     process::print(&format!("\n{report}"))
@@ -132,15 +132,15 @@ fn train(stages: &Stages, resume: bool) -> Result<()> {
         fs::create_dir_all(&stages.data)
             .with_context(|| format!("cannot create {}", stages.data.display()))?;
         if matches!(stages.text, Text::Stories) {
-            eprintln!("[1/3] Writing the built-in corpus: stories to learn from and others to measure on.");
-            process::run("write the training stories", &mut stages.generate_data(Split::Train))?;
-            process::run("write the validation stories", &mut stages.generate_data(Split::Validation))?;
+            eprintln!("== Writing the built-in corpus: stories to learn from and others to measure on.");
+            process::run_step("write the training stories", &mut stages.generate_data(Split::Train))?;
+            process::run_step("write the validation stories", &mut stages.generate_data(Split::Validation))?;
         }
-        eprintln!("\n[2/3] Learning a tokenizer of {} tokens.", stages.vocab_size());
-        process::run("train the tokenizer", &mut stages.train_tokenizer())?;
+        eprintln!("\n== Learning a tokenizer of {} tokens.", stages.vocab_size());
+        process::run_step("train the tokenizer", &mut stages.train_tokenizer())?;
     }
-    eprintln!("\n[3/3] Pretraining. Ctrl-C saves and stops; the same command goes on.");
-    process::run("pretrain the model", &mut stages.pretrain(resume))
+    eprintln!("\n== Pretraining. Ctrl-C saves and stops; the same command goes on.");
+    process::run_step("pretrain the model", &mut stages.pretrain(resume))
 }
 
 /// How good the model is on text that it has not seen.
@@ -193,9 +193,10 @@ fn beginning(path: &Path) -> Result<String> {
     Ok(first_words(&String::from_utf8_lossy(&bytes)))
 }
 
-/// At most the first three words and thirty characters.
+/// At most three words and thirty characters of the first line that is not blank.
 fn first_words(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().take(3).collect();
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let words: Vec<&str> = line.split_whitespace().take(3).collect();
     words.join(" ").chars().take(30).filter(|&c| c != char::REPLACEMENT_CHARACTER).collect()
 }
 
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_prompt_is_short_whatever_the_text() {
-        assert_eq!(first_words("First Citizen:\nBefore we proceed"), "First Citizen: Before");
+        assert_eq!(first_words("\n \nFirst Citizen:\nBefore we proceed"), "First Citizen:");
         assert_eq!(first_words(&"x".repeat(99)).len(), 30);
         assert_eq!(first_words(""), "");
     }

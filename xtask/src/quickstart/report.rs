@@ -90,7 +90,7 @@ impl Report {
     }
 
     fn write_next_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, firebrand) = (self.elapsed.as_secs(), paths::shown(&self.stages.firebrand));
+        let (seconds, firebrand) = (self.elapsed.as_secs(), paths::shown_program(&self.stages.firebrand));
         let run = self.stages.run.display();
         writeln!(f, "\nAll of it took {} min {:02} s. The run is in {run}.", seconds / 60, seconds % 60)?;
         writeln!(f, "\nWhat to try next:")?;

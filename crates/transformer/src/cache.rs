@@ -86,8 +86,10 @@ impl Cache {
         let mut positions = Vec::with_capacity(lens.len());
         for (row, &len) in lens.iter().enumerate() {
             let first = self.len(row);
-            // The padding repeats the last position: it is computed and never looked at.
-            positions.push((0..longest).map(|i| first + i.min(len.saturating_sub(1))).collect());
+            // The padding repeats the row's last position: it is computed and never looked at. A row that gets nothing
+            // may be full, and there is no position after its last.
+            let last = (first + len).saturating_sub(1);
+            positions.push((0..longest).map(|i| (first + i).min(last)).collect());
             self.filled[row].extend((0..longest).map(|i| i < len));
         }
         positions

@@ -209,11 +209,13 @@ impl ModelConfig {
     pub fn n_params(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let bias = usize::from(self.bias);
-        let norm = d * (1 + bias * usize::from(self.norm == NormKind::Layer));
+        // A gain, and a bias where it is a layer norm with biases.
+        let norm_vectors = 1 + bias * usize::from(self.norm == NormKind::Layer);
+        let norm = norm_vectors * d;
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
         let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
         let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
-        let qk = if self.qk_norm { 2 * self.d_head() } else { 0 };
+        let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
         let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
         let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
         embeddings + positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm

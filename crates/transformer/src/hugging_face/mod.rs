@@ -187,6 +187,11 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
             ));
         }
     };
+    for (name, supported) in [("scale_attn_weights", true), ("scale_attn_by_inverse_layer_idx", false)] {
+        if json[name].as_bool().is_some_and(|value| value != supported) {
+            return Err(TransformerError::format(path, format!("{name} {} is not supported", !supported)));
+        }
+    }
     let (d_model, n_heads) = (field.count("n_embd")?, field.count("n_head")?);
     Ok(ModelConfig {
         vocab_size: field.count("vocab_size")?,

@@ -1,0 +1,99 @@
+//! What a decoder promises, over a table of configs that uses every option.
+
+mod forward;
+mod hugging_face;
+mod weights;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use firebrand_backend::device;
+use firebrand_backend::ops::AttentionMask;
+use firebrand_transformer::{
+    Decoder, MlpKind, ModelConfig, NamedTensor, NormKind, PositionKind, Preset, named_tensors, with_tensors,
+};
+
+const VOCAB_SIZE: usize = 17;
+const SEQ_LEN: usize = 12;
+
+fn device(name: &str) -> Device {
+    device::resolve(Some(name)).expect("the cpu and ndarray are always there").1
+}
+
+/// Every value of every option, in company that differs.
+fn configs() -> Vec<(&'static str, ModelConfig)> {
+    let case = |name, preset, change: fn(&mut ModelConfig)| {
+        let mut config = ModelConfig::preset(preset, VOCAB_SIZE, 16, 2, 4, SEQ_LEN);
+        change(&mut config);
+        (name, config)
+    };
+    let (llama, gpt2) = (Preset::Llama, Preset::Gpt2);
+    vec![
+        case("llama", llama, |_| {}),
+        case("gpt2", gpt2, |_| {}),
+        case("llama, grouped queries, tied head", llama, |c| (c.n_kv_heads, c.tied_head) = (2, true)),
+        case("llama, one key head, biases", llama, |c| (c.n_kv_heads, c.bias) = (1, true)),
+        case("llama, normalized queries, soft cap, relu2", llama, |c| {
+            (c.qk_norm, c.logit_soft_cap, c.mlp) = (true, 2.0, MlpKind::Relu2);
+        }),
+        case("gpt2 without biases, free head, gelu", gpt2, |c| {
+            (c.bias, c.tied_head, c.mlp) = (false, false, MlpKind::Gelu);
+        }),
+        case("gpt2, rotary, normalized queries", gpt2, |c| {
+            (c.position, c.qk_norm) = (PositionKind::Rope, true);
+        }),
+        case("no positions", llama, |c| c.position = PositionKind::None),
+        case("rms, learned positions, gelu-tanh, grouped queries", gpt2, |c| {
+            (c.norm, c.n_kv_heads) = (NormKind::Rms, 2);
+        }),
+    ]
+}
+
+/// A model far from its first weights: larger ones, and no gain or bias at its neutral value. Differences that an
+/// untrained model would hide are seen.
+fn model(config: &ModelConfig, device: &Device) -> Decoder {
+    let model = Decoder::new(config, 7, device).expect("the config is a model's");
+    let tensors = named_tensors(&model).into_iter().map(|tensor| {
+        let matrix = tensor.shape.len() == 2;
+        let change = |(i, value): (usize, f32)| {
+            if matrix {
+                value * 12.0
+            } else {
+                value + 0.3 * (i as f32 * 1.7 + tensor.name.len() as f32).sin()
+            }
+        };
+        let values = tensor.values.iter().copied().enumerate().map(change).collect();
+        NamedTensor { values, ..tensor }
+    });
+    let tensors = tensors.collect();
+    with_tensors(model, tensors).expect("they are its own")
+}
+
+/// Ids without a pattern, other ones for each row.
+fn ids(row: usize, len: usize) -> Vec<u32> {
+    (0..len).map(|i| ((i * i * 5 + i * 3 + row * 7 + row * row * i) % VOCAB_SIZE) as u32).collect()
+}
+
+/// The logits of `[n, d_model]` hidden states, a vector each.
+fn logits_of(model: &Decoder, hidden: Tensor<2>) -> Vec<Vec<f32>> {
+    let logits = model.logits(hidden).into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
+    logits.chunks(model.config().vocab_size).map(<[f32]>::to_vec).collect()
+}
+
+/// The logits at every position of `ids`, without a cache.
+fn uncached(model: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
+    let numbers: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+    let ids = Tensor::<2, Int>::from_data(TensorData::new(numbers, [1, ids.len()]), &model.device());
+    let [_, seq] = ids.dims();
+    let hidden = model.hidden(ids, &AttentionMask::Causal, None);
+    logits_of(model, hidden.reshape([seq, model.config().d_model]))
+}
+
+/// The largest absolute difference; the shapes must agree.
+fn difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
+    assert_eq!(a.len(), b.len(), "as many positions");
+    let mut largest = 0.0f32;
+    for (x, y) in a.iter().flatten().zip(b.iter().flatten()) {
+        assert!(x.is_finite() && y.is_finite(), "{x} or {y} is not finite");
+        largest = largest.max((x - y).abs());
+    }
+    largest
+}

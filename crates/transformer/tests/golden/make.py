@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Makes the folders beside this file: tiny random models as Hugging Face transformers writes them, and their logits.
+
+    python make.py        (torch and transformers 5)
+
+Each folder gets `logits.json`: `ids`, and `logits` computed in f32 from the weights as they were saved.
+"""
+import json
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+HERE = Path(__file__).parent
+IDS = [3, 14, 15, 9, 2, 6, 5, 30, 0, 31]
+
+
+def randomize(model, seed):
+    """Weights large enough that every part of the model shows in the logits."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            is_gain = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(1 + 0.2 * noise if is_gain else 0.3 * noise)
+    return model
+
+
+def write(name, model, **options):
+    folder = HERE / name
+    model.save_pretrained(folder, **options)
+    again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        logits = again(torch.tensor([IDS])).logits[0]
+    rows = [[round(x, 6) for x in row] for row in logits.tolist()]
+    (folder / "logits.json").write_text(json.dumps({"ids": IDS, "logits": rows}) + "\n")
+
+
+llama = dict(
+    vocab_size=32, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=16, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=0,
+)
+write("llama-sharded", randomize(LlamaForCausalLM(LlamaConfig(**llama)), 1), max_shard_size="12KB")
+theta = {"rope_type": "default", "rope_theta": 500.0}
+tied = LlamaConfig(**llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=theta)
+write("llama-bf16", randomize(LlamaForCausalLM(tied), 2).to(torch.bfloat16))
+gpt2 = GPT2Config(
+    vocab_size=32, n_embd=16, n_layer=2, n_head=4, n_positions=16, activation_function="gelu_new",
+    bos_token_id=0, eos_token_id=0,
+)
+write("gpt2", randomize(GPT2LMHeadModel(gpt2), 3))

@@ -54,9 +54,12 @@ impl LanguageModel for DecoderModel<'_> {
         let index: Vec<i32> = wanted
             .iter()
             .enumerate()
-            .flat_map(|(row, positions)| positions.iter().map(move |position| (row * longest + position) as i32))
+            .flat_map(|(row, positions)| {
+                positions.iter().map(move |position| (row * longest + position) as i32)
+            })
             .collect();
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index.clone(), [index.len()]), &hidden.device());
+        let index =
+            Tensor::<1, Int>::from_data(TensorData::new(index.clone(), [index.len()]), &hidden.device());
         let logits = self.decoder.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
         let values = logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         Ok(Logits::new(values, vocab_size, &counts))

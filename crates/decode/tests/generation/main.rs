@@ -1,5 +1,6 @@
-//! Every strategy on a fake model that is small enough to enumerate.
+//! Every strategy on a fake model that is small enough to enumerate; a real one keeps what the trait promises.
 
+mod decoder;
 mod errors;
 mod fake;
 mod greedy;

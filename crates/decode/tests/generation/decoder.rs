@@ -1,0 +1,147 @@
+//! Our decoder keeps what [`LanguageModel`] promises, so that what holds for the fake model holds for it.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Int, Tensor, TensorData};
+use firebrand_backend::{device, ops::AttentionMask};
+use firebrand_decode::{
+    DecoderModel, FinishReason, GenerateConfig, LanguageModel, Logits, Positions, generate,
+};
+use firebrand_transformer::{Cache, Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+
+const VOCAB_SIZE: usize = 13;
+const SEQ_LEN: usize = 10;
+
+/// Models whose logits differ clearly.
+fn decoders() -> Vec<Decoder> {
+    let (_, device) = device::resolve(Some("cpu")).expect("the cpu is always there");
+    let decoder = |preset| {
+        let config = ModelConfig::preset(preset, VOCAB_SIZE, 16, 2, 4, SEQ_LEN);
+        let decoder = Decoder::new(&config, 5, &device).expect("a model");
+        let larger = |tensor: NamedTensor| match tensor.shape.len() {
+            2 => NamedTensor { values: tensor.values.iter().map(|x| x * 15.0).collect(), ..tensor },
+            _ => tensor,
+        };
+        let tensors = named_tensors(&decoder).into_iter().map(larger).collect();
+        with_tensors(decoder, tensors).expect("its own")
+    };
+    vec![decoder(Preset::Llama), decoder(Preset::Gpt2)]
+}
+
+/// The logits after each id, without a cache.
+fn uncached(decoder: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
+    let numbers: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+    let input = Tensor::<2, Int>::from_data(TensorData::new(numbers, [1, ids.len()]), &decoder.device());
+    let hidden = decoder.hidden(input, &AttentionMask::Causal, None);
+    let logits = decoder.logits(hidden.reshape([ids.len(), decoder.config().d_model]));
+    let values = logits.into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
+    values.chunks(VOCAB_SIZE).map(<[f32]>::to_vec).collect()
+}
+
+fn step(model: &DecoderModel<'_>, state: &mut Cache, ids: &[&[u32]], positions: Positions) -> Logits {
+    model.step(state, ids, positions).expect("it cannot fail")
+}
+
+/// The logits of the last `positions` ids of `ids` are those of `row`.
+fn check(decoder: &Decoder, logits: &Logits, row: usize, ids: &[u32]) {
+    let expected = uncached(decoder, ids);
+    let first = ids.len() - logits.positions(row);
+    for (position, expected) in expected[first..].iter().enumerate() {
+        for (actual, expected) in logits.at(row, position).iter().zip(expected) {
+            assert!(
+                (actual - expected).abs() <= 1e-5,
+                "row {row}, position {position}: {actual}, {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn logits_are_given_for_the_positions_asked_for() {
+    for decoder in &decoders() {
+        let model = DecoderModel::new(decoder);
+        assert_eq!((model.vocab_size(), model.max_len()), (VOCAB_SIZE, Some(SEQ_LEN)));
+        let rows: [&[u32]; 3] = [&[1, 2, 3, 4], &[], &[5, 6]];
+        let all = step(&model, &mut model.start(3), &rows, Positions::All);
+        assert_eq!([0, 1, 2].map(|row| all.positions(row)), [4, 0, 2]);
+        let last = step(&model, &mut model.start(3), &rows, Positions::Last);
+        assert_eq!([0, 1, 2].map(|row| last.positions(row)), [1, 0, 1]);
+        for row in [0, 2] {
+            check(decoder, &all, row, rows[row]);
+            check(decoder, &last, row, rows[row]);
+        }
+        let nothing = step(&model, &mut model.start(2), &[&[], &[]], Positions::All);
+        assert_eq!([nothing.positions(0), nothing.positions(1)], [0, 0]);
+    }
+}
+
+#[test]
+fn a_fork_goes_its_own_way_and_leaves_the_state_as_it_was() {
+    for decoder in &decoders() {
+        let model = DecoderModel::new(decoder);
+        let mut state = model.start(2);
+        step(&model, &mut state, &[&[1, 2, 3], &[4]], Positions::Last);
+        let mut fork = model.fork(&state, &[1, 0, 0]);
+        let logits = step(&model, &mut fork, &[&[7], &[8, 9], &[10]], Positions::All);
+        for (row, ids) in [vec![4, 7], vec![1, 2, 3, 8, 9], vec![1, 2, 3, 10]].iter().enumerate() {
+            check(decoder, &logits, row, ids);
+        }
+        let logits = step(&model, &mut state, &[&[11], &[12]], Positions::All);
+        check(decoder, &logits, 0, &[1, 2, 3, 11]);
+        check(decoder, &logits, 1, &[4, 12]);
+    }
+}
+
+#[test]
+fn reordering_equals_forking() {
+    for decoder in &decoders() {
+        let model = DecoderModel::new(decoder);
+        for order in [&[0, 1, 2][..], &[2, 1, 0], &[1], &[0, 0, 2, 2]] {
+            let mut state = model.start(3);
+            step(&model, &mut state, &[&[1, 2], &[3], &[4, 5, 6]], Positions::Last);
+            let mut fork = model.fork(&state, order);
+            model.reorder(&mut state, order);
+            let ids = vec![&[9u32][..]; order.len()];
+            let logits = [&mut state, &mut fork].map(|state| step(&model, state, &ids, Positions::All));
+            assert_eq!(logits[0], logits[1], "{order:?}");
+        }
+    }
+}
+
+#[test]
+fn truncated_rows_forget() {
+    for decoder in &decoders() {
+        let model = DecoderModel::new(decoder);
+        let mut state = model.start(2);
+        step(&model, &mut state, &[&[1, 2, 3, 4, 5], &[6, 7]], Positions::Last);
+        model.truncate(&mut state, 0, 3);
+        model.truncate(&mut state, 1, 0);
+        let logits = step(&model, &mut state, &[&[8], &[9, 10]], Positions::All);
+        check(decoder, &logits, 0, &[1, 2, 3, 8]);
+        check(decoder, &logits, 1, &[9, 10]);
+    }
+}
+
+#[test]
+fn greedy_generation_is_the_argmax_of_uncached_logits_for_each_prompt_of_a_batch() {
+    for decoder in &decoders() {
+        let prompts = vec![vec![1, 2, 3], vec![4], vec![5, 6, 7, 8, 9, 10, 11, 12], vec![0, 0]];
+        let config = GenerateConfig { max_new_tokens: 8, ..GenerateConfig::default() };
+        let model = DecoderModel::new(decoder);
+        let generations =
+            generate(&model, &prompts, &config, &mut |_, _| ControlFlow::Continue(())).expect("valid");
+        for (prompt, generation) in prompts.iter().zip(generations) {
+            let mut ids = prompt.clone();
+            // A full context still predicts one more.
+            while ids.len() < prompt.len() + 8 && ids.len() <= SEQ_LEN {
+                let logits = uncached(decoder, &ids).pop().expect("the prompt is not empty");
+                let best = (0..VOCAB_SIZE).max_by(|&a, &b| logits[a].total_cmp(&logits[b]).then(b.cmp(&a)));
+                ids.push(best.expect("there are ids") as u32);
+            }
+            assert_eq!(generation.ids, ids[prompt.len()..], "prompt {prompt:?}");
+            let full = generation.ids.len() < 8;
+            let expected = if full { FinishReason::ContextFull } else { FinishReason::MaxNewTokens };
+            assert_eq!(generation.finish_reason, expected);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The operations that models spend their time in.
 //!
-//! Each has one meaning and two ways: [`primitive`] composes it of burn's operations, which run on every device and
-//! differentiate by themselves; [`fused`] does it in one step on the CPU. Layouts are those in which neighbours meet
+//! Each has one meaning and two ways: `primitive` composes it of burn's operations, which run on every device and
+//! differentiate by themselves; `fused` does it in one step on the CPU. Layouts are those in which neighbours meet
 //! without copies: activations `[batch, seq, d_model]`, heads `[batch, seq, heads, d_head]`.
 
 pub(crate) mod primitive;

@@ -1,7 +1,7 @@
 //! Kernels on plain slices: what the fused operations compute, without tensors or gradients' bookkeeping.
 //!
 //! Each is ordinary Rust over slices, written so that the compiler turns its inner loop into vector instructions, and
-//! compiled several times by [`vectorized!`](vector) for the instruction sets that a processor may have. The
+//! compiled several times by `vectorized!` for the instruction sets that a processor may have. The
 //! portable version of each is its scalar twin: the tests compare the two.
 //!
 //! Work is split among threads in blocks whose size depends on the shapes alone, and sums run over blocks in order.

@@ -1,17 +1,19 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use firebrand_corpus::sources::DocumentBoundary;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Trains small language models from scratch and puts them to use.
 #[derive(Debug, Parser)]
-#[command(name = "firebrand", version = VERSION, about, propagate_version = true, max_term_width = 100)]
+#[command(name = "firebrand", version = VERSION, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Examples:
   firebrand data generate --kind stories --bytes 12MB --out train.txt
   firebrand tokenizer train train.txt --out tok --vocab-size 2048
-  firebrand pretrain --config shakespeare-char --set 'data.texts=[\"input.txt\"]' --out runs/bard
-  firebrand generate runs/bard --prompt \"ROMEO:\" --strategy sample --temperature 0.8
+  firebrand pretrain --config shakespeare-char \\
+    --set data.texts=input.txt --out runs/bard
+  firebrand generate runs/bard --prompt \"ROMEO:\" --temperature 0.8
   firebrand score runs/bard --text \"To be, or not to be\"")]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -20,31 +22,42 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What `--config` knows by name.
+const CONFIGS: &str = "Built-in configs:
+  causal-smoke           a few seconds, to see that everything works
+  quickstart             about 1 M parameters, a few minutes
+  shakespeare-char       0.8 M parameters, by character
+  shakespeare-char-best  the best within five minutes, by character
+
+";
+
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (devices: cpu, ndarray, wgpu)");
 
-/// Options that every command has.
+// Not a doc comment, which clap would print as the description of every command.
+// Options that every command has.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// cpu, ndarray, wgpu or wgpu:N; the best that is there by default
-    #[arg(long, global = true, value_name = "DEVICE")]
+    /// Where to compute: cpu, ndarray, wgpu or wgpu:N [default: a GPU if there is one, else cpu]
+    #[arg(long, global = true, value_name = "DEVICE", display_order = 100)]
     pub(crate) device: Option<String>,
-    /// Threads to use on the CPU; all by default
-    #[arg(long, global = true, value_name = "N")]
+    /// Threads to use on the CPU [default: all]
+    #[arg(long, global = true, value_name = "N", value_parser = parse_threads, display_order = 100)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Print results as JSON
-    #[arg(long, global = true)]
+    /// Print results as JSON: one document, or a line each for several results
+    #[arg(long, global = true, display_order = 100)]
     pub(crate) json: bool,
     /// No progress, no messages but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 100)]
     pub(crate) quiet: bool,
     /// More messages
-    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    #[arg(long, short, global = true, conflicts_with = "quiet", display_order = 100)]
     pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The built-in corpus
+    /// Write the built-in corpus: text of any size whose exact log-probability is known
     #[command(subcommand)]
     Data(DataCommand),
     /// Train and use tokenizers
@@ -61,10 +74,17 @@ pub(crate) enum Command {
     /// What a run is, how it was made, its curve
     Show(ShowArgs),
     /// What devices are there and which would be used
+    #[command(after_help = "Examples:
+  firebrand device
+  firebrand device --json")]
     Device,
     /// Print completions for a shell
+    #[command(after_help = "Examples:
+  source <(firebrand completions bash)
+  firebrand completions fish > ~/.config/fish/completions/firebrand.fish")]
     Completions {
         /// Which shell
+        #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
     #[command(hide = true)]
@@ -78,7 +98,7 @@ pub(crate) enum DataCommand {
     /// Write stories, labelled reviews or sentence pairs of any size, with their exact log-probability
     #[command(after_help = "Examples:
   firebrand data generate --kind stories --bytes 12MB --out train.txt
-  firebrand data generate --kind stories --split validation --bytes 200KB --out val.txt
+  firebrand data generate --split validation --bytes 200KB --out val.txt
   firebrand data generate --kind reviews --count 1000 --out reviews.jsonl")]
     Generate(GenerateDataArgs),
 }
@@ -88,27 +108,30 @@ pub(crate) struct GenerateDataArgs {
     /// What to write
     #[arg(long, value_enum, default_value_t = DataKind::Stories)]
     pub(crate) kind: DataKind,
-    /// No document is in two splits, whatever the seeds
+    /// Which split; no document is in two, whatever the seeds
     #[arg(long, value_enum, default_value_t = DataSplit::Train)]
     pub(crate) split: DataSplit,
     /// Stories: at least so many bytes of text (500, 20KB, 12MB, 1GB)
-    #[arg(long, value_parser = parse_bytes, default_value = "1MB")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1MB")]
     pub(crate) bytes: u64,
     /// Reviews and pairs: so many documents
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) count: u64,
     /// The same seed gives the same bytes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Where to write; stdout when absent
-    #[arg(long)]
+    /// File to write [default: stdout]
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum DataKind {
+    /// Plain text, a blank line between two stories
     Stories,
+    /// JSON lines: a review and the sentiment of each of its aspects
     Reviews,
+    /// JSON lines: two sentences, and whether the second follows from the first
     Pairs,
 }
 
@@ -122,17 +145,28 @@ pub(crate) enum DataSplit {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokenizerCommand {
     /// Learn a tokenizer from text files
-    #[command(after_help = "Example:
-  firebrand tokenizer train books/ --out tok --vocab-size 8192")]
+    #[command(after_help = "Examples:
+  firebrand tokenizer train books/ --out tok --vocab-size 8192
+  firebrand tokenizer train input.txt --out tok --algorithm characters")]
     Train(TokenizerTrainArgs),
     /// Text to ids
+    #[command(after_help = "Examples:
+  firebrand tokenizer encode --tokenizer tok story.txt
+  echo \"A fox.\" | firebrand tokenizer encode --tokenizer tok --json")]
     Encode(TokenizerUseArgs),
     /// Ids (separated by commas or white space) to text
+    #[command(after_help = "Examples:
+  echo 12,7,431 | firebrand tokenizer decode --tokenizer tok
+  firebrand tokenizer encode --tokenizer tok story.txt \\
+    | firebrand tokenizer decode --tokenizer tok")]
     Decode(TokenizerUseArgs),
     /// What a tokenizer is, its first and last tokens
+    #[command(after_help = "Examples:
+  firebrand tokenizer inspect --tokenizer tok
+  firebrand tokenizer inspect --tokenizer runs/quickstart --json")]
     Inspect {
         /// tokenizer.json or a folder that holds one
-        #[arg(long)]
+        #[arg(long, value_name = "PATH")]
         tokenizer: PathBuf,
     },
 }
@@ -140,80 +174,109 @@ pub(crate) enum TokenizerCommand {
 #[derive(Debug, Args)]
 pub(crate) struct TokenizerTrainArgs {
     /// Text files, or folders of .txt files
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
     /// Folder to write tokenizer.json and tokenizer_config.json into
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// byte: byte-level BPE; characters: one token a character
+    /// How tokens are found
     #[arg(long, value_enum, default_value_t = Algorithm::Byte)]
     pub(crate) algorithm: Algorithm,
-    /// Number of tokens, the special ones included
-    #[arg(long, conflicts_with = "merges")]
+    /// byte: number of tokens, the special ones included [default: 8192]
+    #[arg(long, value_name = "N", conflicts_with = "merges")]
     pub(crate) vocab_size: Option<usize>,
-    /// Number of merges instead
-    #[arg(long)]
+    /// byte: number of merges, instead of the number of tokens
+    #[arg(long, value_name = "K")]
     pub(crate) merges: Option<usize>,
-    /// Special tokens, first ids first
-    #[arg(long = "special", default_value = "<|endoftext|>")]
+    /// A special token; may be given several times, first ids first
+    #[arg(long = "special", value_name = "TOKEN", default_value = "<|endoftext|>")]
     pub(crate) special_tokens: Vec<String>,
-    /// How text is cut into pieces: gpt2, cl100k, o200k, none, or a regular expression
+    /// byte: how text is cut before merging: gpt2, cl100k, o200k, none, or a regular expression
     #[arg(long, default_value = "gpt2")]
     pub(crate) pattern: String,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Algorithm {
+    /// Byte-level BPE: any text can be encoded
     Byte,
+    /// One token a character of the text
     Characters,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenizerUseArgs {
     /// tokenizer.json or a folder that holds one
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: PathBuf,
-    /// Input; stdin when absent
+    /// File to read [default: stdin]
+    #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand prepare train.txt --tokenizer tok --out shards --boundary blank-line
+  firebrand pretrain --config quickstart \\
+    --set data.shards=shards --set data.tokenizer=tok --out runs/mine")]
 pub(crate) struct PrepareArgs {
     /// Text files, or folders of .txt files
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
     /// tokenizer.json or a folder that holds one
-    #[arg(long)]
+    #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: PathBuf,
-    /// Folder to write
-    #[arg(long)]
+    /// Folder to write the shards and their manifest into
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Where documents end: file, blank-line or line
-    #[arg(long, default_value = "file")]
-    pub(crate) boundary: String,
-    /// The last part of the text to keep away from training
-    #[arg(long, default_value_t = 0.1)]
+    /// Where documents end
+    #[arg(long, value_enum, default_value_t = Boundary::File)]
+    pub(crate) boundary: Boundary,
+    /// The last part of the text to keep away from training; 0 keeps nothing
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub(crate) held_out: f64,
 }
 
+/// Where a document ends and the next one begins.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Boundary {
+    /// A file is one document
+    File,
+    /// Blank lines separate documents
+    BlankLine,
+    /// A line is a document
+    Line,
+}
+
+impl From<Boundary> for DocumentBoundary {
+    fn from(boundary: Boundary) -> Self {
+        match boundary {
+            Boundary::File => Self::File,
+            Boundary::BlankLine => Self::BlankLine,
+            Boundary::Line => Self::Line,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  firebrand pretrain --config shakespeare-char --set 'data.texts=[\"input.txt\"]' --out runs/bard
-  firebrand pretrain --config shakespeare-char --set training.steps=4000 --set optimizer.lr=5e-4 --out runs/long
+#[command(after_help = CONFIGS.to_string() + "Examples:
+  firebrand pretrain --config shakespeare-char \\
+    --set data.texts=input.txt --out runs/bard
+  firebrand pretrain --config my.toml --set optimizer.lr=5e-4 --out runs/mine
   firebrand pretrain --out runs/bard --resume
   firebrand pretrain --config causal-smoke --dry-run")]
 pub(crate) struct PretrainArgs {
     /// A TOML file, or the name of a config that is built in
-    #[arg(long, required_unless_present = "resume")]
+    #[arg(long, value_name = "FILE|NAME", required_unless_present = "resume")]
     pub(crate) config: Option<String>,
-    /// Set one key of the config: optimizer.lr=3e-4
+    /// Set one key of the config: optimizer.lr=3e-4; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Folder of the run
-    #[arg(long)]
+    /// Folder of the run [default: runs/NAME of the config]
+    #[arg(long, value_name = "RUN")]
     pub(crate) out: Option<PathBuf>,
-    /// Start from the weights of another run
-    #[arg(long)]
+    /// Start from the weights of another run, or of a Hugging Face folder
+    #[arg(long, value_name = "RUN")]
     pub(crate) from: Option<PathBuf>,
     /// Go on with the run in --out, or start it if it has no checkpoint yet
     #[arg(long, requires = "out")]
@@ -225,47 +288,51 @@ pub(crate) struct PretrainArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  firebrand generate runs/quickstart --prompt \"Once\" --strategy sample --temperature 0.8 --seed 3
-  firebrand generate runs/quickstart --prompt-ids 12,7,431 --max-new-tokens 20 --json
+  firebrand generate runs/quickstart --prompt \"Once\"
+  firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
+  firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
     /// A run, or a Hugging Face folder (Llama, GPT-2)
+    #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Text to continue; may be given several times. stdin, a prompt a line, when absent
-    #[arg(long)]
+    /// Text to continue; may be given several times [default: stdin, a prompt a line]
+    #[arg(long, value_name = "TEXT")]
     pub(crate) prompt: Vec<String>,
     /// Ids to continue, separated by commas; may be given several times
-    #[arg(long)]
+    #[arg(long, value_name = "IDS")]
     pub(crate) prompt_ids: Vec<String>,
-    /// The most new tokens
-    #[arg(long, default_value_t = 200)]
+    /// At most so many new tokens; never more than the model's context holds
+    #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_new_tokens: usize,
     /// No end of text before so many new tokens
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) min_new_tokens: usize,
-    /// How to choose the next token
+    /// How to choose the next token [default: greedy; sample with --temperature, --top-k or --top-p]
     #[arg(long, value_enum)]
     pub(crate) strategy: Option<StrategyName>,
-    /// Sampling: below 1 sharper, above 1 flatter
-    #[arg(long)]
+    /// Sampling: below 1 sharper, above 1 flatter [default: 1]
+    #[arg(long, value_name = "T")]
     pub(crate) temperature: Option<f64>,
-    /// Sampling: only the K most likely tokens
-    #[arg(long)]
+    /// Sampling: only the K most likely tokens [default: all]
+    #[arg(long, value_name = "K")]
     pub(crate) top_k: Option<usize>,
-    /// Sampling: only the most likely tokens that make up P together
-    #[arg(long)]
+    /// Sampling: only the most likely tokens that make up P together [default: 1]
+    #[arg(long, value_name = "P")]
     pub(crate) top_p: Option<f64>,
-    /// Divide the logits of seen tokens by this
-    #[arg(long, default_value_t = 1.0)]
+    /// Above 1: tokens seen before become less likely
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub(crate) repetition_penalty: f64,
     /// Sampling: the same seed gives the same text
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StrategyName {
+    /// The likeliest token every time
     Greedy,
+    /// A token by chance, as likely as the model says
     Sample,
 }
 
@@ -275,28 +342,33 @@ pub(crate) enum StrategyName {
   firebrand score runs/quickstart --file val.txt --boundary blank-line --json
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json")]
 pub(crate) struct ScoreArgs {
-    /// A run, or a Hugging Face folder
+    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to score, after an end of text
-    #[arg(long, group = "input")]
+    #[arg(long, value_name = "TEXT", group = "input")]
     pub(crate) text: Option<String>,
     /// File of documents to score, each after an end of text and with one at its end
-    #[arg(long, group = "input")]
+    #[arg(long, value_name = "FILE", group = "input")]
     pub(crate) file: Option<PathBuf>,
     /// Ids to score as they are; the first is given
-    #[arg(long, group = "input")]
+    #[arg(long, value_name = "IDS", group = "input")]
     pub(crate) ids: Option<String>,
-    /// Where the documents of --file end: file, blank-line or line; as in the run's data by default
-    #[arg(long)]
-    pub(crate) boundary: Option<String>,
-    /// Write the logits for --ids or --text here, as JSON
-    #[arg(long)]
+    /// Where the documents of --file end [default: as in the run's data]
+    #[arg(long, value_enum)]
+    pub(crate) boundary: Option<Boundary>,
+    /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token
+    #[arg(long, value_name = "FILE")]
     pub(crate) logits: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand show runs/quickstart
+  firebrand show runs/quickstart --json")]
 pub(crate) struct ShowArgs {
-    /// A run, or a Hugging Face folder
+    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
 }
 
@@ -320,6 +392,15 @@ pub(crate) struct BenchTrainArgs {
     pub(crate) steps: u64,
 }
 
+/// A number of threads that a machine can have; more would take minutes to start.
+fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
+    const MOST: usize = 1024;
+    match text.parse::<NonZeroUsize>() {
+        Ok(threads) if threads.get() <= MOST => Ok(threads),
+        _ => Err(format!("not a number of threads; write 1 to {MOST}")),
+    }
+}
+
 /// `500`, `20KB`, `12MB`, `1GB`; powers of a thousand.
 fn parse_bytes(text: &str) -> Result<u64, String> {
     let upper = text.trim().to_uppercase();
@@ -341,6 +422,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_and_version_name_what_is_built_in() {
+        for (name, _) in crate::config::BUILT_IN {
+            assert!(CONFIGS.contains(name), "{name} is missing from the help of pretrain");
+        }
+        for device in firebrand_backend::device::COMPILED {
+            assert!(VERSION.contains(device), "{device} is missing from --version");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, HeldOut};
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -38,6 +40,31 @@ pub(crate) struct PretrainConfig {
     pub(crate) schedule: ScheduleConfig,
 }
 
+impl PretrainConfig {
+    /// Checks every number that can be checked without the data.
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        self.training.validate()?;
+        self.optimizer.validate()?;
+        self.schedule.validate()?;
+        // Beyond this, counts no longer fit and allocations fail without a word about the key.
+        const MOST: usize = 1 << 20;
+        let (model, training) = (&self.model, &self.training);
+        for (key, value) in [
+            ("model.d_model", model.d_model),
+            ("model.n_layers", model.n_layers),
+            ("model.d_ff", model.d_ff.unwrap_or(0)),
+            ("model.seq_len", model.seq_len.unwrap_or(0)),
+            ("training.batch_size", training.batch_size),
+            ("training.seq_len", training.seq_len),
+        ] {
+            if value > MOST {
+                return Err(usage(format!("{key} {value} is too large: at most {MOST}")));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The objectives there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,7 +77,8 @@ pub(crate) enum ObjectiveName {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DataConfig {
-    /// Text files, or folders of .txt files.
+    /// Text files, or folders of .txt files; one alone needs no brackets.
+    #[serde(deserialize_with = "one_or_more_paths")]
     pub(crate) texts: Vec<PathBuf>,
     /// A folder made by `firebrand prepare`, instead of `texts`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +88,27 @@ pub(crate) struct DataConfig {
     pub(crate) boundary: DocumentBoundary,
     pub(crate) held_out: HeldOut,
     pub(crate) order: Order,
+}
+
+/// `"input.txt"` or `["a.txt", "b.txt"]`.
+fn one_or_more_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    struct Paths;
+    impl<'de> Visitor<'de> for Paths {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a path or a list of paths")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<Self::Value, E> {
+            Ok(vec![path.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, paths: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(paths))
+        }
+    }
+    deserializer.deserialize_any(Paths)
 }
 
 impl Default for DataConfig {
@@ -140,17 +189,19 @@ impl ModelSection {
 /// The config called `name` (a file, or one that is built in), with `--set` applied.
 pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig> {
     let (text, origin) = find(name)?;
-    let mut table: Table = toml::from_str(&text).map_err(|error| usage(format!("{origin}: {error}")))?;
+    let mut table: Table = toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)))?;
     for assignment in set {
         apply(&mut table, assignment)?;
     }
-    if set.is_empty() {
-        // Straight from the text, so that an error names the line.
-        return toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)));
-    }
-    table
-        .try_into()
-        .map_err(|error| usage(explain(&format!("{origin} with --set {}", set.join(" --set ")), &error)))
+    table.try_into().map_err(|error: toml::de::Error| {
+        // The same mistake in the text alone has a line, which a table no longer knows.
+        let in_text = toml::from_str::<PretrainConfig>(&text).err();
+        let in_text = in_text.filter(|in_text| in_text.message() == error.message());
+        match in_text {
+            Some(error) => usage(explain(&origin, &error)),
+            None => usage(explain(&format!("{origin} with --set"), &error)),
+        }
+    })
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {
@@ -206,7 +257,8 @@ fn explain(origin: &str, error: &toml::de::Error) -> String {
         Some((unknown, known)) if error.message().starts_with("unknown") => did_you_mean(unknown, known),
         _ => String::new(),
     };
-    format!("{origin}: {}{hint}", message.trim_end())
+    // An error without a line ends in "\nin `section`".
+    format!("{origin}: {}{hint}", message.trim_end().replace("\nin `", " in `"))
 }
 
 /// `; did you mean …?`, or nothing when nothing is near.
@@ -237,7 +289,7 @@ mod tests {
                 .resolve(100, config.training.seq_len)
                 .validate()
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
-            config.training.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 
@@ -266,6 +318,17 @@ mod tests {
         assert_eq!(config.optimizer.lr, 3e-4);
         assert_eq!((config.data.tokenizer.as_str(), config.data.texts.len()), ("tok", 2));
         assert_eq!(config.model.preset, Preset::Gpt2);
+    }
+
+    #[test]
+    fn one_text_needs_no_brackets() {
+        let config = load("causal-smoke", &["data.texts=input.txt".into()]).expect("well-formed");
+        assert_eq!(config.data.texts, [PathBuf::from("input.txt")]);
+        assert!(
+            error(&["data.texts=3"]).contains("a path or a list of paths"),
+            "{}",
+            error(&["data.texts=3"])
+        );
     }
 
     #[test]

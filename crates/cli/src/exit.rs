@@ -1,10 +1,12 @@
 //! Errors into messages and exit codes.
 
+use crate::output::complain;
 use firebrand_corpus::CorpusError;
 use firebrand_decode::DecodeError;
 use firebrand_tokenizer::TokenizerError;
 use firebrand_training::TrainingError;
 use firebrand_transformer::TransformerError;
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 /// Wrong usage or config: what the user typed cannot be done as it stands. Exit code 2.
@@ -46,11 +48,24 @@ pub(crate) fn code(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if error.is::<Interrupted>() {
-        eprintln!("{error}");
+        complain(error);
         return ExitCode::from(130);
     }
-    eprintln!("error: {error:#}");
+    complain(format_args!("error: {}", message(&error)));
     ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+}
+
+/// What went wrong and why, in one line. A cause that the message before it spells out already isn't said again.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        match message.is_empty() {
+            true => message = cause,
+            false if message.contains(&cause) => {}
+            false => message = format!("{message}: {cause}"),
+        }
+    }
+    message
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -59,17 +74,73 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// Whether what the user typed is to blame: a value, or a file that is not there or holds nothing usable.
 fn is_usage(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<firebrand_backend::device::DeviceError>()
             || matches!(cause.downcast_ref(), Some(DecodeError::Config(_) | DecodeError::Prompt(_)))
-            || matches!(cause.downcast_ref(), Some(TrainingError::Config(_)))
+            || cause.downcast_ref().is_some_and(is_impossible_training)
             || matches!(cause.downcast_ref(), Some(TransformerError::Config(_)))
-            || matches!(cause.downcast_ref(), Some(CorpusError::TooShort { .. } | CorpusError::ZeroSeqLen))
-            || matches!(
-                cause.downcast_ref::<TokenizerError>(),
-                Some(TokenizerError::VocabSizeTooSmall { .. })
-            )
+            || cause.downcast_ref().is_some_and(is_unusable_text)
+            || cause.downcast_ref().is_some_and(is_unusable_tokenizer)
     })
+}
+
+fn is_impossible_training(error: &TrainingError) -> bool {
+    match error {
+        TrainingError::Config(_) | TrainingError::Transformer(TransformerError::Config(_)) => true,
+        TrainingError::Corpus(error) => is_unusable_text(error),
+        _ => false,
+    }
+}
+
+fn is_unusable_text(error: &CorpusError) -> bool {
+    match error {
+        CorpusError::Io { action, reason, .. } => *action == "read" && reason.kind() == ErrorKind::NotFound,
+        CorpusError::NoText
+        | CorpusError::EmptyFile(_)
+        | CorpusError::EmptyFolder(_)
+        | CorpusError::NotAFile(_)
+        | CorpusError::InvalidUtf8 { .. }
+        | CorpusError::InvalidFraction(_)
+        | CorpusError::EmptySplit { .. }
+        | CorpusError::NoSeparator { .. }
+        | CorpusError::OutputExists(_)
+        | CorpusError::NotShards(_)
+        | CorpusError::WrongTokenizer { .. }
+        | CorpusError::MissingSplit { .. }
+        | CorpusError::TooShort { .. }
+        | CorpusError::ZeroSeqLen => true,
+        _ => false,
+    }
+}
+
+fn is_unusable_tokenizer(error: &TokenizerError) -> bool {
+    match error {
+        TokenizerError::Read { source, .. } => source.kind() == ErrorKind::NotFound,
+        TokenizerError::VocabSizeTooSmall { .. }
+        | TokenizerError::EmptyTrainingText
+        | TokenizerError::SpecialToken { .. }
+        | TokenizerError::Pattern { .. }
+        | TokenizerError::NoTokenizer { .. }
+        | TokenizerError::UnknownId { .. }
+        | TokenizerError::UnusedId { .. } => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let io = || std::io::Error::new(ErrorKind::NotFound, "no such file");
+        let error = TokenizerError::Read { path: "tok".into(), source: io() };
+        assert_eq!(message(&error.into()), "cannot read tok: no such file");
+        let error = Err::<(), _>(io()).context("config a.toml").expect_err("an error");
+        assert_eq!(message(&error), "config a.toml: no such file");
+    }
 }

@@ -11,11 +11,17 @@ mod output;
 mod run;
 mod text;
 
+use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
     firebrand_backend::memory::keep_pages();
+    #[allow(unsafe_code, reason = "the environment can be set only here")]
+    // SAFETY: `main` has just begun, and nothing before this line starts a thread.
+    unsafe {
+        firebrand_backend::device::quiet_drivers();
+    }
     let cli = Cli::parse();
     exit::code(dispatch(&cli))
 }
@@ -23,7 +29,10 @@ fn main() -> std::process::ExitCode {
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
     if let Some(threads) = cli.global.threads {
         // The pool is built once; every crate below uses it.
-        rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build_global()?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.get())
+            .build_global()
+            .with_context(|| format!("--threads {threads}"))?;
     }
     match &cli.command {
         Command::Data(command) => commands::data::run(command, &cli.global),

@@ -23,8 +23,14 @@ pub(crate) fn piece(text: &str) -> anyhow::Result<()> {
 /// Prints a message to stderr, unless the user wants quiet.
 pub(crate) fn say(global: &Global, text: impl std::fmt::Display) {
     if !global.quiet {
-        eprintln!("{text}");
+        complain(text);
     }
+}
+
+/// Prints a message to stderr, quiet or not. That nobody reads it any more must not end a training run, as
+/// `eprintln!` would by its panic.
+pub(crate) fn complain(text: impl std::fmt::Display) {
+    writeln!(std::io::stderr().lock(), "{text}").ok();
 }
 
 /// A bar over `len` units on stderr; hidden when quiet or when stderr is no terminal.

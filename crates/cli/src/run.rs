@@ -151,7 +151,7 @@ pub(crate) fn device(global: &Global) -> anyhow::Result<(String, Device)> {
 
 /// `1,2,3` or `1 2 3`.
 pub(crate) fn parse_ids(text: &str) -> anyhow::Result<Vec<u32>> {
-    text.split([',', ' ', '\n', '\t'])
+    text.split(|separator: char| separator == ',' || separator.is_whitespace())
         .filter(|part| !part.is_empty())
         .map(|part| part.parse().map_err(|_| usage(format!("`{part}` is no token id: write 1,2,3"))))
         .collect()

@@ -19,6 +19,13 @@ pub(crate) struct HashedTokenizer {
 }
 
 impl HashedTokenizer {
+    /// A tokenizer with the hash of the file that saving it makes.
+    fn new(tokenizer: Tokenizer) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("a temporary folder")?;
+        tokenizer.save(folder.path())?;
+        Self::load(folder.path())
+    }
+
     /// The tokenizer in `dir`.
     pub(crate) fn load(dir: &Path) -> anyhow::Result<Self> {
         let tokenizer = Tokenizer::load(dir)?;
@@ -38,14 +45,6 @@ impl HashedTokenizer {
     }
 }
 
-/// What `--boundary` says.
-pub(crate) fn parse_boundary(name: &str) -> anyhow::Result<DocumentBoundary> {
-    let all = [DocumentBoundary::File, DocumentBoundary::BlankLine, DocumentBoundary::Line];
-    all.into_iter()
-        .find(|boundary| boundary.name() == name)
-        .ok_or_else(|| usage(format!("no boundary `{name}`: use file, blank-line or line")))
-}
-
 /// Reads and checks text.
 pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> {
     let mut bar = PrepareBar::new(global);
@@ -54,8 +53,8 @@ pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> 
     Ok(corpus)
 }
 
-/// The characters of all of a corpus as a tokenizer, saved in `dir`.
-pub(crate) fn characters(corpus: &Corpus, dir: &Path) -> anyhow::Result<HashedTokenizer> {
+/// The characters of all of a corpus as a tokenizer.
+fn characters(corpus: &Corpus) -> anyhow::Result<HashedTokenizer> {
     let mut documents = Vec::new();
     for split in Split::ALL.into_iter().filter(|&split| corpus.has(split)) {
         for document in corpus.documents(split) {
@@ -67,8 +66,7 @@ pub(crate) fn characters(corpus: &Corpus, dir: &Path) -> anyhow::Result<HashedTo
         DocumentBoundary::File => vec![],
         _ => vec!["<|endoftext|>".to_string()],
     };
-    Tokenizer::characters(documents.iter().map(String::as_str), &special)?.save(dir)?;
-    HashedTokenizer::load(dir)
+    HashedTokenizer::new(Tokenizer::characters(documents.iter().map(String::as_str), &special)?)
 }
 
 /// Encodes a corpus into `out`, or into the cache.
@@ -90,12 +88,8 @@ pub(crate) fn encode(
     Ok(shards)
 }
 
-/// The data of a run: its tokenizer (saved in `run_dir`) and its shards.
-pub(crate) fn load(
-    config: &DataConfig,
-    run_dir: &Path,
-    global: &Global,
-) -> anyhow::Result<(HashedTokenizer, Shards)> {
+/// The data of a run: its tokenizer and its shards.
+pub(crate) fn load(config: &DataConfig, global: &Global) -> anyhow::Result<(HashedTokenizer, Shards)> {
     let from_characters = config.tokenizer == "characters";
     if let Some(dir) = &config.shards {
         if !config.texts.is_empty() {
@@ -104,35 +98,34 @@ pub(crate) fn load(
         if from_characters {
             return Err(usage("data.shards need data.tokenizer, the tokenizer they were made with"));
         }
-        let tokenizer = load_and_copy(Path::new(&config.tokenizer), run_dir)?;
+        let tokenizer = load_tokenizer(Path::new(&config.tokenizer))?;
         let shards = Shards::open(dir)?;
         shards.expect_tokenizer(&HashedTokenizer::load(Path::new(&config.tokenizer))?.sha256)?;
         return Ok((tokenizer, shards));
     }
     if config.texts.is_empty() {
-        return Err(usage("nothing to train on: set data.texts, such as --set 'data.texts=[\"input.txt\"]'"));
+        return Err(usage("nothing to train on: set data.texts, such as --set data.texts=input.txt"));
     }
     let sources =
         Sources { texts: config.texts.clone(), boundary: config.boundary, held_out: config.held_out.clone() };
     let corpus = scan(sources, global)?;
     let tokenizer = match from_characters {
-        true => characters(&corpus, run_dir)?,
-        false => load_and_copy(Path::new(&config.tokenizer), run_dir)?,
+        true => characters(&corpus)?,
+        false => load_tokenizer(Path::new(&config.tokenizer))?,
     };
     let shards = encode(&corpus, &tokenizer, None, global)?;
     Ok((tokenizer, shards))
 }
 
-fn load_and_copy(from: &Path, run_dir: &Path) -> anyhow::Result<HashedTokenizer> {
-    if !from.exists() {
+/// The tokenizer in `dir` as the run will hold it: another program's file is not the one we would write.
+fn load_tokenizer(dir: &Path) -> anyhow::Result<HashedTokenizer> {
+    if !dir.exists() {
         return Err(usage(format!(
             "data.tokenizer {}: there is no such folder; use `characters`, or make one with `firebrand tokenizer train`",
-            from.display()
+            dir.display()
         )));
     }
-    let tokenizer = Tokenizer::load(from)?;
-    tokenizer.save(run_dir)?;
-    HashedTokenizer::load(run_dir)
+    HashedTokenizer::new(Tokenizer::load(dir)?)
 }
 
 /// Where encoded text is kept for the next run.

@@ -2,13 +2,12 @@
 
 use crate::args::{GenerateArgs, Global, StrategyName};
 use crate::exit::usage;
-use crate::output::{line, piece};
+use crate::output::{line, piece, say};
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Strategy, generate,
 };
-use firebrand_tokenizer::StreamDecoder;
-use std::io::BufRead;
+use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 
 /// A prompt as it was given and as ids.
@@ -20,7 +19,7 @@ struct Prompt {
 pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let strategy = strategy(args)?;
     let trained = Trained::open(&args.run, global)?;
-    let prompts = prompts(args, &trained)?;
+    let prompts = prompts(args, &trained, global)?;
     let config = GenerateConfig {
         strategy,
         penalties: Penalties { repetition: args.repetition_penalty },
@@ -41,20 +40,19 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
             .zip(&prompts)
             .try_for_each(|(generation, prompt)| show(generation, prompt, &trained, global));
     };
-    // One prompt on a terminal is written as it comes.
-    if let Some(text) = &prompt.text {
-        piece(text)?;
-    }
+    // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
     let table = tokenizer.token_table();
     let mut stream = tokenizer.stream_decoder();
-    let mut failure = None;
-    let write = |id: u32, stream: &mut StreamDecoder<'_>| -> anyhow::Result<()> {
-        if table.is_special(id) {
-            return Ok(());
+    let mut prompt_text = prompt.text.as_deref();
+    let mut write = |id: u32| -> anyhow::Result<()> {
+        piece(prompt_text.take().unwrap_or_default())?;
+        match table.is_special(id) {
+            true => Ok(()),
+            false => piece(&stream.push(id)?),
         }
-        piece(&stream.push(id)?)
     };
-    generate(&model, &ids, &config, &mut |_, id| match write(id, &mut stream) {
+    let mut failure = None;
+    generate(&model, &ids, &config, &mut |_, id| match write(id) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failure = Some(error);
@@ -64,6 +62,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     if let Some(error) = failure {
         return Err(error);
     }
+    piece(prompt_text.unwrap_or_default())?;
     piece(&stream.finish())?;
     line("")
 }
@@ -112,7 +111,7 @@ fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
 }
 
 /// The prompts as ids. Text starts a document where the model knows their end.
-fn prompts(args: &GenerateArgs, trained: &Trained) -> anyhow::Result<Vec<Prompt>> {
+fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::Result<Vec<Prompt>> {
     let mut prompts = Vec::new();
     for text in &args.prompt_ids {
         let ids = parse_ids(text)?;
@@ -121,6 +120,9 @@ fn prompts(args: &GenerateArgs, trained: &Trained) -> anyhow::Result<Vec<Prompt>
     }
     let mut texts = args.prompt.clone();
     if texts.is_empty() && prompts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            say(global, "type a prompt a line, then Ctrl-D");
+        }
         for line in std::io::stdin().lock().lines() {
             texts.push(line.map_err(|error| usage(format!("stdin: {error}")))?);
         }

@@ -8,8 +8,8 @@ use firebrand_corpus::sources::{HeldOut, Sources, Split};
 pub(crate) fn run(args: &PrepareArgs, global: &Global) -> anyhow::Result<()> {
     let tokenizer = HashedTokenizer::load(&args.tokenizer)?;
     let held_out = if args.held_out == 0.0 { HeldOut::None } else { HeldOut::Fraction(args.held_out) };
-    let boundary = text::parse_boundary(&args.boundary)?;
-    let corpus = text::scan(Sources { texts: args.texts.clone(), boundary, held_out }, global)?;
+    let sources = Sources { texts: args.texts.clone(), boundary: args.boundary.into(), held_out };
+    let corpus = text::scan(sources, global)?;
     let shards = text::encode(&corpus, &tokenizer, Some(&args.out), global)?;
     for split in Split::ALL {
         let Some(tokens) = shards.get(split) else { continue };

@@ -3,7 +3,7 @@
 use crate::args::{Global, PretrainArgs};
 use crate::config::{self, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
-use crate::output::{bar, line, say, thousands};
+use crate::output::{bar, complain, line, say, thousands};
 use crate::run::{self, RunFile};
 use crate::text::{self, HashedTokenizer};
 use anyhow::Context;
@@ -12,10 +12,12 @@ use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::Causal;
+use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer};
 use firebrand_transformer::hugging_face::{self, Architecture};
 use firebrand_transformer::{Decoder, ModelConfig};
 use indicatif::ProgressBar;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,16 +26,16 @@ use std::time::Instant;
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.config.as_deref().unwrap_or("run")));
     let config = read_config(args, &dir)?;
+    config.validate()?;
     let (device_name, device) = run::device(global)?;
     let device = device.autodiff();
     if args.dry_run {
         return dry_run(&config, &device_name, global);
     }
     start_or_resume(args.resume, &dir)?;
-    std::fs::create_dir_all(&dir)
-        .map_err(|error| usage(format!("{}: cannot be written to: {error}", dir.display())))?;
+    make_folder(&dir)?;
 
-    let (tokenizer, shards) = text::load(&config.data, &dir, global)?;
+    let (tokenizer, shards) = text::load(&config.data, global)?;
     let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
     check_context(&config, &model_config)?;
     let train = shards.split(Split::Train)?;
@@ -47,9 +49,18 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         config.clone(),
     );
     if RunFile::path(&dir).exists() {
-        check_same_run(&RunFile::read(&dir)?, &run_file, &dir)?;
+        let started = RunFile::read(&dir)?;
+        check_same_run(&started, &run_file, &dir)?;
+        if (&started.device, started.threads) != (&run_file.device, run_file.threads) {
+            complain(format_args!(
+                "warning: the run was started on {} with {} threads and goes on on {} with {}: its last bits will differ",
+                started.device, started.threads, run_file.device, run_file.threads
+            ));
+        }
     }
-    let model = new_model(args.from.as_deref(), &model_config, config.seed, &device)?;
+    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    // Only now is anything written: a refused command leaves a run as it was.
+    tokenizer.tokenizer.save(&dir)?;
     run_file.write(&dir)?;
 
     let objective = match config.objective {
@@ -69,7 +80,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     )?;
     let (checkpoint, damaged) = Checkpoints::new(&dir).load_latest()?;
     for error in damaged {
-        eprintln!("warning: {error}; using the checkpoint before it");
+        complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));
     }
     if let Some(checkpoint) = checkpoint {
         say(global, format!("going on after step {}", checkpoint.progress.step));
@@ -91,8 +102,9 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             dir.display()
         ))
         .into()),
-        Outcome::Finished => {
-            report(&dir, progress.best_val_loss, progress.best_step, progress.seconds, &view, global)
+        Outcome::Finished(evaluation) => {
+            let val_loss = evaluation.map(|evaluation| evaluation.loss);
+            report(&dir, val_loss, progress.best_step, progress.seconds, &view, global)
         }
     }
 }
@@ -110,6 +122,14 @@ fn read_config(args: &PretrainArgs, dir: &Path) -> anyhow::Result<PretrainConfig
         None if RunFile::path(dir).exists() => Ok(RunFile::read(dir)?.config),
         None => Err(usage(format!("{}: holds no run to go on with; start one with --config", dir.display()))),
     }
+}
+
+fn make_folder(dir: &Path) -> anyhow::Result<()> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(usage(format!("--out {}: is a file; a run needs a folder", dir.display())));
+    }
+    std::fs::create_dir_all(dir)
+        .map_err(|error| usage(format!("--out {}: the folder cannot be made: {error}", dir.display())))
 }
 
 fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
@@ -177,23 +197,49 @@ fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) 
     }
 }
 
+/// A model with new weights, or with those of `from`, which must be the same model for the same tokens.
 fn new_model(
     from: Option<&Path>,
     config: &ModelConfig,
+    tokenizer: &HashedTokenizer,
     seed: u64,
     device: &Device,
 ) -> anyhow::Result<Decoder> {
     let Some(from) = from else {
         return Ok(Decoder::new(config, seed, device)?);
     };
+    if !hugging_face::is_model_folder(from) {
+        return Err(usage(format!("--from {}: holds no model (no config.json)", from.display())));
+    }
     let model = hugging_face::load(from, device).with_context(|| format!("--from {}", from.display()))?;
-    if model.config() != config {
+    let (there, here) = (serde_json::to_value(model.config())?, serde_json::to_value(config)?);
+    let differences: Vec<String> = here
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, value)| there.get(key) != Some(value))
+        .map(|(key, value)| format!("{key}: {} there, {value} here", there.get(key).unwrap_or(&Value::Null)))
+        .collect();
+    if !differences.is_empty() {
         return Err(usage(format!(
-            "--from {}: its model is not the one of this config\n  there: {}\n  here:  {}",
+            "--from {}: its model is not the one of this config\n  {}",
             from.display(),
-            serde_json::to_string(model.config())?,
-            serde_json::to_string(config)?
+            differences.join("\n  ")
         )));
+    }
+    if from.join("tokenizer.json").exists() {
+        let (theirs, ours) = (Tokenizer::load(from)?, &tokenizer.tokenizer);
+        let differing =
+            (0..ours.vocab_size() as u32).find(|&id| theirs.id_to_token(id) != ours.id_to_token(id));
+        if let Some(id) = differing {
+            return Err(usage(format!(
+                "--from {0}: its tokenizer is another one (id {id} is {1:?} there, {2:?} here); use it by \
+                 --set data.tokenizer={0}",
+                from.display(),
+                theirs.id_to_token(id).unwrap_or(""),
+                ours.id_to_token(id).unwrap_or("")
+            )));
+        }
     }
     Ok(model)
 }
@@ -215,7 +261,7 @@ fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+        complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
     })?;
     Ok(stop)
 }
@@ -257,12 +303,10 @@ fn introduce(
 }
 
 fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
-    config.training.validate()?;
-    config.optimizer.validate()?;
-    config.schedule.validate()?;
     // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
     let dir = Path::new(&config.data.tokenizer);
-    let vocab_size = if dir.exists() { HashedTokenizer::load(dir)?.tokenizer.vocab_size() } else { 256 };
+    let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
+    let vocab_size = known.as_ref().map_or(256, Tokenizer::vocab_size);
     let model = config.model.resolve(vocab_size, config.training.seq_len);
     check_context(config, &model)?;
     if global.json {
@@ -271,8 +315,9 @@ fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Re
         );
     }
     line(format!(
-        "# {} parameters at a vocabulary of {vocab_size}, on {device}",
-        thousands(model.n_params() as u64)
+        "# {} parameters at a vocabulary of {vocab_size}{}, on {device}",
+        thousands(model.n_params() as u64),
+        if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
     ))?;
     line(toml::to_string(config)?.trim_end())
 }
@@ -291,7 +336,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(global: &'a Global, config: &PretrainConfig, step: u64) -> Self {
         let steps = config.training.steps;
-        let bar = bar(global, steps, "{bar:24} {pos}/{len} {msg}");
+        let bar = bar(global, steps, "{wide_bar} {pos}/{len} {msg}");
         bar.set_position(step);
         Self {
             global,
@@ -308,8 +353,9 @@ impl<'a> View<'a> {
         match event {
             Event::Step(report) => {
                 self.tokens += report.tokens;
-                // A mean over about the last twenty steps: single steps jump too much to be read.
-                let smoothed = self.smoothed.map_or(report.loss, |mean| mean + (report.loss - mean) / 20.0);
+                // A mean over about the last twenty steps (over all of the first ones): single steps jump too much.
+                let weight = 1.0 / (report.step - self.first_step).min(20) as f64;
+                let smoothed = self.smoothed.map_or(report.loss, |mean| mean + (report.loss - mean) * weight);
                 self.smoothed = Some(smoothed);
                 self.bar.set_position(report.step);
                 let left = self.bar.length().unwrap_or(0).saturating_sub(report.step) as f64;
@@ -321,27 +367,29 @@ impl<'a> View<'a> {
                     duration(left * per_step)
                 ));
                 // Where there is no terminal to draw in, a line now and then says the same.
-                let hundredth = (self.bar.length().unwrap_or(0) / 20).max(1);
-                if self.bar.is_hidden() && report.step.is_multiple_of(hundredth) {
+                let twentieth = (self.bar.length().unwrap_or(0) / 20).max(1);
+                if self.bar.is_hidden() && report.step.is_multiple_of(twentieth) {
                     say(self.global, format!("step {}: {}", report.step, self.bar.message()));
                 }
             }
             Event::Evaluated { step, evaluation, best } => {
                 self.val_loss = Some(evaluation.loss);
-                if !self.global.quiet {
-                    let mark = if *best { " (best so far)" } else { "" };
-                    let text = format!("step {step}: held-out loss {:.4}{mark}", evaluation.loss);
-                    match self.bar.is_hidden() {
-                        true => eprintln!("{text}"),
-                        false => self.bar.println(text),
-                    }
-                }
+                let mark = if *best { " (best so far)" } else { "" };
+                self.say(format!("step {step}: held-out loss {:.4}{mark}", evaluation.loss));
             }
             Event::Saved(step) => {
                 if self.global.verbose {
-                    self.bar.println(format!("step {step}: checkpoint written"));
+                    self.say(format!("step {step}: checkpoint written"));
                 }
             }
+        }
+    }
+
+    /// A line above the bar, or alone where there is none.
+    fn say(&self, text: String) {
+        match self.bar.is_hidden() {
+            true => say(self.global, text),
+            false => self.bar.println(text),
         }
     }
 

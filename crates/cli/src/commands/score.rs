@@ -4,7 +4,6 @@ use crate::args::{Global, ScoreArgs};
 use crate::exit::usage;
 use crate::output::{bar, line};
 use crate::run::{RunFile, Trained, parse_ids};
-use crate::text::parse_boundary;
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
@@ -99,8 +98,8 @@ struct FileText {
 }
 
 fn read(path: &Path, args: &ScoreArgs, trained: &Trained) -> anyhow::Result<FileText> {
-    let boundary = match &args.boundary {
-        Some(name) => parse_boundary(name)?,
+    let boundary = match args.boundary {
+        Some(boundary) => boundary.into(),
         None if RunFile::path(&args.run).exists() => RunFile::read(&args.run)?.config.data.boundary,
         None => DocumentBoundary::File,
     };
@@ -108,6 +107,9 @@ fn read(path: &Path, args: &ScoreArgs, trained: &Trained) -> anyhow::Result<File
     let mut documents = Vec::new();
     while let Some(text) = reader.next_document()? {
         documents.push(document(&text, trained, true)?);
+    }
+    if documents.is_empty() {
+        return Err(usage(format!("{}: is empty; there is nothing to score", path.display())));
     }
     let whole = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     Ok(FileText { whole, blank_lines: boundary == DocumentBoundary::BlankLine, documents })
@@ -151,7 +153,8 @@ fn score(model: &Decoder, documents: &[Scored], global: &Global) -> anyhow::Resu
         let targets = Tensor::<1, Int>::from_data(TensorData::new(padded(1), [batch.len() * seq]), &device);
         let hidden = model.hidden(ids, &AttentionMask::Causal, None);
         let rows = model.nats(hidden.reshape([batch.len() * seq, model.config().d_model]), targets);
-        let rows: Vec<f32> = rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+        let rows: Vec<f32> =
+            rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         for (window, row) in batch.iter().zip(rows.chunks(seq)) {
             let len = window.ids.len() - 1;
             nats += row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();

@@ -40,15 +40,15 @@ pub(crate) fn run(args: &ShowArgs, global: &Global) -> anyhow::Result<()> {
         ))?;
     }
     if let Some(run) = &run {
-        let texts: Vec<String> =
-            run.config.data.texts.iter().map(|path| path.display().to_string()).collect();
+        let paths = run.config.data.shards.iter().chain(&run.config.data.texts);
+        let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
         line(format!(
             "made by     Firebrand {} on {} with {} threads, seed {}",
             run.version, run.device, run.threads, run.config.seed
         ))?;
         line(format!(
             "data        {} (tokenizer {})",
-            texts.join(", "),
+            paths.join(", "),
             &run.tokenizer_sha256[..12.min(run.tokenizer_sha256.len())]
         ))?;
         if let Some(from) = &run.from {

@@ -47,7 +47,17 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
             };
             let config =
                 ByteLevelConfig { vocab_size, special_tokens, pattern, ..ByteLevelConfig::default() };
-            Tokenizer::train_byte_level(texts, &config)?
+            let tokenizer = Tokenizer::train_byte_level(texts, &config)?;
+            if tokenizer.vocab_size() < vocab_size {
+                say(
+                    global,
+                    format!(
+                        "the text has no more pairs to merge: fewer tokens than the {} asked for",
+                        thousands(vocab_size as u64)
+                    ),
+                );
+            }
+            tokenizer
         }
     };
     let seconds = started.elapsed().as_secs_f64();

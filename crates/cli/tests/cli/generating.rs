@@ -1,0 +1,95 @@
+//! `firebrand generate`.
+
+use crate::support::Scratch;
+use serde_json::{Value, json};
+
+fn generate(scratch: &Scratch, options: &[&str]) -> Vec<Value> {
+    scratch.run(&[&["generate", "run", "--max-new-tokens", "8", "--json"], options].concat()).json_lines()
+}
+
+#[test]
+fn greedy_is_what_happens_without_options() {
+    let scratch = Scratch::with_run();
+    let plain = generate(&scratch, &["--prompt", "Once"]);
+    assert_eq!(plain, generate(&scratch, &["--prompt", "Once", "--strategy", "greedy", "--seed", "9"]));
+    assert_eq!(plain[0]["prompt"], "Once");
+    let ids: Vec<u64> = serde_json::from_value(plain[0]["ids"].clone()).expect("ids");
+    assert!(!ids.is_empty() && ids.len() <= 8 && ids.iter().all(|&id| id < 300), "{ids:?}");
+    // For people: the prompt and its continuation.
+    let text =
+        scratch.run(&["generate", "run", "--max-new-tokens", "8", "--prompt", "Once"]).succeeds().stdout;
+    assert_eq!(text, format!("Once{}\n", plain[0]["text"].as_str().expect("text")));
+}
+
+#[test]
+fn samples_repeat_with_their_seed() {
+    let scratch = Scratch::with_run();
+    let sample =
+        |seed: &str| generate(&scratch, &["--prompt", "Once", "--strategy", "sample", "--seed", seed]);
+    assert_eq!(sample("1"), sample("1"));
+    assert_ne!(sample("1")[0]["ids"], sample("2")[0]["ids"]);
+    let likeliest = generate(&scratch, &["--prompt", "Once", "--top-k", "1"]);
+    assert_eq!(likeliest[0]["ids"], generate(&scratch, &["--prompt", "Once"])[0]["ids"]);
+}
+
+#[test]
+fn a_batch_gives_what_its_prompts_give_alone() {
+    let scratch = Scratch::with_run();
+    let prompts = ["Once", "The fox wanted", "It"];
+    for options in [&[][..], &["--repetition-penalty", "1.3"]] {
+        let alone: Vec<Value> = prompts
+            .iter()
+            .flat_map(|prompt| generate(&scratch, &[&["--prompt", prompt], options].concat()))
+            .collect();
+        let args: Vec<&str> = prompts.iter().flat_map(|&prompt| ["--prompt", prompt]).collect();
+        let batch = generate(&scratch, &[&args[..], options].concat());
+        let ids = |lines: &[Value]| lines.iter().map(|line| line["ids"].clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&batch), ids(&alone));
+    }
+}
+
+#[test]
+fn prompts_come_from_ids_and_from_stdin_too() {
+    let scratch = Scratch::with_run();
+    let by_text = generate(&scratch, &["--prompt", "Once"]);
+    let prompt_ids: Vec<String> =
+        by_text[0]["prompt_ids"].as_array().expect("ids").iter().map(Value::to_string).collect();
+    let by_ids = generate(&scratch, &["--prompt-ids", &prompt_ids.join(",")]);
+    assert_eq!(by_ids[0]["ids"], by_text[0]["ids"]);
+    assert_eq!(by_ids[0]["prompt"], json!(null));
+    let stdin = ["generate", "run", "--max-new-tokens", "8", "--json"];
+    let lines = scratch.run_with(&stdin, "Once\nThe fox\n").json_lines();
+    assert_eq!(lines, generate(&scratch, &["--prompt", "Once", "--prompt", "The fox"]));
+}
+
+#[test]
+fn an_empty_prompt_starts_a_document_where_the_model_knows_their_ends() {
+    let scratch = Scratch::with_run();
+    let line = &generate(&scratch, &["--prompt", ""])[0];
+    assert_eq!(line["prompt_ids"], json!([0]));
+    scratch.pretrain("chars", &["data.tokenizer=characters", "data.boundary=file"]).succeeds();
+    scratch
+        .run(&["generate", "chars", "--prompt", ""])
+        .fails(2, &["the prompt is empty", "give it some text"]);
+}
+
+#[test]
+fn what_cannot_be_generated_is_named_before_anything_is_printed() {
+    let scratch = Scratch::with_run();
+    let check = |args: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run"], args].concat()).fails(2, parts);
+    };
+    check(&[], &["no prompt: give --prompt TEXT"]);
+    check(&["--prompt", "a", "--temperature", "0"], &["temperature 0", "greedy"]);
+    check(&["--prompt", "a", "--temperature", "nan"], &["temperature NaN"]);
+    check(&["--prompt", "a", "--top-p", "2"], &["top_p 2"]);
+    check(&["--prompt", "a", "--top-k", "0"], &["top_k 0"]);
+    check(&["--prompt", "a", "--repetition-penalty", "0"], &["repetition penalty 0"]);
+    check(&["--prompt", "a", "--strategy", "greedy", "--top-k", "3"], &["--strategy sample"]);
+    check(&["--prompt", "a", "--min-new-tokens", "9", "--max-new-tokens", "2"], &["min_new_tokens 9"]);
+    check(&["--prompt-ids", "1,300"], &["id 300 at position 1", "vocabulary of 300 tokens"]);
+    check(&["--prompt-ids", "x"], &["`x` is no token id"]);
+    check(&["--prompt-ids", ""], &["prompt 0 is empty"]);
+    check(&["--prompt", &"word ".repeat(100)], &["the model's context holds 16", "shorten it"]);
+    scratch.run_with(&["generate", "run"], b"\xff\n").fails(2, &["stdin", "UTF-8"]);
+}

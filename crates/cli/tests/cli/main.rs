@@ -1,0 +1,12 @@
+//! What users see of the real binary: its exit codes, its messages, its output, the files it leaves.
+
+mod bad_input;
+mod configs;
+mod generating;
+mod interruptions;
+mod resuming;
+mod scoring;
+mod streams;
+mod support;
+mod text_to_model;
+mod tools;

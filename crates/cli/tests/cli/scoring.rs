@@ -1,0 +1,88 @@
+//! `firebrand score`.
+
+use crate::support::Scratch;
+use serde_json::Value;
+
+#[test]
+fn text_ids_and_file_agree() {
+    let scratch = Scratch::with_run();
+    let text = "Once there was a crow.";
+    let by_text = scratch.run(&["score", "run", "--text", text, "--json"]).json();
+    let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", "run"], text).succeeds().stdout;
+    // A text is scored after an end of text, which is id 0 here.
+    let ids = format!("0,{}", ids.trim());
+    let by_ids = scratch.run(&["score", "run", "--ids", &ids, "--json"]).json();
+    assert_eq!(by_text["log_likelihood"], by_ids["log_likelihood"]);
+    scratch.write("one.txt", text);
+    let by_file = scratch.run(&["score", "run", "--file", "one.txt", "--json"]).json();
+    assert_eq!(by_file["documents"], 1);
+    let tokens = by_text["tokens"].as_u64().expect("a count");
+    assert_eq!(by_file["tokens"].as_u64(), Some(tokens + 1), "a document in a file ends with an end of text");
+    assert!(by_file["log_likelihood"].as_f64() < by_text["log_likelihood"].as_f64());
+
+    let (nats, bytes) = (-by_text["log_likelihood"].as_f64().expect("nats"), text.len() as f64);
+    let bits = by_text["bits_per_byte"].as_f64().expect("bits");
+    assert!((bits - nats / bytes / std::f64::consts::LN_2).abs() < 1e-9);
+    let perplexity = by_text["perplexity"].as_f64().expect("a perplexity");
+    assert!((perplexity - (nats / tokens as f64).exp()).abs() < 1e-6 * perplexity);
+    let plain = scratch.run(&["score", "run", "--text", text]).succeeds().stdout;
+    for name in ["log-likelihood", "loss", "perplexity", "bits per byte"] {
+        assert!(plain.contains(name), "{plain}");
+    }
+}
+
+#[test]
+fn logits_explain_the_log_likelihood() {
+    let scratch = Scratch::with_run();
+    let ids = [0usize, 40, 41, 42];
+    let score =
+        scratch.run(&["score", "run", "--ids", "0,40,41,42", "--logits", "logits.json", "--json"]).json();
+    let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
+    let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
+    assert_eq!((rows.len(), rows[0].len()), (4, 300));
+    let log_prob = |row: &[f64], id: usize| row[id] - row.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    let expected: f64 = ids[1..].iter().zip(&rows).map(|(&id, row)| log_prob(row, id)).sum();
+    let found = score["log_likelihood"].as_f64().expect("nats");
+    assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
+}
+
+#[test]
+fn the_floor_is_shown_for_the_built_in_corpus_alone() {
+    let scratch = Scratch::with_run();
+    let summary = scratch
+        .run(&["data", "generate", "--split", "validation", "--bytes", "3KB", "--out", "val.txt", "--json"])
+        .json();
+    let score = scratch.run(&["score", "run", "--file", "val.txt", "--json"]).json();
+    let floor = |json: &Value| json["floor_bits_per_byte"].as_f64();
+    assert!(
+        floor(&score).zip(floor(&summary)).is_some_and(|(a, b)| (a - b).abs() < 1e-9),
+        "{score} {summary}"
+    );
+    assert!(score["bits_per_byte"].as_f64() > floor(&score));
+    let plain = scratch.run(&["score", "run", "--file", "val.txt"]).succeeds().stdout;
+    assert!(plain.contains("floor") && plain.contains("above what is possible"), "{plain}");
+    let other = scratch.run(&["score", "run", "--file", "train.txt", "--json"]).json();
+    assert_eq!(floor(&other), None);
+}
+
+#[test]
+fn what_cannot_be_scored_is_named() {
+    let scratch = Scratch::with_run();
+    scratch.write("empty.txt", "");
+    scratch.write("invalid.txt", b"ok\n\xff");
+    let check = |args: &[&str], parts: &[&str]| {
+        scratch.run(&[&["score", "run"], args].concat()).fails(2, parts);
+    };
+    check(&[], &["give --text, --file or --ids"]);
+    check(&["--text", "a", "--ids", "1"], &["cannot be used with"]);
+    check(&["--text", ""], &["nothing to score"]);
+    check(&["--file", "missing.txt"], &["missing.txt", "No such file"]);
+    check(&["--file", "empty.txt"], &["empty.txt: is empty"]);
+    check(&["--file", "invalid.txt"], &["invalid.txt", "line 2, byte offset 3"]);
+    check(&["--ids", "1,300"], &["id 300 at position 1", "vocabulary of 300 tokens"]);
+    check(&["--ids", "1,x"], &["`x` is no token id"]);
+    check(&["--ids", "7"], &["nothing to score"]);
+    check(&["--file", "train.txt", "--logits", "l.json"], &["--logits", "not of a --file"]);
+    let long = vec!["5"; 17].join(",");
+    check(&["--ids", &long, "--logits", "l.json"], &["17 tokens", "context of 16"]);
+}

@@ -1,0 +1,80 @@
+//! What training promises, with the causal objective on models small enough to train in a blink.
+
+mod devices;
+mod gradients;
+mod optimizing;
+mod runs;
+
+use burn::tensor::Device;
+use firebrand_backend::device;
+use firebrand_corpus::batches::TokenBatch;
+use firebrand_pretrain::Causal;
+use firebrand_training::{OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
+use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+use std::path::Path;
+
+const VOCAB_SIZE: usize = 11;
+
+fn device(name: &str) -> Device {
+    device::resolve(Some(name)).expect("the cpu and ndarray are always there").1
+}
+
+/// Two layers of width 8.
+fn tiny(preset: Preset) -> ModelConfig {
+    ModelConfig { d_ff: 12, ..ModelConfig::preset(preset, VOCAB_SIZE, 8, 2, 4, 8) }
+}
+
+/// A model far from its first weights: larger ones, and no gain or bias at its neutral value.
+fn model(config: &ModelConfig, device: &Device) -> Decoder {
+    let model = Decoder::new(config, 7, device).expect("the config is a model's");
+    let tensors = named_tensors(&model).into_iter().map(|tensor| {
+        let matrix = tensor.shape.len() == 2;
+        let change = |(i, value): (usize, f32)| {
+            if matrix {
+                value * 15.0
+            } else {
+                value + 0.3 * (i as f32 * 1.7 + tensor.name.len() as f32).sin()
+            }
+        };
+        let values = tensor.values.iter().copied().enumerate().map(change).collect();
+        NamedTensor { values, ..tensor }
+    });
+    let tensors = tensors.collect();
+    with_tensors(model, tensors).expect("they are its own")
+}
+
+/// Ids without a pattern that could be learned from a few.
+fn noise(len: usize, salt: u64) -> Vec<u32> {
+    let mut state = salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % VOCAB_SIZE as u64) as u32
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+/// `rows` windows of `len` ids.
+fn batch(rows: usize, len: usize) -> TokenBatch {
+    TokenBatch { ids: noise(rows * len, 5), rows, len }
+}
+
+fn causal(dropout: f64) -> Causal {
+    Causal { dropout, end_of_text: Some(0) }
+}
+
+/// A constant learning rate, from the first step on.
+fn constant() -> ScheduleConfig {
+    ScheduleConfig { kind: ScheduleKind::Constant, warmup_steps: 0, ..ScheduleConfig::default() }
+}
+
+fn trainer(
+    model: Decoder,
+    dropout: f64,
+    training: TrainingConfig,
+    optimizer: OptimizerConfig,
+    device: &Device,
+    run_dir: &Path,
+) -> Trainer<Causal> {
+    Trainer::new(causal(dropout), model, training, optimizer, constant(), 3, device, run_dir)
+        .expect("the configs make sense")
+}

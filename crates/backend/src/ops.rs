@@ -87,7 +87,7 @@ pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask,
 ///
 /// With a soft cap `c` the logits are `c · tanh(logits / c)` [Gemma 2].
 pub fn vocabulary_logits(hidden: Tensor<2>, head: Tensor<2>, soft_cap: Option<f64>) -> Tensor<2> {
-    let logits = hidden.matmul(head.transpose());
+    let logits = linear(hidden, head.transpose(), None);
     match soft_cap {
         Some(cap) => (logits / cap).tanh() * cap,
         None => logits,

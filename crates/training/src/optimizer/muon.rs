@@ -40,11 +40,16 @@ fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
     let norm = firebrand_backend::ops::sum_of_squares(x.clone().reshape([rows * columns])).sqrt();
     x = x / (norm + 1e-7);
     for _ in 0..ITERATIONS {
-        let square = x.clone().matmul(x.clone().transpose());
-        let polynomial = square.clone() * b + square.clone().matmul(square) * c;
-        x = x.clone() * a + polynomial.matmul(x);
+        let square = product(x.clone(), x.clone().transpose());
+        let polynomial = square.clone() * b + product(square.clone(), square) * c;
+        x = x.clone() * a + product(polynomial, x);
     }
     if tall { x.transpose() } else { x }
+}
+
+/// A product of matrices, as a linear layer: on the CPU that is the fused one, on all threads.
+fn product(left: Tensor<2>, right: Tensor<2>) -> Tensor<2> {
+    firebrand_backend::ops::linear(left, right, None)
 }
 
 #[cfg(test)]

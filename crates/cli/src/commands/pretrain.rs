@@ -53,7 +53,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         check_same_run(&started, &run_file, &dir)?;
         if (&started.device, started.threads) != (&run_file.device, run_file.threads) {
             complain(format_args!(
-                "warning: the run was started on {} with {} threads and goes on on {} with {}: its last bits will differ",
+                "warning: started on {} (threads: {}), continued on {} (threads: {}): the result will differ in its last bits",
                 started.device, started.threads, run_file.device, run_file.threads
             ));
         }

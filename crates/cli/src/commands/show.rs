@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ShowArgs, global: &Global) -> anyhow::Result<()> {
         let paths = run.config.data.shards.iter().chain(&run.config.data.texts);
         let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
         line(format!(
-            "made by     Firebrand {} on {} with {} threads, seed {}",
+            "made by     Firebrand {} on {} (threads: {}, seed: {})",
             run.version, run.device, run.threads, run.config.seed
         ))?;
         line(format!(

@@ -104,7 +104,9 @@ fn inspect(path: &Path, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return line(serde_json::json!({"vocab_size": n, "special_tokens": special}));
     }
-    line(format!("{} tokens, of them special: {special:?}", thousands(n as u64)))?;
+    let special: Vec<String> = special.iter().map(|(token, id)| format!("{token} ({id})")).collect();
+    let special = if special.is_empty() { "none".to_string() } else { special.join(", ") };
+    line(format!("{} tokens; special: {special}", thousands(n as u64)))?;
     let show = |id: usize| format!("{id:>8}  {:?}", tokenizer.id_to_token(id as u32).unwrap_or(""));
     for id in (0..n.min(8)).chain(n.saturating_sub(16).max(8)..n) {
         line(show(id))?;

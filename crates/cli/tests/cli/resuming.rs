@@ -87,5 +87,6 @@ fn going_on_with_other_threads_is_said() {
     let ran = scratch
         .run(&["pretrain", "--out", "run", "--resume", "--device", "cpu", "--threads", "2"])
         .succeeds();
-    assert!(ran.stderr.contains("on cpu with 1 threads and goes on on cpu with 2"), "{}", ran.stderr);
+    let warning = "warning: started on cpu (threads: 1), continued on cpu (threads: 2)";
+    assert!(ran.stderr.contains(warning), "{}", ran.stderr);
 }

@@ -140,6 +140,9 @@ fn a_run_leaves_a_hugging_face_folder_and_its_own_records() {
 fn the_same_seed_gives_the_same_bytes() {
     let scratch = Scratch::with_run();
     scratch.pretrain("again", &[]).succeeds();
+    // Without --out, the config names the run.
+    scratch.run(&["pretrain", "--config", "tiny.toml"]).succeeds();
+    assert_eq!(scratch.bytes("run/model.safetensors"), scratch.bytes("runs/tiny/model.safetensors"));
     scratch.pretrain("other", &["seed=1"]).succeeds();
     assert_eq!(scratch.bytes("run/model.safetensors"), scratch.bytes("again/model.safetensors"));
     assert_eq!(scratch.metrics("run"), scratch.metrics("again"));

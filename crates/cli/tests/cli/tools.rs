@@ -9,7 +9,7 @@ fn show_tells_what_a_run_is() {
     for part in [
         "LlamaForCausalLM",
         "1 layers, d_model 16, 2 heads, context 16, vocabulary 300",
-        "on cpu with 1 threads, seed 0",
+        "on cpu (threads: 1, seed: 0)",
         "train.txt",
         "8 of 8 (finished)",
         "held-out loss",

@@ -76,11 +76,24 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TransformerError> {
     let io = |error| TransformerError::io(path, error);
     let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(io)?;
+    let mut file = readable_by_others().tempfile_in(dir).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
     Ok(())
+}
+
+/// Temporary files are private by default; what takes their place should be as readable as any new file.
+fn readable_by_others() -> tempfile::Builder<'static, 'static> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut builder = tempfile::Builder::new();
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder
+    }
+    #[cfg(not(unix))]
+    tempfile::Builder::new()
 }
 
 fn to_le_bytes(values: &[f32]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The forward pass: causality, and a cache that changes nothing.
 
-use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, logits_of, model, uncached};
+use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, logits_of, model, models, uncached};
 use firebrand_transformer::{Cache, Decoder};
 
 /// How far the order of a sum may move a logit of about 1.
@@ -26,8 +26,7 @@ fn check(actual: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
 
 #[test]
 fn future_tokens_do_not_change_past_logits() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
+    for (name, model) in models() {
         let before = ids(0, SEQ_LEN);
         let expected = uncached(&model, &before);
         for changed in 0..SEQ_LEN {
@@ -46,8 +45,7 @@ fn future_tokens_do_not_change_past_logits() {
 
 #[test]
 fn the_order_of_tokens_matters() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
+    for (name, model) in models() {
         // Without positions too: the second layer sees what the first made of each token's own past.
         let last = |ids: &[u32]| uncached(&model, ids).split_off(ids.len() - 1);
         let difference = difference(&last(&[3, 9, 4, 1]), &last(&[9, 3, 4, 1]));
@@ -57,12 +55,11 @@ fn the_order_of_tokens_matters() {
 
 #[test]
 fn cached_logits_equal_uncached_ones() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
+    for (name, model) in models() {
         let ids = ids(1, SEQ_LEN);
         let expected = uncached(&model, &ids);
         for chunk in [1, 2, 5, SEQ_LEN] {
-            let mut cache = Cache::new(config.n_layers, 1);
+            let mut cache = Cache::new(model.config().n_layers, 1);
             let logits: Vec<Vec<f32>> =
                 ids.chunks(chunk).flat_map(|ids| feed_one(&model, &mut cache, ids)).collect();
             assert_eq!(cache.len(0), SEQ_LEN);
@@ -73,12 +70,11 @@ fn cached_logits_equal_uncached_ones() {
 
 #[test]
 fn a_batch_of_rows_of_different_lengths_equals_single_rows() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
+    for (name, model) in models() {
         // How many ids each row gets at each step; row 2 begins late, row 3 waits when it is full.
         let steps = [[5, 2, 0, SEQ_LEN - 2], [1, 1, 3, 1], [2, 4, 1, 1], [1, 0, 2, 0], [3, 5, 6, 0]];
         let rows: Vec<Vec<u32>> = (0..4).map(|row| ids(row, SEQ_LEN)).collect();
-        let mut cache = Cache::new(config.n_layers, 4);
+        let mut cache = Cache::new(model.config().n_layers, 4);
         let mut fed = [0; 4];
         let mut logits = vec![Vec::new(); 4];
         for step in steps {
@@ -97,9 +93,8 @@ fn a_batch_of_rows_of_different_lengths_equals_single_rows() {
 
 #[test]
 fn truncated_rows_go_on_as_if_never_fed_more() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
-        let mut cache = Cache::new(config.n_layers, 3);
+    for (name, model) in models() {
+        let mut cache = Cache::new(model.config().n_layers, 3);
         let first: Vec<Vec<u32>> = (0..3).map(|row| ids(row, 8)).collect();
         feed(&model, &mut cache, &[&first[0], &first[1][..3], &first[2]]);
         feed(&model, &mut cache, &[&[], &first[1][3..5], &[]]);
@@ -124,10 +119,9 @@ fn truncated_rows_go_on_as_if_never_fed_more() {
 
 #[test]
 fn reordered_rows_keep_what_they_were_fed() {
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
+    for (name, model) in models() {
         let prompts = [ids(0, 4), ids(1, 2), ids(2, 3)];
-        let mut cache = Cache::new(config.n_layers, 3);
+        let mut cache = Cache::new(model.config().n_layers, 3);
         feed(&model, &mut cache, &[&prompts[0], &prompts[1], &prompts[2]]);
         // Row 0 twice, row 1 gone; then fewer rows.
         for order in [vec![2, 0, 0], vec![1, 0]] {
@@ -146,10 +140,9 @@ fn reordered_rows_keep_what_they_were_fed() {
 #[test]
 fn nats_are_minus_the_log_softmax_of_the_logits() {
     use burn::tensor::{Int, Tensor, TensorData};
-    for (name, config) in configs() {
-        let model = model(&config, &device("cpu"));
-        let mut cache = Cache::new(config.n_layers, 1);
-        let hidden = model.step(&[&ids(0, 6)], &mut cache).reshape([6, config.d_model]);
+    for (name, model) in models() {
+        let mut cache = Cache::new(model.config().n_layers, 1);
+        let hidden = model.step(&[&ids(0, 6)], &mut cache).reshape([6, model.config().d_model]);
         let targets: Vec<i32> = vec![0, 16, 3, 3, 9, 1];
         let expected =
             logits_of(&model, hidden.clone()).into_iter().zip(&targets).map(|(logits, &target)| {
@@ -160,7 +153,7 @@ fn nats_are_minus_the_log_softmax_of_the_logits() {
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [6]), &model.device());
         let nats =
             model.nats(hidden, targets).into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
-        check(&[nats], &[expected.concat()], name);
+        check(&[nats], &[expected.concat()], &name);
     }
 }
 

@@ -67,6 +67,17 @@ fn model(config: &ModelConfig, device: &Device) -> Decoder {
     with_tensors(model, tensors).expect("they are its own")
 }
 
+/// A model of every config, with the CPU's fused operations and with burn's.
+fn models() -> Vec<(String, Decoder)> {
+    let on = |name: &'static str| {
+        let device = device(name);
+        configs()
+            .into_iter()
+            .map(move |(case, config)| (format!("{case} on {name}"), model(&config, &device)))
+    };
+    on("cpu").chain(on("ndarray")).collect()
+}
+
 /// Ids without a pattern, other ones for each row.
 fn ids(row: usize, len: usize) -> Vec<u32> {
     (0..len).map(|i| ((i * i * 5 + i * 3 + row * 7 + row * row * i) % VOCAB_SIZE) as u32).collect()

@@ -126,7 +126,7 @@ pub(crate) fn forward(
     centred: bool,
 ) -> (Vec<f32>, Statistics) {
     let d = gain.len();
-    let rows = if d == 0 { 0 } else { x.len() / d };
+    let rows = x.len().checked_div(d).unwrap_or(0);
     assert_eq!(x.len(), rows * d, "rows have as many elements as the gain");
     assert!(bias.is_none_or(|bias| bias.len() == d), "bias and gain have the same length");
     let (mut mean, mut inv_rms) = (Vec::new(), Vec::new());

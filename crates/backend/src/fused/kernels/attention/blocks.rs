@@ -84,7 +84,7 @@ fn gradient_body<const FMA: bool>(
 fn row_dots_body<const FMA: bool>(a: &[f32], b: &[f32], stride: usize, width: usize, dots: &mut [f32]) {
     for (row, dot) in dots.iter_mut().enumerate() {
         let (a, b) = (&a[row * stride..][..width], &b[row * stride..][..width]);
-        *dot = sum_over(a, b, |a, b, sum| mul_add::<FMA>(a, b, sum));
+        *dot = sum_over(a, b, mul_add::<FMA>);
     }
 }
 

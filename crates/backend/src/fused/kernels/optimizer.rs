@@ -98,6 +98,8 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
 
     /// The third update.

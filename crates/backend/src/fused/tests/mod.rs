@@ -1,5 +1,6 @@
 //! Every fused operation against the same composed of burn's primitives: values, all gradients, odd shapes, strided
 //! inputs, frozen inputs; the same bits for any number of threads; other types left to the primitives.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attention;
 mod bits;

@@ -53,7 +53,7 @@ pub(super) fn tanh<const FMA: bool>(x: f32) -> f32 {
     let square = x * x;
     let tail = polynomial::<FMA, 5>(
         square,
-        [-5.704_988_6e-3, 2.063_908_9e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1],
+        [-5.704_988_6e-3, 2.063_909e-2, -5.373_971_6e-2, 1.333_144_2e-1, -3.333_328e-1],
     );
     let near_zero = mul_add::<FMA>(tail * square, x, x);
     let magnitude = 1.0 - 2.0 / (exp::<FMA>(2.0 * x.abs()) + 1.0);

@@ -48,7 +48,8 @@ fn tensors_survive_a_file_bit_by_bit() {
     write_tensors(&path, &tensors).expect("written");
     let mut read = read_tensors(&path).expect("read");
     let by_name = |a: &NamedTensor, b: &NamedTensor| a.name.cmp(&b.name);
-    (tensors.sort_by(by_name), read.sort_by(by_name));
+    tensors.sort_by(by_name);
+    read.sort_by(by_name);
     let bits = |tensors: &[NamedTensor]| -> Vec<u32> {
         tensors.iter().flat_map(|tensor| tensor.values.iter().map(|value| value.to_bits())).collect()
     };

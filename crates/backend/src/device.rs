@@ -1,6 +1,6 @@
 //! Devices by name: `cpu`, `ndarray`, `wgpu`, `wgpu:N`.
 
-use burn::tensor::{Device, DeviceKind, DeviceType};
+use burn::tensor::{Device, DeviceType};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -170,11 +170,6 @@ fn may_have_gpu() -> bool {
     const FILES: [&str; 6] =
         ["/dev/dri", "/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kgsl-3d0", "/dev/mali0"];
     !cfg!(target_os = "linux") || FILES.iter().any(|file| Path::new(file).exists())
-}
-
-/// wgpu's default device, whatever it is: for tests on software Vulkan.
-pub fn default_wgpu() -> Device {
-    Device::wgpu(DeviceKind::DefaultDevice)
 }
 
 fn ndarray() -> Device {

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod config;
 mod exit;
+mod interrupt;
 mod output;
 mod run;
 mod text;
@@ -23,6 +24,7 @@ fn main() -> std::process::ExitCode {
         firebrand_backend::device::quiet_drivers();
     }
     let cli = Cli::parse();
+    interrupt::follow_supervisor();
     exit::code(dispatch(&cli))
 }
 

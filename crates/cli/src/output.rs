@@ -1,8 +1,9 @@
 //! What goes to the terminal: data to stdout, progress to stderr.
 
 use crate::args::Global;
+use crate::interrupt;
 use firebrand_corpus::{Progress, Stage};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::Write;
 use std::time::Duration;
 
@@ -35,6 +36,11 @@ pub(crate) fn complain(text: impl std::fmt::Display) {
 
 /// A bar over `len` units on stderr; hidden when quiet or when stderr is no terminal.
 pub(crate) fn bar(global: &Global, len: u64, template: &str) -> ProgressBar {
+    if interrupt::is_supervised() {
+        let bar = ProgressBar::with_draw_target(Some(len), ProgressDrawTarget::hidden());
+        report(bar.downgrade());
+        return bar;
+    }
     if global.quiet {
         return ProgressBar::hidden();
     }
@@ -43,6 +49,26 @@ pub(crate) fn bar(global: &Global, len: u64, template: &str) -> ProgressBar {
     bar.set_style(style.progress_chars("━╸ "));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// Tells the program that watches over this one how far a bar is, twice a second: `@progress {"position":…}`, a line
+/// each on stderr.
+fn report(bar: WeakProgressBar) {
+    std::thread::spawn(move || {
+        let mut told = None;
+        while let Some(bar) = bar.upgrade().filter(|bar| !bar.is_finished()) {
+            let position = bar.position();
+            if told != Some(position) {
+                told = Some(position);
+                let progress = serde_json::json!({
+                    "position": position, "length": bar.length(), "message": bar.message(),
+                });
+                complain(format_args!("@progress {progress}"));
+            }
+            drop(bar);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
 }
 
 /// Shows the stages of preparing a corpus.

@@ -6,7 +6,7 @@ use crate::exit::usage;
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{Decoder, hugging_face, write_atomically};
+use firebrand_transformer::{Decoder, hugging_face};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -76,7 +76,8 @@ impl RunFile {
 
     pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let text = toml::to_string(self).context("run.toml")?;
-        Ok(write_atomically(&Self::path(dir), text.as_bytes())?)
+        let path = Self::path(dir);
+        firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
     }
 }
 

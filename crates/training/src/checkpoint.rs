@@ -3,9 +3,13 @@
 //! `checkpoints/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` (both by our tensor names) and
 //! `state.json` with the SHA-256 of the two. The folder is written under another name, synced, and renamed. The two
 //! newest are kept; `checkpoints/best/` holds the weights of the lowest held-out loss.
+//!
+//! The best weights may be ahead of the newest checkpoint. That is fine: a run that goes on from it comes to the same
+//! evaluation with the same weights, and writes them again.
 
 use crate::TrainingError;
-use firebrand_transformer::{NamedTensor, read_tensors, write_atomically, write_tensors};
+use firebrand_durable as durable;
+use firebrand_transformer::{NamedTensor, read_tensors, write_tensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -14,6 +18,10 @@ use std::path::{Path, PathBuf};
 /// Written in every `state.json`; another number is another version's.
 const FORMAT: u32 = 1;
 const KEPT: usize = 2;
+/// The folder of the best weights.
+const BEST: &str = "best";
+/// The end of the names of checkpoints in the making.
+const STAGING: &str = ".tmp";
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +31,7 @@ pub struct Progress {
     /// Optimizer updates made (those of the optimizer's state).
     pub updates: u64,
     /// The lowest held-out loss so far.
+    #[serde(with = "exact")]
     pub best_val_loss: Option<f64>,
     /// The step it was reached at.
     pub best_step: u64,
@@ -77,7 +86,7 @@ impl Checkpoints {
     /// # Errors
     /// When they cannot be written; the old ones stay.
     pub fn save_best(&self, progress: Progress, model: Vec<NamedTensor>) -> Result<(), TrainingError> {
-        self.write("best", &Checkpoint { progress, model, optimizer: Vec::new() })
+        self.write(BEST, &Checkpoint { progress, model, optimizer: Vec::new() })
     }
 
     /// The best weights, if any were kept.
@@ -85,34 +94,82 @@ impl Checkpoints {
     /// # Errors
     /// When they are damaged.
     pub fn load_best(&self) -> Result<Option<Checkpoint>, TrainingError> {
-        // A kill between two renames leaves the old one under another name.
-        let candidates = [self.dir.join("best"), self.dir.join("best.old")];
-        candidates.iter().find(|dir| dir.is_dir()).map(|dir| load(dir)).transpose()
+        // A kill between two renames leaves the old one aside.
+        let best = self.dir.join(BEST);
+        let candidates = [durable::aside(&best), best];
+        candidates.iter().rev().find(|dir| dir.is_dir()).map(|dir| load(dir)).transpose()
     }
 
-    /// The newest whole checkpoint, and what was wrong with newer ones.
+    /// The newest whole checkpoint, and what was wrong with newer ones and with the best weights. Without best weights
+    /// the run goes on as if none had been found yet: it keeps the best of what is to come.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When the folder cannot be read, or a checkpoint is another version's: going on without it would lose it.
     pub fn load_latest(&self) -> Result<(Option<Checkpoint>, Vec<TrainingError>), TrainingError> {
         let mut damaged = Vec::new();
         for dir in self.steps()?.iter().rev() {
             match load(dir) {
-                Ok(checkpoint) => return Ok((Some(checkpoint), damaged)),
+                Ok(mut checkpoint) => {
+                    if checkpoint.progress.best_val_loss.is_some()
+                        && let Some(error) = self.trouble_with_best()
+                    {
+                        damaged.push(error);
+                        checkpoint.progress.best_val_loss = None;
+                        checkpoint.progress.best_step = 0;
+                    }
+                    return Ok((Some(checkpoint), damaged));
+                }
+                Err(error @ TrainingError::CheckpointFormat { .. }) => return Err(error),
                 Err(error) => damaged.push(error),
             }
         }
         Ok((None, damaged))
     }
 
+    /// Why there are no best weights to read, if so.
+    fn trouble_with_best(&self) -> Option<TrainingError> {
+        match self.load_best() {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(TrainingError::checkpoint(self.dir.join(BEST), "the best weights are missing")),
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Puts right what a killed process left: checkpoints in the making go, best weights that were moved aside come
+    /// back. Only for the one process that trains this run.
+    ///
+    /// # Errors
+    /// When something cannot be moved or removed.
+    pub fn tidy(&self) -> Result<(), TrainingError> {
+        let (best, aside) = (self.dir.join(BEST), durable::aside(&self.dir.join(BEST)));
+        if aside.is_dir() && !best.exists() {
+            std::fs::rename(&aside, &best).map_err(|error| TrainingError::io(&aside, error))?;
+        }
+        for path in self.entries()? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(STAGING) || path == aside {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
-        let (dir, staging) = (self.dir.join(name), self.dir.join(format!("{name}.tmp")));
-        let io = |path: &Path| {
-            let path = path.to_path_buf();
-            move |error| TrainingError::io(path, error)
-        };
+        let staging = self.dir.join(format!("{name}{STAGING}"));
         remove(&staging)?;
-        std::fs::create_dir_all(&staging).map_err(io(&staging))?;
+        let written = self.fill(&staging, checkpoint).and_then(|()| {
+            let dir = self.dir.join(name);
+            durable::replace_folder(&staging, &dir).map_err(|error| TrainingError::io(&dir, error))
+        });
+        if written.is_err() {
+            // On a full disk the room it takes is wanted; the error that counts is the one being reported.
+            let _ = durable::remove_folder(&staging);
+        }
+        written
+    }
+
+    fn fill(&self, staging: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+        std::fs::create_dir_all(staging).map_err(|error| TrainingError::io(staging, error))?;
         let mut sha256 = BTreeMap::new();
         for (file, tensors) in
             [("model.safetensors", &checkpoint.model), ("optimizer.safetensors", &checkpoint.optimizer)]
@@ -123,28 +180,24 @@ impl Checkpoints {
         }
         let state = State { format: FORMAT, progress: checkpoint.progress, sha256 };
         let json = serde_json::to_string_pretty(&state).expect("plain data");
-        write_atomically(&staging.join("state.json"), json.as_bytes())?;
-        sync_dir(&staging)?;
-        // A folder cannot replace a folder in one step: the old one goes aside first.
-        let aside = self.dir.join(format!("{name}.old"));
-        remove(&aside)?;
-        if dir.exists() {
-            std::fs::rename(&dir, &aside).map_err(io(&dir))?;
+        let path = staging.join("state.json");
+        durable::write(&path, json.as_bytes()).map_err(|error| TrainingError::io(&path, error))
+    }
+
+    /// Everything in the folder of checkpoints; nothing when there is none.
+    fn entries(&self) -> Result<Vec<PathBuf>, TrainingError> {
+        match std::fs::read_dir(&self.dir) {
+            Ok(entries) => Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(TrainingError::io(&self.dir, error)),
         }
-        std::fs::rename(&staging, &dir).map_err(io(&dir))?;
-        sync_dir(&self.dir)?;
-        remove(&aside)
     }
 
     /// The folders of whole steps, oldest first.
     fn steps(&self) -> Result<Vec<PathBuf>, TrainingError> {
-        let entries = match std::fs::read_dir(&self.dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(TrainingError::io(&self.dir, error)),
-        };
-        let mut steps: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
+        let mut steps: Vec<PathBuf> = self
+            .entries()?
+            .into_iter()
             .filter(|path| {
                 let name = path.file_name().and_then(|name| name.to_str());
                 name.and_then(|name| name.strip_prefix("step-"))
@@ -162,13 +215,7 @@ fn load(dir: &Path) -> Result<Checkpoint, TrainingError> {
     let state: State =
         serde_json::from_str(&text).map_err(|error| TrainingError::checkpoint(&path, error.to_string()))?;
     if state.format != FORMAT {
-        return Err(TrainingError::checkpoint(
-            &path,
-            format!(
-                "format {} was written by another version of Firebrand (this one writes {FORMAT})",
-                state.format
-            ),
-        ));
+        return Err(TrainingError::CheckpointFormat { path, found: state.format, supported: FORMAT });
     }
     for (file, expected) in &state.sha256 {
         let path = dir.join(file);
@@ -192,18 +239,31 @@ fn digest(path: &Path) -> Result<String, TrainingError> {
 }
 
 fn remove(dir: &Path) -> Result<(), TrainingError> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(TrainingError::io(dir, error)),
-        _ => Ok(()),
-    }
+    durable::remove_folder(dir).map_err(|error| TrainingError::io(dir, error))
 }
 
-fn sync_dir(dir: &Path) -> Result<(), TrainingError> {
-    let sync = || std::fs::File::open(dir)?.sync_all();
-    // Not every system can sync a folder; the rename is atomic all the same.
-    match sync() {
-        Err(error) if cfg!(unix) => Err(TrainingError::io(dir, error)),
-        _ => Ok(()),
+/// A loss to the last bit: serde_json's own way with numbers may be off by one.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(loss: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        loss.map(|loss| loss.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Exact(String),
+            /// As the first version wrote it.
+            Number(f64),
+        }
+        let written = Option::<Written>::deserialize(deserializer)?;
+        let parse = |written| match written {
+            Written::Exact(text) => text.parse().map_err(D::Error::custom),
+            Written::Number(loss) => Ok(loss),
+        };
+        written.map(parse).transpose()
     }
 }
 

@@ -12,8 +12,8 @@ pub enum TrainingError {
     Config(String),
     /// The loss or a gradient is no longer a number.
     #[error(
-        "{what} is {value} at step {step} (lr {lr:.3e}): the run diverged. Go on from its last checkpoint with a lower \
-         learning rate (`--set optimizer.lr=…`), a longer warm-up, or a smaller training.grad_clip_norm"
+        "{what} is {value} at step {step} (lr {lr:.3e}): the run diverged. Start another one with a lower learning rate \
+         (`--set optimizer.lr=…`), a longer warm-up, or a smaller training.grad_clip_norm"
     )]
     NotFinite {
         /// Loss or gradient norm.
@@ -40,6 +40,19 @@ pub enum TrainingError {
         path: PathBuf,
         /// What is wrong with it.
         message: String,
+    },
+    /// A checkpoint of another version of Firebrand.
+    #[error(
+        "{path}: format {found} was written by another version of Firebrand (this one reads format {supported}): go on \
+         with that version, or start a run in another folder"
+    )]
+    CheckpointFormat {
+        /// Its `state.json`.
+        path: PathBuf,
+        /// The format it states.
+        found: u32,
+        /// The format this version reads and writes.
+        supported: u32,
     },
     /// From the data.
     #[error(transparent)]

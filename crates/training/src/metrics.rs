@@ -24,7 +24,7 @@ impl Metrics {
             .filter(|line| step_of(line).is_some_and(|at| at <= step))
             .flat_map(|line| [line, "\n".to_string()])
             .collect();
-        firebrand_transformer::write_atomically(path, kept.as_bytes())?;
+        firebrand_durable::write(path, kept.as_bytes()).map_err(|error| TrainingError::io(path, error))?;
         let file = std::fs::OpenOptions::new()
             .append(true)
             .open(path)
@@ -40,6 +40,15 @@ impl Metrics {
         let mut text = serde_json::to_string(line).expect("a map has string keys");
         text.push('\n');
         self.file.write_all(text.as_bytes()).map_err(|error| TrainingError::io(&self.path, error))
+    }
+
+    /// Waits until all lines are on disk. A checkpoint comes after this: a run that goes on from it has every line
+    /// before it, even after a power cut.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn sync(&self) -> Result<(), TrainingError> {
+        self.file.sync_data().map_err(|error| TrainingError::io(&self.path, error))
     }
 }
 

@@ -195,6 +195,7 @@ impl<O: Objective> Trainer<O> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainingError> {
         let checkpoints = Checkpoints::new(&self.run_dir);
+        checkpoints.tidy()?;
         let mut metrics = Metrics::open(&self.run_dir.join("metrics.jsonl"), self.progress.step)?;
         let (steps, training) = (self.training.steps, self.training.clone());
         let every =
@@ -232,6 +233,7 @@ impl<O: Objective> Trainer<O> {
             }
             let stopping = stop.load(Ordering::Relaxed);
             if every(training.checkpoint_every, step) || stopping {
+                metrics.sync()?;
                 self.save(&checkpoints)?;
                 on_event(Event::Saved(step));
             }
@@ -255,7 +257,8 @@ impl<O: Objective> Trainer<O> {
         checkpoints: &Checkpoints,
         held_out: Option<&TokenSplit>,
     ) -> Result<Option<Evaluation>, TrainingError> {
-        if let Some(best) = checkpoints.load_best()? {
+        let recorded = self.progress.best_val_loss.is_some();
+        if let Some(best) = recorded.then(|| checkpoints.load_best()).transpose()?.flatten() {
             self.model = self.model.take().map(|model| with_tensors(model, best.model)).transpose()?;
         }
         self.objective.export(&self.model().valid(), &self.run_dir)?;

@@ -22,5 +22,5 @@ pub use config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use error::TransformerError;
-pub use tensor_file::{read_tensors, write_atomically, write_tensors};
+pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{NamedTensor, named_tensors, with_tensors};

@@ -4,7 +4,6 @@ use crate::TransformerError;
 use crate::weights::NamedTensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes `tensors` as f32, the whole file or nothing.
@@ -69,31 +68,9 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
         .collect()
 }
 
-/// Writes beside `path`, syncs, and renames: `path` is either the old file or the new one.
-///
-/// # Errors
-/// When the system refuses.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TransformerError> {
-    let io = |error| TransformerError::io(path, error);
-    let dir = path.parent().unwrap_or(Path::new("."));
-    let mut file = readable_by_others().tempfile_in(dir).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private by default; what takes their place should be as readable as any new file.
-fn readable_by_others() -> tempfile::Builder<'static, 'static> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mut builder = tempfile::Builder::new();
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-        builder
-    }
-    #[cfg(not(unix))]
-    tempfile::Builder::new()
+/// Writes a file that is afterwards the new one, or after an error still the old one.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TransformerError> {
+    firebrand_durable::write(path, bytes).map_err(|error| TransformerError::io(path, error))
 }
 
 fn to_le_bytes(values: &[f32]) -> Vec<u8> {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 /// Crates by folder, with their level: a crate uses only crates on lower levels.
-const LEVELS: [(&str, u8); 14] = [
+const LEVELS: [(&str, i8); 15] = [
+    // How files are written: the ground under all others.
+    ("durable", -1),
     ("tokenizer", 0),
     ("backend", 0),
     ("corpus", 1),
@@ -28,7 +30,7 @@ const XTASK: &str = "xtask";
 /// The one crate that names burn's backends.
 pub(super) const BACKEND: &str = "backend";
 /// Crates that know no tensors: neither they nor what they use may depend on burn.
-const WITHOUT_BURN: [&str; 3] = ["tokenizer", "corpus", XTASK];
+const WITHOUT_BURN: [&str; 4] = ["durable", "tokenizer", "corpus", XTASK];
 /// How the packages of this workspace are called, before the folder's name.
 const PREFIX: &str = "firebrand-";
 
@@ -83,7 +85,7 @@ fn short(package: &str) -> &str {
     package.strip_prefix(PREFIX).unwrap_or(package)
 }
 
-fn level(package: &str) -> Option<u8> {
+fn level(package: &str) -> Option<i8> {
     LEVELS.iter().find(|(name, _)| *name == package).map(|(_, level)| *level)
 }
 

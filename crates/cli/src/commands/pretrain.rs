@@ -3,6 +3,7 @@
 use crate::args::{Global, PretrainArgs};
 use crate::config::{self, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
+use crate::interrupt;
 use crate::output::{bar, complain, line, say, thousands};
 use crate::run::{self, RunFile};
 use crate::text::{self, HashedTokenizer};
@@ -11,16 +12,15 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
+use firebrand_durable::Lock;
 use firebrand_pretrain::Causal;
 use firebrand_tokenizer::Tokenizer;
-use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer};
+use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::{self, Architecture};
 use firebrand_transformer::{Decoder, ModelConfig};
 use indicatif::ProgressBar;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
@@ -34,6 +34,9 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     }
     start_or_resume(args.resume, &dir)?;
     make_folder(&dir)?;
+    let _lock = lock(&dir)?;
+    // Another process may have made and ended a run between the two.
+    start_or_resume(args.resume, &dir)?;
 
     let (tokenizer, shards) = text::load(&config.data, global)?;
     let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
@@ -90,10 +93,19 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
 
     let held_out = shards.get(Split::HeldOut);
     let data = Data { train, order: &order, held_out, held_out_bytes: target_bytes(&shards, &tokenizer)? };
-    let stop = stop_on_ctrl_c()?;
+    let stop = interrupt::heed()?;
     let mut view = View::new(global, &config, trainer.progress().step);
-    let outcome = trainer.run(data, &stop, &mut |event| view.show(&event))?;
+    let outcome = trainer.run(data, stop, &mut |event| view.show(&event));
     view.bar.finish_and_clear();
+    let outcome = outcome.map_err(|error| match error {
+        // Going on would only diverge again.
+        TrainingError::NotFinite { .. } => error.into(),
+        error => anyhow::Error::new(error).context(format!(
+            "stopped after step {}; go on, once this is put right, with: firebrand pretrain --out {} --resume",
+            trainer.progress().step,
+            dir.display()
+        )),
+    })?;
     let progress = trainer.progress();
     match outcome {
         Outcome::Interrupted => Err(Interrupted(format!(
@@ -130,6 +142,17 @@ fn make_folder(dir: &Path) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(dir)
         .map_err(|error| usage(format!("--out {}: the folder cannot be made: {error}", dir.display())))
+}
+
+/// Keeps a second process from training the same run.
+fn lock(dir: &Path) -> anyhow::Result<Lock> {
+    let checkpoints = dir.join("checkpoints");
+    let path = checkpoints.join("lock");
+    let taken = std::fs::create_dir_all(&checkpoints).and_then(|()| Lock::take(&path));
+    taken.with_context(|| path.display().to_string())?.map_err(|holder| {
+        let holder = holder.map_or("another process".to_string(), |holder| format!("process {holder}"));
+        anyhow::anyhow!("{}: {holder} is training this run; wait for it, or stop it by Ctrl-C", dir.display())
+    })
 }
 
 fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
@@ -251,19 +274,6 @@ fn target_bytes(shards: &Shards, tokenizer: &HashedTokenizer) -> anyhow::Result<
     };
     let first = held_out.slice(0..1)?[0];
     Ok(held_out.bytes().saturating_sub(tokenizer.tokenizer.token_table().byte_len(first) as u64))
-}
-
-/// The first Ctrl-C asks for a checkpoint; the second ends the process at once, with what was saved before.
-fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
-    })?;
-    Ok(stop)
 }
 
 fn introduce(

@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::generator::{Grammar, floor_of};
 use firebrand_corpus::sources::{DocumentBoundary, DocumentReader};
-use firebrand_transformer::{Decoder, write_atomically};
+use firebrand_transformer::Decoder;
 use std::f64::consts::LN_2;
 use std::path::Path;
 
@@ -185,5 +185,6 @@ fn write_logits(path: &Path, model: &Decoder, ids: &[u32]) -> anyhow::Result<()>
     let logits: Vec<f32> =
         model.logits(hidden).into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
     let rows: Vec<&[f32]> = logits.chunks(vocab_size).collect();
-    Ok(write_atomically(path, serde_json::to_string(&serde_json::json!({"logits": rows}))?.as_bytes())?)
+    let json = serde_json::to_string(&serde_json::json!({"logits": rows}))?;
+    firebrand_durable::write(path, json.as_bytes()).with_context(|| path.display().to_string())
 }

@@ -29,7 +29,7 @@ pub(crate) fn save(tokenizer: &Tokenizer, dir: &Path) -> Result<(), TokenizerErr
 fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TokenizerError> {
     let json = serde_json::to_string_pretty(value)
         .map_err(|source| TokenizerError::Json { path: path.to_owned(), source })?;
-    files::write_atomically(path, &(json + "\n"))
+    files::write(path, &(json + "\n"))
 }
 
 fn config_json(tokenizer: &Tokenizer) -> Value {

@@ -1,0 +1,48 @@
+//! Being asked to stop: by Ctrl-C, by a signal, or by the end of the program that started us.
+//!
+//! A program that runs Firebrand as a part of something larger (`cargo xtask pipeline`) sets `FIREBRAND_SUPERVISED=1`
+//! and holds our stdin open. When it ends, however it ends, stdin does too, and that is a request to stop: nothing goes
+//! on behind the back of a pipeline that was killed.
+
+use crate::output::complain;
+use anyhow::Context;
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether somebody has asked.
+static ASKED: AtomicBool = AtomicBool::new(false);
+/// Whether the command that runs looks at `ASKED`. One that does not is ended at once: all its files are whole.
+static HEEDED: AtomicBool = AtomicBool::new(false);
+
+/// Whether another program watches over this one and reads its progress.
+pub(crate) fn is_supervised() -> bool {
+    std::env::var_os("FIREBRAND_SUPERVISED").is_some_and(|value| value == "1")
+}
+
+/// Under supervision: stops when stdin ends.
+pub(crate) fn follow_supervisor() {
+    if !is_supervised() {
+        return;
+    }
+    std::thread::spawn(|| {
+        let mut byte = [0];
+        while matches!(std::io::stdin().lock().read(&mut byte), Ok(1..)) {}
+        ask();
+    });
+}
+
+/// From here on the caller looks at the returned flag, which the first Ctrl-C sets. The second one ends the process at
+/// once, with what was saved before.
+pub(crate) fn heed() -> anyhow::Result<&'static AtomicBool> {
+    HEEDED.store(true, Ordering::Relaxed);
+    ctrlc::set_handler(ask).context("cannot listen for Ctrl-C")?;
+    Ok(&ASKED)
+}
+
+/// What a Ctrl-C does.
+pub(crate) fn ask() {
+    if ASKED.swap(true, Ordering::Relaxed) || !HEEDED.load(Ordering::Relaxed) {
+        std::process::exit(130);
+    }
+    complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+}

@@ -75,10 +75,11 @@ impl Checkpoints {
     /// When it cannot be written; older ones stay.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
         self.write(&format!("step-{:08}", checkpoint.progress.step), checkpoint)?;
-        for old in self.steps()?.iter().rev().skip(KEPT) {
-            std::fs::remove_dir_all(old).map_err(|error| TrainingError::io(old, error))?;
-        }
-        Ok(())
+        self.drop_old()
+    }
+
+    fn drop_old(&self) -> Result<(), TrainingError> {
+        self.steps()?.iter().rev().skip(KEPT).try_for_each(|old| remove(old))
     }
 
     /// Writes the best weights so far.
@@ -135,8 +136,8 @@ impl Checkpoints {
         }
     }
 
-    /// Puts right what a killed process left: checkpoints in the making go, best weights that were moved aside come
-    /// back. Only for the one process that trains this run.
+    /// Puts right what a killed process left: checkpoints in the making and superfluous ones go, best weights that
+    /// were moved aside come back. Only for the one process that trains this run.
     ///
     /// # Errors
     /// When something cannot be moved or removed.
@@ -151,7 +152,7 @@ impl Checkpoints {
                 remove(&path)?;
             }
         }
-        Ok(())
+        self.drop_old()
     }
 
     fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), TrainingError> {

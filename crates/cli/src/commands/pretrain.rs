@@ -20,6 +20,7 @@ use firebrand_transformer::hugging_face::{self, Architecture};
 use firebrand_transformer::{Decoder, ModelConfig};
 use indicatif::ProgressBar;
 use serde_json::Value;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -140,8 +141,16 @@ fn make_folder(dir: &Path) -> anyhow::Result<()> {
     if dir.exists() && !dir.is_dir() {
         return Err(usage(format!("--out {}: is a file; a run needs a folder", dir.display())));
     }
-    std::fs::create_dir_all(dir)
-        .map_err(|error| usage(format!("--out {}: the folder cannot be made: {error}", dir.display())))
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let message = format!("--out {}: the folder cannot be made: {error}", dir.display());
+        match error.kind() {
+            // Another path would do; a full or failing disk is nobody's wrong usage.
+            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
+                usage(message)
+            }
+            _ => anyhow::anyhow!(message),
+        }
+    })
 }
 
 /// Keeps a second process from training the same run.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configs;
+mod faults;
 mod generating;
 mod interruptions;
 mod resuming;

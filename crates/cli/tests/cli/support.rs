@@ -132,7 +132,8 @@ impl Scratch {
     }
 }
 
-fn finish(command: &mut Command) -> Ran {
+/// Runs a command to its end. It must not panic.
+pub(crate) fn finish(command: &mut Command) -> Ran {
     let output = command.output().expect("the binary starts");
     let text = |bytes| String::from_utf8(bytes).expect("what the binary prints is UTF-8");
     let ran = Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) };

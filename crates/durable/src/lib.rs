@@ -92,10 +92,13 @@ pub fn replace_folder(new: &Path, target: &Path) -> io::Result<()> {
     remove_folder(&aside)
 }
 
+/// The end of the names of folders that are aside.
+pub const ASIDE: &str = ".old";
+
 /// Where [`replace_folder`] puts the old folder for the moment: `NAME.old`.
 pub fn aside(target: &Path) -> PathBuf {
     let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(".old");
+    name.push(ASIDE);
     target.with_file_name(name)
 }
 

@@ -74,7 +74,11 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be written; older ones stay.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
-        self.write(&format!("step-{:08}", checkpoint.progress.step), checkpoint)?;
+        let name = format!("step-{:08}", checkpoint.progress.step);
+        self.write(&name, checkpoint)?;
+        // Those of later steps are damaged, or the run would have gone on from them. They must not count as the newest.
+        let written = self.dir.join(name);
+        self.steps()?.iter().filter(|path| **path > written).try_for_each(|later| remove(later))?;
         self.drop_old()
     }
 
@@ -148,7 +152,7 @@ impl Checkpoints {
         }
         for path in self.entries()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.ends_with(STAGING) || path == aside {
+            if name.ends_with(STAGING) || name.ends_with(durable::ASIDE) {
                 remove(&path)?;
             }
         }
@@ -309,5 +313,41 @@ mod tests {
         let (latest, damaged) = checkpoints.load_latest().expect("read");
         assert_eq!(latest.expect("one is whole").progress.step, 5);
         assert!(damaged[0].to_string().contains("step-00000010"), "{}", damaged[0]);
+    }
+
+    #[test]
+    fn damaged_checkpoints_do_not_push_out_what_is_written_after_them() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        for step in [10, 15] {
+            checkpoints.save(&checkpoint(step)).expect("saved");
+            let file = dir.path().join(format!("checkpoints/step-{step:08}/model.safetensors"));
+            std::fs::write(file, "cut").expect("written");
+        }
+        let (latest, damaged) = checkpoints.load_latest().expect("read");
+        assert!(latest.is_none() && damaged.len() == 2, "{damaged:?}");
+        checkpoints.save(&checkpoint(5)).expect("saved");
+        let (latest, damaged) = checkpoints.load_latest().expect("read");
+        assert_eq!((latest.expect("one is whole").progress.step, damaged.len()), (5, 0));
+    }
+
+    #[test]
+    fn tidying_leaves_whole_checkpoints_alone() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        checkpoints.save(&checkpoint(5)).expect("saved");
+        checkpoints.save_best(Progress::default(), checkpoint(5).model).expect("saved");
+        let folder = dir.path().join("checkpoints");
+        std::fs::rename(folder.join("best"), folder.join("best.old")).expect("renamed");
+        for left in ["step-00000010.tmp", "step-00000005.old"] {
+            std::fs::create_dir(folder.join(left)).expect("created");
+        }
+        checkpoints.tidy().expect("tidied");
+        let mut names: Vec<_> = std::fs::read_dir(&folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+            .collect();
+        names.sort();
+        assert_eq!(names, ["best", "step-00000005"]);
     }
 }

@@ -99,6 +99,10 @@ fn a_hundred_runs_killed_at_random_instants_end_the_same() {
             child.kill().expect("killed, or has ended");
             let code = child.wait().expect("it ends").code();
             alive.fetch_add(usize::from(code.is_none()), Ordering::Relaxed);
+            // Two checkpoints, the best weights, a lock, and what was being written or dropped.
+            let kept = std::fs::read_dir(scratch.path(&format!("{run}/checkpoints")));
+            let kept = kept.map_or(0, |entries| entries.count());
+            assert!(kept <= 7, "{run}: {kept} things are kept after {} kills", life + 1);
         }
         assert!(command(&run).status().expect("the binary starts").success(), "{run} does not end");
         assert_eq!(scratch.metrics(&run), metrics, "{run}");
@@ -150,10 +154,67 @@ fn a_run_saves_and_stops_when_the_program_that_started_it_ends() {
     let output = child.wait_with_output().expect("it ends");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    let progress =
-        stderr.lines().find_map(|line| line.strip_prefix("@progress ")).expect("it reports progress");
-    let progress: serde_json::Value = serde_json::from_str(progress).expect("JSON");
-    assert_eq!(progress["length"], 500);
+    // Reading the text reports its bytes in the same way.
+    let reported = stderr.lines().filter_map(|line| line.strip_prefix("@progress ")).any(|progress| {
+        let progress: serde_json::Value = serde_json::from_str(progress).expect("JSON");
+        progress["length"] == 500
+    });
+    assert!(reported, "no progress over 500 steps: {stderr}");
     scratch.run(&["pretrain", "--out", "run", "--resume"]).succeeds();
     ends_as_undisturbed(&scratch);
+}
+
+#[test]
+fn two_threads_give_the_same_bytes_every_time_and_after_a_kill() {
+    let scratch = Scratch::with_text();
+    // Large enough that the kernels divide their work between the threads.
+    let set = [
+        "model.d_model=128",
+        "model.n_layers=2",
+        "model.dropout=0.1",
+        "training.batch_size=16",
+        "training.grad_accum_steps=2",
+        "training.seq_len=64",
+        "training.steps=20",
+    ];
+    let command = |run: &str| {
+        let args = ["pretrain", "--config", "tiny.toml", "--resume", "--device", "cpu", "--threads", "2"];
+        let mut command = scratch.command(&[&args[..], &["--out", run]].concat());
+        command.args(set.iter().flat_map(|set| ["--set", set]));
+        command.stderr(Stdio::null());
+        command
+    };
+    for run in ["first", "second"] {
+        assert!(command(run).status().expect("the binary starts").success());
+    }
+    let mut killed = command("run").spawn().expect("the binary starts");
+    wait_for(&scratch, 8);
+    killed.kill().expect("killed, or has ended");
+    killed.wait().expect("it ends");
+    assert!(command("run").status().expect("the binary starts").success());
+    for run in ["second", "run"] {
+        assert_eq!(scratch.metrics(run), scratch.metrics("first"), "{run}");
+        for file in ["model.safetensors", "checkpoints/step-00000020/optimizer.safetensors"] {
+            let [expected, found] = ["first", run].map(|run| scratch.bytes(&format!("{run}/{file}")));
+            assert!(found == expected, "{run}: {file} differs");
+        }
+    }
+}
+
+#[test]
+fn a_run_ends_alike_whatever_its_steps_are_cut_into() {
+    let scratch = Scratch::with_text();
+    let losses = |pieces: usize| -> Vec<f64> {
+        let run = format!("pieces-{pieces}");
+        scratch
+            .pretrain(&run, &[&format!("training.grad_accum_steps={pieces}"), "model.dropout=0.2"])
+            .succeeds();
+        scratch.metrics(&run).iter().filter_map(|line| line["train_loss"].as_f64()).collect()
+    };
+    let whole = losses(1);
+    for pieces in [2, 4] {
+        for (step, (cut, whole)) in losses(pieces).into_iter().zip(&whole).enumerate() {
+            assert!((cut / whole - 1.0).abs() < 1e-5, "step {}: {cut} in {pieces} pieces, {whole}", step + 1);
+        }
+    }
 }

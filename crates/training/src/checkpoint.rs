@@ -1,8 +1,9 @@
 //! Checkpoints: everything a run needs to go on, atomic and checksummed.
 //!
-//! `checkpoints/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` (both by our tensor names) and
-//! `state.json` with the SHA-256 of the two. The folder is written under another name, synced, and renamed. The two
-//! newest are kept; `checkpoints/best/` holds the weights of the lowest held-out loss.
+//! `checkpoints/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` (both by our tensor names),
+//! `state.json` and `SHA256SUMS`, by which they are checked when they are read, and which `sha256sum --check` reads
+//! too. The folder is written under another name, synced, and renamed. The two newest are kept; `checkpoints/best/`
+//! holds the weights of the lowest held-out loss.
 //!
 //! The best weights may be ahead of the newest checkpoint. That is fine: a run that goes on from it comes to the same
 //! evaluation with the same weights, and writes them again.
@@ -12,11 +13,15 @@ use firebrand_durable as durable;
 use firebrand_transformer::{NamedTensor, read_tensors, write_tensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Written in every `state.json`; another number is another version's.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+/// The SHA-256 of the other files, a line each.
+const SUMS: &str = "SHA256SUMS";
 const KEPT: usize = 2;
 /// The folder of the best weights.
 const BEST: &str = "best";
@@ -54,7 +59,12 @@ pub struct Checkpoint {
 struct State {
     format: u32,
     progress: Progress,
-    sha256: BTreeMap<String, String>,
+}
+
+/// What every version's `state.json` has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// The checkpoints of a run.
@@ -175,18 +185,20 @@ impl Checkpoints {
 
     fn fill(&self, staging: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
         std::fs::create_dir_all(staging).map_err(|error| TrainingError::io(staging, error))?;
-        let mut sha256 = BTreeMap::new();
-        for (file, tensors) in
-            [("model.safetensors", &checkpoint.model), ("optimizer.safetensors", &checkpoint.optimizer)]
-        {
+        let write = |file: &str, text: &str| {
             let path = staging.join(file);
-            write_tensors(&path, tensors)?;
-            sha256.insert(file.to_string(), digest(&path)?);
+            durable::write(&path, text.as_bytes()).map_err(|error| TrainingError::io(&path, error))
+        };
+        write_tensors(&staging.join(MODEL), &checkpoint.model)?;
+        write_tensors(&staging.join(OPTIMIZER), &checkpoint.optimizer)?;
+        let state = State { format: FORMAT, progress: checkpoint.progress };
+        write(STATE, &serde_json::to_string_pretty(&state).expect("plain data"))?;
+        let mut sums = String::new();
+        for file in [MODEL, OPTIMIZER, STATE] {
+            sums += &sum_line(file, &digest(&staging.join(file))?);
+            sums.push('\n');
         }
-        let state = State { format: FORMAT, progress: checkpoint.progress, sha256 };
-        let json = serde_json::to_string_pretty(&state).expect("plain data");
-        let path = staging.join("state.json");
-        durable::write(&path, json.as_bytes()).map_err(|error| TrainingError::io(&path, error))
+        write(SUMS, &sums)
     }
 
     /// Everything in the folder of checkpoints; nothing when there is none.
@@ -215,25 +227,42 @@ impl Checkpoints {
 }
 
 fn load(dir: &Path) -> Result<Checkpoint, TrainingError> {
-    let path = dir.join("state.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| TrainingError::io(&path, error))?;
-    let state: State =
-        serde_json::from_str(&text).map_err(|error| TrainingError::checkpoint(&path, error.to_string()))?;
-    if state.format != FORMAT {
-        return Err(TrainingError::CheckpointFormat { path, found: state.format, supported: FORMAT });
-    }
-    for (file, expected) in &state.sha256 {
+    let text = |file: &str| {
         let path = dir.join(file);
-        if &digest(&path)? != expected {
-            return Err(TrainingError::checkpoint(&path, "is not what was written (its SHA-256 differs)"));
+        std::fs::read_to_string(&path).map_err(|error| TrainingError::io(&path, error))
+    };
+    let (state, sums) = (text(STATE)?, text(SUMS));
+    let check = |file: &str, sums: &str| {
+        let path = dir.join(file);
+        let expected = sum_line(file, &digest(&path)?);
+        let reason = format!("is not what was written (its SHA-256 is not the one in {SUMS})");
+        match sums.lines().any(|line| line == expected) {
+            true => Ok(()),
+            false => Err(TrainingError::checkpoint(path, reason)),
         }
+    };
+    // A format that a flipped bit made up is damage. Another version's checkpoint need not have our other files.
+    sums.as_deref().map_or(Ok(()), |sums| check(STATE, sums))?;
+    let path = dir.join(STATE);
+    let malformed = |error: serde_json::Error| TrainingError::checkpoint(&path, error.to_string());
+    let Format { format: found } = serde_json::from_str(&state).map_err(malformed)?;
+    if found != FORMAT {
+        return Err(TrainingError::CheckpointFormat { path, found, supported: FORMAT });
     }
-    let tensors = |file: &str| read_tensors(&dir.join(file));
+    let sums = sums?;
+    check(MODEL, &sums)?;
+    check(OPTIMIZER, &sums)?;
+    let state: State = serde_json::from_str(&state).map_err(malformed)?;
     Ok(Checkpoint {
         progress: state.progress,
-        model: tensors("model.safetensors")?,
-        optimizer: tensors("optimizer.safetensors")?,
+        model: read_tensors(&dir.join(MODEL))?,
+        optimizer: read_tensors(&dir.join(OPTIMIZER))?,
     })
+}
+
+/// A line of [`SUMS`], without its line end.
+fn sum_line(file: &str, sha256: &str) -> String {
+    format!("{sha256}  {file}")
 }
 
 fn digest(path: &Path) -> Result<String, TrainingError> {
@@ -256,19 +285,8 @@ mod exact {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Exact(String),
-            /// As the first version wrote it.
-            Number(f64),
-        }
-        let written = Option::<Written>::deserialize(deserializer)?;
-        let parse = |written| match written {
-            Written::Exact(text) => text.parse().map_err(D::Error::custom),
-            Written::Number(loss) => Ok(loss),
-        };
-        written.map(parse).transpose()
+        let written = Option::<String>::deserialize(deserializer)?;
+        written.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }
 
@@ -329,6 +347,41 @@ mod tests {
         checkpoints.save(&checkpoint(5)).expect("saved");
         let (latest, damaged) = checkpoints.load_latest().expect("read");
         assert_eq!((latest.expect("one is whole").progress.step, damaged.len()), (5, 0));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn sha256sum_finds_checkpoints_whole() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        Checkpoints::new(dir.path()).save(&checkpoint(5)).expect("saved");
+        let mut sha256sum = std::process::Command::new("sha256sum");
+        sha256sum
+            .args(["--check", "--strict", SUMS])
+            .current_dir(dir.path().join("checkpoints/step-00000005"));
+        match sha256sum.output() {
+            Ok(output) => {
+                let printed = String::from_utf8_lossy(&output.stdout);
+                assert_eq!(printed, format!("{MODEL}: OK\n{OPTIMIZER}: OK\n{STATE}: OK\n"));
+            }
+            Err(error) => eprintln!("SKIPPED: no sha256sum here: {error}"),
+        }
+    }
+
+    #[test]
+    fn another_versions_checkpoint_is_refused_and_a_flipped_bit_is_damage() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let checkpoints = Checkpoints::new(dir.path());
+        checkpoints.save(&checkpoint(5)).expect("saved");
+        let folder = dir.path().join("checkpoints/step-00000005");
+        let state = std::fs::read_to_string(folder.join(STATE)).expect("read");
+        std::fs::write(folder.join(STATE), state.replace("\"format\": 2", "\"format\": 3")).expect("written");
+        let (latest, damaged) = checkpoints.load_latest().expect("not another version's");
+        assert!(latest.is_none() && damaged[0].to_string().contains("state.json"), "{damaged:?}");
+        // The first version kept its sums in the state.
+        std::fs::write(folder.join(STATE), "{\"format\":1,\"sha256\":{}}").expect("written");
+        std::fs::remove_file(folder.join(SUMS)).expect("removed");
+        let error = checkpoints.load_latest().expect_err("another version's");
+        assert!(matches!(error, TrainingError::CheckpointFormat { found: 1, .. }), "{error}");
     }
 
     #[test]

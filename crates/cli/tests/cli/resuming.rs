@@ -74,11 +74,31 @@ fn a_finished_run_stays_as_it_is() {
 fn a_damaged_checkpoint_is_reported_and_the_one_before_it_used() {
     let scratch = Scratch::with_run();
     let weights = scratch.bytes("run/model.safetensors");
-    scratch.write("run/checkpoints/step-00000008/model.safetensors", "not what was written");
-    let ran = scratch.run(&["pretrain", "--out", "run", "--resume"]).succeeds();
-    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains("step-00000008"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("going on after step 6"), "{}", ran.stderr);
-    assert_eq!(scratch.bytes("run/model.safetensors"), weights);
+    let metrics = scratch.metrics("run");
+    let newest = "run/checkpoints/step-00000008";
+    for file in ["model.safetensors", "optimizer.safetensors", "state.json"] {
+        let path = format!("{newest}/{file}");
+        let whole = scratch.bytes(&path);
+        let mut flipped = whole.clone();
+        flipped[whole.len() / 2] ^= 1;
+        for damaged in [&whole[..whole.len() - 1], &whole[..whole.len() / 2], &[], &flipped] {
+            scratch.write(&path, damaged);
+            let ran = scratch.run(&["pretrain", "--out", "run", "--resume"]).succeeds();
+            assert!(
+                ran.stderr.contains("warning: ") && ran.stderr.contains(newest),
+                "{file}: {}",
+                ran.stderr
+            );
+            assert!(ran.stderr.contains("going on after step 6"), "{file}: {}", ran.stderr);
+            assert!(scratch.bytes("run/model.safetensors") == weights, "{file}");
+            assert_eq!(scratch.metrics("run"), metrics, "{file}");
+            let again = scratch.run(&["pretrain", "--out", "run", "--resume"]).succeeds();
+            assert!(!again.stderr.contains("warning: "), "{file} is whole again: {}", again.stderr);
+        }
+        std::fs::remove_file(scratch.path(&path)).expect("it is there");
+        let ran = scratch.run(&["pretrain", "--out", "run", "--resume"]).succeeds();
+        assert!(ran.stderr.contains("going on after step 6"), "without {file}: {}", ran.stderr);
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! `firebrand pretrain`.
 
 mod checks;
+mod pace;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
 use crate::config::{self, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
-use crate::interrupt;
-use crate::output::{complain, line, say, thousands};
+use crate::{interrupt, screen};
+use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
 use crate::text::{self, HashedTokenizer};
 use anyhow::Context;
@@ -16,13 +17,14 @@ use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::Causal;
 use firebrand_tokenizer::Tokenizer;
-use firebrand_training::{Checkpoints, Data, Outcome, Trainer, TrainingError};
+use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
 use firebrand_transformer::ModelConfig;
 use firebrand_transformer::hugging_face::Architecture;
 use std::path::{Path, PathBuf};
 
 use checks::{check_context, check_same_run, lock, make_folder, new_model, start_or_resume};
-use view::View;
+use pace::Pace;
+use view::{Bar, EventFileView, Heading, Tui, View};
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.config.as_deref().unwrap_or("run")));
@@ -30,6 +32,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let device = device.autodiff();
+    if args.tui && !args.dry_run {
+        // Before data is read, which may take its time.
+        screen::check(global)?;
+    }
     if args.dry_run {
         return dry_run(&config, &device_name, global);
     }
@@ -95,9 +101,23 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let held_out = shards.get(Split::HeldOut);
     let data = Data { train, order: &order, held_out, held_out_bytes: target_bytes(&shards, &tokenizer)? };
     let stop = interrupt::heed()?;
-    let mut view = View::new(global, &config, trainer.progress().step);
-    let outcome = trainer.run(data, stop, &mut |event| view.show(&event));
-    view.bar.finish_and_clear();
+    let begun = trainer.progress();
+    let mut pace = Pace::new(begun.step, config.training.steps);
+    let mut views: Vec<Box<dyn View + '_>> = Vec::new();
+    if args.tensorboard {
+        views.push(Box::new(EventFileView::new(&dir, begun.step)?));
+    }
+    views.push(match args.tui {
+        true => Box::new(Tui::new(heading(&dir, &model_config, &device_name, &config), &dir, begun)?),
+        false => Box::new(Bar::new(global, begun.step, config.training.steps)),
+    });
+    let outcome = trainer.run(data, stop, &mut |event| {
+        if let Event::Step(report) = &event {
+            pace.step(report);
+        }
+        views.iter_mut().for_each(|view| view.show(&event, &pace));
+    });
+    views.iter_mut().for_each(|view| view.close());
     let outcome = outcome.map_err(|error| match error {
         // Going on would only diverge again.
         TrainingError::NotFinite { .. } => error.into(),
@@ -117,7 +137,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(&dir, val_loss, progress.best_step, progress.seconds, &view, global)
+            report(&dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -182,6 +202,18 @@ fn introduce(
     );
 }
 
+fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfig) -> Heading {
+    Heading {
+        run: dir.display().to_string(),
+        model: format!(
+            "{}, {} parameters, on {device}",
+            Architecture::of(model).class(),
+            thousands(model.n_params() as u64)
+        ),
+        steps: config.training.steps,
+    }
+}
+
 fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
     // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
     let dir = Path::new(&config.data.tokenizer);
@@ -202,27 +234,18 @@ fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Re
     line(toml::to_string(config)?.trim_end())
 }
 
-fn duration(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s} s"),
-        (0, m, s) => format!("{m} min {s:02} s"),
-        (h, m, _) => format!("{h} h {m:02} min"),
-    }
-}
-
 fn report(
     dir: &Path,
     val_loss: Option<f64>,
     best_step: u64,
     seconds: f64,
-    view: &View<'_>,
+    pace: &Pace,
     global: &Global,
 ) -> anyhow::Result<()> {
     if global.json {
         return line(serde_json::json!({
             "run": dir, "val_loss": val_loss, "best_step": best_step, "seconds": seconds,
-            "tokens_per_s": view.tokens_per_s().round(),
+            "tokens_per_s": pace.tokens_per_s().round(),
             "peak_bytes": firebrand_backend::memory::peak_bytes(),
         }));
     }

@@ -66,14 +66,7 @@ pub(super) fn check_context(config: &PretrainConfig, model: &ModelConfig) -> any
 /// Refuses to go on with a run under another config, data or tokenizer; lists what differs.
 pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow::Result<()> {
     let mut differences = Vec::new();
-    let flat = |run: &RunFile| -> anyhow::Result<Vec<(String, String)>> {
-        let mut keys = Vec::new();
-        flatten("", &toml::Value::try_from(&run.config).context("run.toml")?, &mut keys);
-        keys.push(("tokenizer".into(), run.tokenizer_sha256.clone()));
-        keys.push(("data".into(), run.data_key.clone()));
-        Ok(keys)
-    };
-    let (old, new) = (flat(old)?, flat(new)?);
+    let (old, new) = (old.keys()?, new.keys()?);
     for (key, value) in &new {
         let before = old.iter().find(|(old_key, _)| old_key == key).map(|(_, value)| value.as_str());
         if before != Some(value) {
@@ -93,18 +86,6 @@ pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow
         dir.display(),
         differences.join("\n  ")
     )))
-}
-
-fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) {
-    match value {
-        toml::Value::Table(table) => {
-            for (key, value) in table {
-                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&path, value, into);
-            }
-        }
-        other => into.push((prefix.to_string(), other.to_string())),
-    }
 }
 
 /// A model with new weights, or with those of `from`, which must be the same model for the same tokens.

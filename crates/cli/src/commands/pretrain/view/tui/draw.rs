@@ -93,7 +93,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, options: &Options, mome
 
     let heading = &state.heading;
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let line = Line::from(vec![Span::styled(&*heading.run, bold), Span::raw("  "), Span::raw(&*heading.model)]);
+    let line =
+        Line::from(vec![Span::styled(&*heading.run, bold), Span::raw("  "), Span::raw(&*heading.model)]);
     frame.render_widget(line, title);
     draw_progress(frame, progress, state, moment, theme);
     frame.render_widget(Line::raw(state.figures(moment.peak_bytes)), figures);
@@ -103,7 +104,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, options: &Options, mome
     if charts > 1 {
         let [left, right] = Layout::horizontal([Constraint::Fill(1); 2]).areas(others);
         let from = first_step(state, options);
-        for (area, name, curve) in [(left, "learning rate", &state.lr), (right, "tokens/s", &state.tokens_per_s)]
+        for (area, name, curve) in
+            [(left, "learning rate", &state.lr), (right, "tokens/s", &state.tokens_per_s)]
         {
             let series = [Series { curve, style: theme.other(), look: Look::Line }];
             draw_chart(frame, area, Line::raw(format!(" {name} ")), &series, from, state.step, false);

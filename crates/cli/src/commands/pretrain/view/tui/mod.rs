@@ -126,15 +126,15 @@ fn watch(shared: &Shared, mut terminal: Terminal<CrosstermBackend<BufWriter<Stde
             for message in screen::new_messages() {
                 shared.state().say(message);
             }
-            let draw = || {
-                terminal.draw(|frame| draw::draw(frame, &shared.state(), &options, moment, theme)).is_ok()
-            };
+            let draw =
+                || terminal.draw(|frame| draw::draw(frame, &shared.state(), &options, moment, theme)).is_ok();
             if screen::draw(draw) != Some(true) {
                 return;
             }
             drawn = Some(Instant::now());
         }
-        match event::poll(PAUSE).and_then(|pressed| if pressed { event::read().map(Some) } else { Ok(None) }) {
+        match event::poll(PAUSE).and_then(|pressed| if pressed { event::read().map(Some) } else { Ok(None) })
+        {
             Ok(Some(event::Event::Key(key))) => match options.key(key, shared.state().step) {
                 Request::Stop => {
                     interrupt::ask();

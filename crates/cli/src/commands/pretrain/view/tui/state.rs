@@ -83,11 +83,9 @@ impl State {
     pub(super) fn logged(&mut self, line: &Map<String, Value>) {
         let number = |key: &str| line.get(key).and_then(Value::as_f64);
         let Some(step) = line.get("step").and_then(Value::as_u64) else { return };
-        for (key, curve) in [
-            ("val_loss", &mut self.held_out),
-            ("lr", &mut self.lr),
-            ("tokens_per_s", &mut self.tokens_per_s),
-        ] {
+        for (key, curve) in
+            [("val_loss", &mut self.held_out), ("lr", &mut self.lr), ("tokens_per_s", &mut self.tokens_per_s)]
+        {
             if let Some(value) = number(key) {
                 curve.push(step, value);
             }

@@ -8,7 +8,11 @@ use serde_json::json;
 use std::path::Path;
 
 fn heading() -> Heading {
-    Heading { run: "runs/bard".into(), model: "LlamaForCausalLM, 804,096 parameters, on cpu".into(), steps: 1000 }
+    Heading {
+        run: "runs/bard".into(),
+        model: "LlamaForCausalLM, 804,096 parameters, on cpu".into(),
+        steps: 1000,
+    }
 }
 
 /// Four hundred steps of a loss that falls and jumps, evaluated every fifty.
@@ -73,8 +77,10 @@ fn the_keys_change_the_picture() {
 
 #[test]
 fn a_resumed_run_begins_with_its_past() {
-    let line = |step: u64| json!({"step": step, "train_loss": 4.0 - step as f64 / 100.0, "lr": 1e-3,
-        "tokens_per_s": 1000.0, "val_loss": 4.0});
+    let line = |step: u64| {
+        json!({"step": step, "train_loss": 4.0 - step as f64 / 100.0, "lr": 1e-3,
+        "tokens_per_s": 1000.0, "val_loss": 4.0})
+    };
     let lines: Vec<_> = (1..=300).map(|step| line(step).as_object().expect("an object").clone()).collect();
     let state = State::new(heading(), 200, &lines);
     assert_eq!(state.train.means(0.0, 1000).len(), 200, "what comes after the checkpoint comes again");

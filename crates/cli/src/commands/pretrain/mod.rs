@@ -11,7 +11,6 @@ use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
 use crate::text::{self, HashedTokenizer};
 use crate::{interrupt, screen};
-use anyhow::Context;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;

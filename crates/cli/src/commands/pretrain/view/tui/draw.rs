@@ -201,7 +201,7 @@ fn draw_chart(
         .map(|points| points.into_iter().map(scale).filter(|(_, value)| value.is_finite()).collect())
         .collect();
     let block = Block::bordered().title(title);
-    let Some([low, high]) = range(&points) else {
+    let Some([low, high]) = range(&points, logarithmic) else {
         frame.render_widget(Paragraph::new("nothing yet").block(block).centered(), area);
         return;
     };
@@ -225,8 +225,8 @@ fn draw_chart(
     frame.render_widget(chart, area);
 }
 
-/// The lowest and the highest value, with some room; `None` where there is none.
-fn range(points: &[Vec<(f64, f64)>]) -> Option<[f64; 2]> {
+/// The lowest and the highest value, with some room (not below zero unless a value is); `None` where there is none.
+fn range(points: &[Vec<(f64, f64)>], logarithmic: bool) -> Option<[f64; 2]> {
     let values = || points.iter().flatten().map(|&(_, value)| value);
     let (low, high) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
     let room = match high - low {
@@ -234,7 +234,8 @@ fn range(points: &[Vec<(f64, f64)>]) -> Option<[f64; 2]> {
         height => height * 0.03,
     };
     // Values at the very end of what a float holds have no room, and no scale.
-    let range = [low - room, high + room];
+    let floor = if low >= 0.0 && !logarithmic { 0.0 } else { f64::MIN };
+    let range = [(low - room).max(floor), high + room];
     (range[1] - range[0]).is_finite().then_some(range)
 }
 
@@ -245,7 +246,7 @@ fn number(value: f64) -> String {
         ..0.01 => format!("{value:.1e}"),
         ..100.0 => format!("{value:.3}"),
         ..10_000.0 => format!("{value:.0}"),
-        ..1e7 => format!("{:.1}k", value / 1e3),
+        ..1e7 => format!("{:.2}k", value / 1e3),
         _ => format!("{value:.1e}"),
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Options {
     pub(super) window: Option<u64>,
     pub(super) help: bool,
     /// When `q` was pressed last.
-    quit: Option<Instant>,
+    pub(super) quit: Option<Instant>,
 }
 
 /// What a key asks of the program.

@@ -111,7 +111,7 @@ impl State {
         let mut parts = Vec::new();
         parts.extend(self.smoothed.last().map(|loss| format!("loss {loss:.4}")));
         parts.extend(self.held_out.last().map(|loss| format!("held out {loss:.4}")));
-        parts.extend(self.best.map(|(step, loss)| format!("best {loss:.4} at step {}", thousands(step))));
+        parts.extend(self.best.map(|(step, loss)| format!("best {loss:.4} at {}", thousands(step))));
         if self.mean_tokens_per_s > 0.0 {
             parts.push(format!("{} tokens/s", thousands(self.mean_tokens_per_s as u64)));
         }

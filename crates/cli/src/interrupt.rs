@@ -51,5 +51,8 @@ pub(crate) fn ask() {
         screen::leave();
         std::process::exit(130);
     }
-    complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+    // A screen says so itself.
+    if !screen::is_up() {
+        complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+    }
 }

@@ -92,6 +92,11 @@ pub(crate) fn leave() {
     }
 }
 
+/// Whether it is up.
+pub(crate) fn is_up() -> bool {
+    UP.load(Ordering::SeqCst)
+}
+
 /// Does what draws, if the screen is up. It stays up until that is done.
 pub(crate) fn draw<T>(draw: impl FnOnce() -> T) -> Option<T> {
     let _turn = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -123,7 +123,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, options: &Options, mome
 fn draw_progress(frame: &mut Frame<'_>, area: Rect, state: &State, moment: Moment, theme: Theme) {
     let steps = state.heading.steps;
     let left = match (moment.stopping, state.seconds_left) {
-        (true, _) => "saving after this step, then stopping".to_string(),
+        (true, _) => "saving after this step (again: stop at once)".to_string(),
         (false, _) if state.step >= steps => "evaluating the best weights".to_string(),
         (false, Some(seconds)) => format!("{} left", duration(seconds)),
         (false, None) => "first step".to_string(),

@@ -116,7 +116,7 @@ fn no_size_and_no_value_is_too_small_or_too_strange() {
 #[test]
 fn numbers_on_an_axis_tell_their_size() {
     for (value, text) in
-        [(0.0, "0"), (3e-4, "3.0e-4"), (1.5, "1.500"), (1234.0, "1234"), (98_765.0, "98.76k"), (1e9, "1.0e9")]
+        [(0.0, "0"), (3e-4, "3.0e-4"), (1.5, "1.500"), (1234.0, "1234"), (98_700.0, "98.70k"), (1e9, "1.0e9")]
     {
         assert_eq!(number(value), text);
     }

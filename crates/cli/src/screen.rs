@@ -11,7 +11,7 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
@@ -41,6 +41,10 @@ pub(crate) fn check(global: &Global) -> anyhow::Result<()> {
     }
     if !stderr().is_terminal() {
         return Err(usage("--tui: stderr is no terminal; leave --tui out for a line now and then"));
+    }
+    // A program without a terminal of its own may still have one to write to.
+    if cfg!(unix) && !stdin().is_terminal() && std::fs::File::open("/dev/tty").is_err() {
+        return Err(usage("--tui: there is no terminal to read keys from; leave --tui out"));
     }
     if std::env::var_os("TERM").is_some_and(|term| term == "dumb") {
         return Err(usage("--tui: this terminal cannot be drawn in (TERM=dumb); leave --tui out"));

@@ -102,7 +102,11 @@ fn tensorboard_reads_the_metrics_as_they_are() {
     let scratch = Scratch::with_text();
     scratch.run(&[&PRETRAIN[..], &["--out", "run", "--tensorboard"]].concat()).succeeds();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/read_events.py");
-    let output = Command::new(python).arg(script).arg(scratch.path("run")).output().expect("Python starts");
+    let output = Command::new(python)
+        .arg(script)
+        .arg(scratch.path("run/tensorboard"))
+        .output()
+        .expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let read: BTreeMap<String, Vec<(u64, f64, f64)>> = serde_json::from_slice(&output.stdout).expect("JSON");
 

@@ -8,8 +8,7 @@ use crate::args::RunOrder;
 use crate::output::{duration, line, thousands};
 use std::io::IsTerminal;
 
-/// The widest name of a run, and how wide its curve is.
-const NAME: usize = 28;
+/// How wide a curve is.
 const CURVE: usize = 12;
 
 /// What runs are compared by.
@@ -48,7 +47,7 @@ pub(super) fn sort(records: &mut [Record], order: RunOrder) {
 pub(super) fn show(records: &[Record]) -> anyhow::Result<()> {
     let width = width();
     let by_bits = tokenizers_differ(records);
-    let (columns, dropped) = table::fit(columns(records, by_bits), width);
+    let (columns, dropped) = table::fit(columns(records, by_bits, width), width);
     for text in table::lines(&columns) {
         line(text)?;
     }
@@ -84,7 +83,7 @@ fn width() -> usize {
     }
 }
 
-fn columns(records: &[Record], by_bits: bool) -> Vec<Column> {
+fn columns(records: &[Record], by_bits: bool, width: usize) -> Vec<Column> {
     let scores: Vec<Option<f64>> = records.iter().map(|record| score(record, by_bits)).collect();
     let lowest = scores.iter().flatten().copied().reduce(f64::min);
     let mark = |record: &Record, text: String, of_bits: bool| {
@@ -95,7 +94,7 @@ fn columns(records: &[Record], by_bits: bool) -> Vec<Column> {
         let cells = records.iter().map(|record| cell(record).unwrap_or_else(|| "—".into())).collect();
         Column::new(heading, right, importance, cells)
     };
-    let name = |record: &Record| Some(shorten(&record.path.display().to_string(), NAME));
+    let name = |record: &Record| Some(shorten(&record.path.display().to_string(), (width / 4).max(12)));
     let steps = |record: &Record| {
         let steps = record.run.as_ref()?.config.training.steps;
         Some(match record.state {
@@ -119,14 +118,15 @@ fn columns(records: &[Record], by_bits: bool) -> Vec<Column> {
             Some(mark(record, format!("{:.4}", record.bits_per_byte()?), true))
         }),
         column("perplexity", true, 1, &|record| Some(format!("{:.3}", record.best()?.exp()))),
-        Column::new("", false, 8, curves(records)),
+        Column::new("curve", false, 8, curves(records, by_bits)),
     ]
 }
 
 /// The held-out curves, or the training ones where nothing was held out, on one scale.
-fn curves(records: &[Record]) -> Vec<String> {
-    let curves: Vec<Vec<(u64, f64)>> = ["val_loss", "train_loss"]
-        .into_iter()
+fn curves(records: &[Record], by_bits: bool) -> Vec<String> {
+    let keys = if by_bits { &["val_bits_per_byte"][..] } else { &["val_loss", "train_loss"] };
+    let curves: Vec<Vec<(u64, f64)>> = keys
+        .iter()
         .map(|key| records.iter().map(|record| record.curve(key)).collect::<Vec<_>>())
         .find(|curves| curves.iter().any(|curve| !curve.is_empty()))
         .unwrap_or_default();

@@ -51,9 +51,11 @@ impl EventFile {
             put(file, start, 0, What::SessionLog(SessionLog { status }))?;
             lines.iter().try_for_each(|line| put_line(file, &mut clock, line))
         })?;
-        // The old file's name stays free: a reader that has it open would not notice another one in its place.
-        for (_, old) in old {
-            std::fs::remove_file(old)?;
+        // A TensorBoard that reads the old file goes on to this one only as long as the old one is there: it stays,
+        // empty, until the next time.
+        if let Some(((_, newest), older)) = old.split_last() {
+            older.iter().try_for_each(|(_, file)| std::fs::remove_file(file))?;
+            firebrand_durable::write(newest, b"")?;
         }
         let file = File::options().append(true).open(&path)?;
         Ok(Self { path, file, clock })
@@ -70,7 +72,7 @@ impl EventFile {
     }
 }
 
-/// Our event files in a folder, with the number in their name.
+/// Our event files in a folder, with the number in their name, the newest last.
 fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
@@ -81,6 +83,7 @@ fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
             files.push((number, path));
         }
     }
+    files.sort();
     Ok(files)
 }
 
@@ -88,7 +91,7 @@ fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 /// names and never goes back.
 fn number_after(old: &[(u64, PathBuf)]) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    old.iter().map(|(number, _)| number + 1).fold(now, u64::max)
+    old.last().map_or(now, |(number, _)| now.max(number + 1))
 }
 
 /// The wall time of a line: when the run would have begun had it been trained without a pause, and the seconds of

@@ -33,6 +33,7 @@ pub(super) struct State {
     /// Of the past, where not every step was logged.
     past: Option<f64>,
     past_lines: u32,
+    step_before: u64,
 }
 
 impl State {
@@ -52,6 +53,7 @@ impl State {
             seconds_left: None,
             past: None,
             past_lines: 0,
+            step_before: 0,
         };
         for line in lines {
             let at = line.get("step").and_then(Value::as_u64).unwrap_or(u64::MAX);
@@ -63,11 +65,14 @@ impl State {
         state
     }
 
-    /// A step of before this process: only some of them were logged, so its curve is smoothed over fewer.
+    /// A step of before this process. Only some of them were logged: each counts for as many of the twenty steps of
+    /// the mean as lie between it and the one before.
     fn past_loss(&mut self, step: u64, loss: Option<f64>) {
         let Some(loss) = loss else { return };
         self.past_lines += 1;
-        let weight = 1.0 / f64::from(self.past_lines.min(20));
+        let gap = step.saturating_sub(self.step_before) as f64;
+        self.step_before = step;
+        let weight = (gap / 20.0).clamp(1.0 / f64::from(self.past_lines.min(20)), 1.0);
         let smoothed = self.past.map_or(loss, |mean| mean + (loss - mean) * weight);
         self.past = Some(smoothed);
         self.step(step, loss, smoothed);

@@ -264,6 +264,7 @@ impl From<Boundary> for DocumentBoundary {
     --set data.texts=input.txt --out runs/bard
   firebrand pretrain --config my.toml --set optimizer.lr=5e-4 --out runs/mine
   firebrand pretrain --out runs/bard --resume
+  firebrand pretrain --config quickstart --tui --tensorboard
   firebrand pretrain --config causal-smoke --dry-run")]
 pub(crate) struct PretrainArgs {
     /// A TOML file, or the name of a config that is built in
@@ -284,6 +285,12 @@ pub(crate) struct PretrainArgs {
     /// Show what would be trained, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Curves on the whole terminal while it trains; its keys: q saves and stops, ? tells the others
+    #[arg(long)]
+    pub(crate) tui: bool,
+    /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 }
 
 #[derive(Debug, Args)]
@@ -365,11 +372,33 @@ pub(crate) struct ScoreArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firebrand show runs/quickstart
-  firebrand show runs/quickstart --json")]
+  firebrand show runs/quickstart --json
+  firebrand show runs/a runs/b
+  firebrand show runs --sort time
+  firebrand show runs --tensorboard && tensorboard --logdir runs")]
 pub(crate) struct ShowArgs {
-    /// A run, or a Hugging Face folder (Llama, GPT-2)
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
+    /// Runs, Hugging Face folders (Llama, GPT-2), or folders of either; several are compared in a table
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Several runs: in what order
+    #[arg(long, value_enum, default_value_t = RunOrder::Best)]
+    pub(crate) sort: RunOrder,
+    /// Write RUN/tensorboard/ from the run's metrics, as `pretrain --tensorboard` does while it trains
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
+}
+
+/// An order of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunOrder {
+    /// The lowest held-out loss first; bits per byte where the tokenizers differ
+    Best,
+    /// By name
+    Name,
+    /// The fastest to its end first
+    Time,
+    /// The smallest first
+    Parameters,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 //! on behind the back of a pipeline that was killed.
 
 use crate::output::complain;
+use crate::screen;
 use anyhow::Context;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,10 +40,19 @@ pub(crate) fn heed() -> anyhow::Result<&'static AtomicBool> {
     Ok(&ASKED)
 }
 
+/// Whether somebody has asked.
+pub(crate) fn is_asked() -> bool {
+    ASKED.load(Ordering::Relaxed)
+}
+
 /// What a Ctrl-C does.
 pub(crate) fn ask() {
     if ASKED.swap(true, Ordering::Relaxed) || !HEEDED.load(Ordering::Relaxed) {
+        screen::leave();
         std::process::exit(130);
     }
-    complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+    // A screen says so itself.
+    if !screen::is_up() {
+        complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+    }
 }

@@ -10,6 +10,8 @@ mod exit;
 mod interrupt;
 mod output;
 mod run;
+mod screen;
+mod tensorboard;
 mod text;
 
 use anyhow::Context;

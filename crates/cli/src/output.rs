@@ -2,6 +2,7 @@
 
 use crate::args::Global;
 use crate::interrupt;
+use crate::screen;
 use firebrand_corpus::{Progress, Stage};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::Write;
@@ -31,7 +32,9 @@ pub(crate) fn say(global: &Global, text: impl std::fmt::Display) {
 /// Prints a message to stderr, quiet or not. That nobody reads it any more must not end a training run, as
 /// `eprintln!` would by its panic.
 pub(crate) fn complain(text: impl std::fmt::Display) {
-    writeln!(std::io::stderr().lock(), "{text}").ok();
+    if let Some(text) = screen::keep(text.to_string()) {
+        writeln!(std::io::stderr().lock(), "{text}").ok();
+    }
 }
 
 /// A bar over `len` units on stderr; hidden when quiet or when stderr is no terminal.
@@ -117,4 +120,14 @@ pub(crate) fn thousands(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Seconds in words: `12 s`, `3 min 05 s`, `2 h 40 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m} min {s:02} s"),
+        (h, m, _) => format!("{h} h {m:02} min"),
+    }
 }

@@ -74,10 +74,31 @@ impl RunFile {
         table.try_into().with_context(|| path.display().to_string())
     }
 
+    /// Every key of the config with its value, and what tokenizer and data it was trained with.
+    pub(crate) fn keys(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut keys = Vec::new();
+        flatten("", &toml::Value::try_from(&self.config).context("run.toml")?, &mut keys);
+        keys.push(("tokenizer".into(), self.tokenizer_sha256.clone()));
+        keys.push(("data".into(), self.data_key.clone()));
+        Ok(keys)
+    }
+
     pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
         let text = toml::to_string(self).context("run.toml")?;
         let path = Self::path(dir);
         firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
+    }
+}
+
+fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&path, value, into);
+            }
+        }
+        other => into.push((prefix.to_string(), other.to_string())),
     }
 }
 

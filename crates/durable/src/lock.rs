@@ -33,6 +33,18 @@ impl Lock {
         file.write_all(format!("{}\n", std::process::id()).as_bytes())?;
         Ok(Ok(Self { file }))
     }
+
+    /// Whether a process has the lock, without taking it; not, where that cannot be told.
+    pub fn is_held(path: &Path) -> bool {
+        let Ok(mut file) = File::open(path) else { return false };
+        // The number of a holder is there as long as it lives, and after it was killed. Only then is the lock itself
+        // tried, so that a look never keeps the next one from taking it.
+        let mut holder = String::new();
+        if file.read_to_string(&mut holder).is_ok() && holder.is_empty() {
+            return false;
+        }
+        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+    }
 }
 
 impl Drop for Lock {
@@ -53,7 +65,12 @@ mod tests {
         let path = dir.path().join("lock");
         let held = Lock::take(&path).unwrap().unwrap();
         assert_eq!(Lock::take(&path).unwrap().unwrap_err(), Some(std::process::id()));
+        assert!(Lock::is_held(&path));
         drop(held);
+        assert!(!Lock::is_held(&path));
+        // What a holder that was killed leaves.
+        std::fs::write(&path, "999999\n").unwrap();
+        assert!(!Lock::is_held(&path) && !Lock::is_held(&dir.path().join("none")));
         Lock::take(&path).unwrap().unwrap();
     }
 }

@@ -47,6 +47,8 @@ pub enum Event<'a> {
         /// Whether it is the lowest loss so far.
         best: bool,
     },
+    /// A line was written to `metrics.jsonl`.
+    Logged(&'a Map<String, Value>),
     /// A checkpoint was written at a step.
     Saved(u64),
 }
@@ -229,7 +231,10 @@ impl<O: Objective> Trainer<O> {
                 let tokens_per_s = logged.1 as f64 / logged.0.elapsed().as_secs_f64().max(1e-9);
                 logged = (Instant::now(), 0);
                 let bytes = data.held_out_bytes;
-                metrics.write(&metrics_line(&report, tokens_per_s, evaluated.as_ref(), bytes))?;
+                let clock = Clock { seconds: self.progress.seconds, tokens_per_s };
+                let line = metrics_line(&report, clock, evaluated.as_ref(), bytes);
+                metrics.write(&line)?;
+                on_event(Event::Logged(&line));
             }
             let stopping = stop.load(Ordering::Relaxed);
             if every(training.checkpoint_every, step) || stopping {
@@ -266,9 +271,17 @@ impl<O: Objective> Trainer<O> {
     }
 }
 
+/// What of a metrics line is another one each time a run is made.
+struct Clock {
+    /// Seconds spent training, from the first step on, pauses between two processes left out.
+    seconds: f64,
+    /// Since the line before.
+    tokens_per_s: f64,
+}
+
 fn metrics_line(
     report: &StepReport,
-    tokens_per_s: f64,
+    clock: Clock,
     evaluated: Option<&(Evaluation, usize)>,
     held_out_bytes: u64,
 ) -> Map<String, Value> {
@@ -283,7 +296,8 @@ fn metrics_line(
     }
     put("lr", json!(report.lr));
     put("grad_norm", json!(report.grad_norm));
-    put("tokens_per_s", json!(tokens_per_s.round()));
+    put("tokens_per_s", json!(clock.tokens_per_s.round()));
+    put("seconds", json!((clock.seconds * 1000.0).round() / 1000.0));
     if let Some((evaluation, limit)) = evaluated {
         put("val_loss", json!(evaluation.loss));
         if let (1, 0, 1..) = (evaluation.terms.len(), *limit, held_out_bytes) {

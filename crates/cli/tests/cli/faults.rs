@@ -122,22 +122,19 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn without_clock(path: &Path) -> Vec<u8> {
     let bytes = crate::support::read(path);
-    let strip = |line: &[u8], keys: &[&str]| {
+    let strip = |line: &[u8], within: &str, keys: &[&str]| {
         let mut json: Value = serde_json::from_slice(line).expect("JSON");
-        let mut inner = &mut json;
-        for key in &keys[..keys.len() - 1] {
-            inner = &mut inner[key];
-        }
-        inner.as_object_mut().expect("an object").remove(keys[keys.len() - 1]);
+        let inner = json.pointer_mut(within).and_then(Value::as_object_mut).expect("an object");
+        inner.retain(|key, _| !keys.contains(&key.as_str()));
         json.to_string().into_bytes()
     };
     match path.file_name().and_then(|name| name.to_str()) {
         Some("metrics.jsonl") => bytes
             .split(|&byte| byte == b'\n')
             .filter(|line| !line.is_empty())
-            .flat_map(|line| strip(line, &["tokens_per_s"]))
+            .flat_map(|line| strip(line, "", &["tokens_per_s", "seconds"]))
             .collect(),
-        Some("state.json") => strip(&bytes, &["progress", "seconds"]),
+        Some("state.json") => strip(&bytes, "/progress", &["seconds"]),
         // Its line for the state depends on the clock as the state does.
         Some("SHA256SUMS") => {
             let lines = bytes.split_inclusive(|&byte| byte == b'\n');

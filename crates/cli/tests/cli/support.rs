@@ -126,7 +126,8 @@ impl Scratch {
         let mut lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         for line in &mut lines {
-            line.as_object_mut().expect("a metrics line is an object").remove("tokens_per_s");
+            let line = line.as_object_mut().expect("a metrics line is an object");
+            line.retain(|key, _| !["tokens_per_s", "seconds"].contains(&key.as_str()));
         }
         lines
     }

@@ -1,0 +1,136 @@
+//! What is looked at before a run is touched: its folder, its lock, the config it was started with, the weights it
+//! starts from.
+
+use crate::config::PretrainConfig;
+use crate::exit::usage;
+use crate::run::RunFile;
+use crate::text::HashedTokenizer;
+use anyhow::Context;
+use burn::tensor::Device;
+use firebrand_durable::Lock;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::hugging_face;
+use firebrand_transformer::{Decoder, ModelConfig};
+use serde_json::Value;
+use std::io::ErrorKind;
+use std::path::Path;
+
+pub(super) fn make_folder(dir: &Path) -> anyhow::Result<()> {
+    if dir.exists() && !dir.is_dir() {
+        return Err(usage(format!("--out {}: is a file; a run needs a folder", dir.display())));
+    }
+    std::fs::create_dir_all(dir).map_err(|error| {
+        let message = format!("--out {}: the folder cannot be made: {error}", dir.display());
+        match error.kind() {
+            // Another path would do; a full or failing disk is nobody's wrong usage.
+            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
+                usage(message)
+            }
+            _ => anyhow::anyhow!(message),
+        }
+    })
+}
+
+/// Keeps a second process from training the same run.
+pub(super) fn lock(dir: &Path) -> anyhow::Result<Lock> {
+    let checkpoints = dir.join("checkpoints");
+    let path = checkpoints.join("lock");
+    let taken = std::fs::create_dir_all(&checkpoints).and_then(|()| Lock::take(&path));
+    taken.with_context(|| path.display().to_string())?.map_err(|holder| {
+        let holder = holder.map_or("another process".to_string(), |holder| format!("process {holder}"));
+        anyhow::anyhow!("{}: {holder} is training this run; wait for it, or stop it by Ctrl-C", dir.display())
+    })
+}
+
+pub(super) fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
+    if resume || !RunFile::path(dir).exists() {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{}: holds a run already; go on with it by --resume, or choose another --out",
+        dir.display()
+    )))
+}
+
+pub(super) fn check_context(config: &PretrainConfig, model: &ModelConfig) -> anyhow::Result<()> {
+    model.validate()?;
+    if config.training.seq_len > model.seq_len {
+        return Err(usage(format!(
+            "training.seq_len {} is longer than the model's context, model.seq_len {}",
+            config.training.seq_len, model.seq_len
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses to go on with a run under another config, data or tokenizer; lists what differs.
+pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow::Result<()> {
+    let mut differences = Vec::new();
+    let (old, new) = (old.keys()?, new.keys()?);
+    for (key, value) in &new {
+        let before = old.iter().find(|(old_key, _)| old_key == key).map(|(_, value)| value.as_str());
+        if before != Some(value) {
+            differences.push(format!("{key}: {} → {value}", before.unwrap_or("absent")));
+        }
+    }
+    for (key, value) in &old {
+        if !new.iter().any(|(new_key, _)| new_key == key) {
+            differences.push(format!("{key}: {value} → absent"));
+        }
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(usage(format!(
+        "{}: the run was started differently; use its own config (leave --config out) or another --out\n  {}",
+        dir.display(),
+        differences.join("\n  ")
+    )))
+}
+
+/// A model with new weights, or with those of `from`, which must be the same model for the same tokens.
+pub(super) fn new_model(
+    from: Option<&Path>,
+    config: &ModelConfig,
+    tokenizer: &HashedTokenizer,
+    seed: u64,
+    device: &Device,
+) -> anyhow::Result<Decoder> {
+    let Some(from) = from else {
+        return Ok(Decoder::new(config, seed, device)?);
+    };
+    if !hugging_face::is_model_folder(from) {
+        return Err(usage(format!("--from {}: holds no model (no config.json)", from.display())));
+    }
+    let model = hugging_face::load(from, device).with_context(|| format!("--from {}", from.display()))?;
+    let (there, here) = (serde_json::to_value(model.config())?, serde_json::to_value(config)?);
+    let differences: Vec<String> = here
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, value)| there.get(key) != Some(value))
+        .map(|(key, value)| format!("{key}: {} there, {value} here", there.get(key).unwrap_or(&Value::Null)))
+        .collect();
+    if !differences.is_empty() {
+        return Err(usage(format!(
+            "--from {}: its model is not the one of this config\n  {}",
+            from.display(),
+            differences.join("\n  ")
+        )));
+    }
+    if from.join("tokenizer.json").exists() {
+        let (theirs, ours) = (Tokenizer::load(from)?, &tokenizer.tokenizer);
+        let differing =
+            (0..ours.vocab_size() as u32).find(|&id| theirs.id_to_token(id) != ours.id_to_token(id));
+        if let Some(id) = differing {
+            return Err(usage(format!(
+                "--from {0}: its tokenizer is another one (id {id} is {1:?} there, {2:?} here); use it by \
+                 --set data.tokenizer={0}",
+                from.display(),
+                theirs.id_to_token(id).unwrap_or(""),
+                ours.id_to_token(id).unwrap_or("")
+            )));
+        }
+    }
+    Ok(model)
+}

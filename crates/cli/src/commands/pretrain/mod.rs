@@ -1,0 +1,256 @@
+//! `firebrand pretrain`.
+
+mod checks;
+mod pace;
+mod view;
+
+use crate::args::{Global, PretrainArgs};
+use crate::config::{self, ObjectiveName, PretrainConfig};
+use crate::exit::{Interrupted, usage};
+use crate::output::{complain, duration, line, say, thousands};
+use crate::run::{self, RunFile};
+use crate::text::{self, HashedTokenizer};
+use crate::{interrupt, screen};
+use firebrand_corpus::batches::WindowOrder;
+use firebrand_corpus::shards::Shards;
+use firebrand_corpus::sources::Split;
+use firebrand_pretrain::Causal;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
+use firebrand_transformer::ModelConfig;
+use firebrand_transformer::hugging_face::Architecture;
+use std::path::{Path, PathBuf};
+
+use checks::{check_context, check_same_run, lock, make_folder, new_model, start_or_resume};
+use pace::Pace;
+use view::{Bar, EventFileView, Heading, Tui, View};
+
+pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
+    let dir = args.out.clone().unwrap_or_else(|| default_dir(args.config.as_deref().unwrap_or("run")));
+    let config = read_config(args, &dir)?;
+    config.validate()?;
+    let (device_name, device) = run::device(global)?;
+    let device = device.autodiff();
+    if args.tui && !args.dry_run {
+        // Before data is read, which may take its time.
+        screen::check(global)?;
+    }
+    if args.dry_run {
+        return dry_run(&config, &device_name, global);
+    }
+    start_or_resume(args.resume, &dir)?;
+    make_folder(&dir)?;
+    let _lock = lock(&dir)?;
+    // Another process may have made and ended a run between the two.
+    start_or_resume(args.resume, &dir)?;
+
+    let (tokenizer, shards) = text::load(&config.data, global)?;
+    let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
+    check_context(&config, &model_config)?;
+    let train = shards.split(Split::Train)?;
+    let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
+    let run_file = RunFile::new(
+        global,
+        &device_name,
+        tokenizer.sha256.clone(),
+        shards.provenance().map_or(String::new(), |provenance| provenance.key.clone()),
+        args.from.clone(),
+        config.clone(),
+    );
+    if RunFile::path(&dir).exists() {
+        let started = RunFile::read(&dir)?;
+        check_same_run(&started, &run_file, &dir)?;
+        if (&started.device, started.threads) != (&run_file.device, run_file.threads) {
+            complain(format_args!(
+                "warning: started on {} (threads: {}), continued on {} (threads: {}): the result will differ in its last bits",
+                started.device, started.threads, run_file.device, run_file.threads
+            ));
+        }
+    }
+    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    // Only now is anything written: a refused command leaves a run as it was.
+    tokenizer.tokenizer.save(&dir)?;
+    run_file.write(&dir)?;
+
+    let objective = match config.objective {
+        ObjectiveName::Causal => {
+            Causal { dropout: model_config.dropout, end_of_text: tokenizer.tokenizer.end_of_text() }
+        }
+    };
+    let mut trainer = Trainer::new(
+        objective,
+        model,
+        config.training.clone(),
+        config.optimizer.clone(),
+        config.schedule.clone(),
+        config.seed,
+        &device,
+        &dir,
+    )?;
+    let (checkpoint, damaged) = Checkpoints::new(&dir).load_latest()?;
+    for error in damaged {
+        complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));
+    }
+    if let Some(checkpoint) = checkpoint {
+        say(global, format!("going on after step {}", checkpoint.progress.step));
+        trainer = trainer.resume(checkpoint)?;
+    }
+    introduce(&model_config, &tokenizer, &shards, &device_name, &config, global);
+
+    let held_out = shards.get(Split::HeldOut);
+    let data = Data { train, order: &order, held_out, held_out_bytes: target_bytes(&shards, &tokenizer)? };
+    let stop = interrupt::heed()?;
+    let begun = trainer.progress();
+    let mut pace = Pace::new(begun.step, config.training.steps);
+    let mut views: Vec<Box<dyn View + '_>> = Vec::new();
+    if args.tensorboard {
+        views.push(Box::new(EventFileView::new(&dir, begun.step)?));
+    }
+    views.push(match args.tui {
+        true => Box::new(Tui::new(heading(&dir, &model_config, &device_name, &config), &dir, begun)?),
+        false => Box::new(Bar::new(global, begun.step, config.training.steps)),
+    });
+    let outcome = trainer.run(data, stop, &mut |event| {
+        if let Event::Step(report) = &event {
+            pace.step(report);
+        }
+        views.iter_mut().for_each(|view| view.show(&event, &pace));
+    });
+    views.iter_mut().for_each(|view| view.close());
+    let outcome = outcome.map_err(|error| match error {
+        // Going on would only diverge again.
+        TrainingError::NotFinite { .. } => error.into(),
+        error => anyhow::Error::new(error).context(format!(
+            "stopped after step {}; go on, once this is put right, with: firebrand pretrain --out {} --resume",
+            trainer.progress().step,
+            dir.display()
+        )),
+    })?;
+    let progress = trainer.progress();
+    match outcome {
+        Outcome::Interrupted => Err(Interrupted(format!(
+            "stopped after step {}; everything is saved. Go on with: firebrand pretrain --out {} --resume",
+            progress.step,
+            dir.display()
+        ))
+        .into()),
+        Outcome::Finished(evaluation) => {
+            let val_loss = evaluation.map(|evaluation| evaluation.loss);
+            report(&dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+        }
+    }
+}
+
+fn default_dir(config: &str) -> PathBuf {
+    let name = Path::new(config).file_stem().unwrap_or_default();
+    Path::new("runs").join(name)
+}
+
+/// The config of the command line, or that of the run that is resumed.
+fn read_config(args: &PretrainArgs, dir: &Path) -> anyhow::Result<PretrainConfig> {
+    match &args.config {
+        Some(name) => config::load(name, &args.set),
+        None if !args.set.is_empty() => Err(usage("--set changes a --config; a resumed run keeps its own")),
+        None if RunFile::path(dir).exists() => Ok(RunFile::read(dir)?.config),
+        None => Err(usage(format!("{}: holds no run to go on with; start one with --config", dir.display()))),
+    }
+}
+
+/// UTF-8 bytes of the held-out targets: all but the first token's.
+fn target_bytes(shards: &Shards, tokenizer: &HashedTokenizer) -> anyhow::Result<u64> {
+    let Some(held_out) = shards.get(Split::HeldOut).filter(|split| !split.is_empty()) else {
+        return Ok(0);
+    };
+    let first = held_out.slice(0..1)?[0];
+    Ok(held_out.bytes().saturating_sub(tokenizer.tokenizer.token_table().byte_len(first) as u64))
+}
+
+fn introduce(
+    model: &ModelConfig,
+    tokenizer: &HashedTokenizer,
+    shards: &Shards,
+    device: &str,
+    config: &PretrainConfig,
+    global: &Global,
+) {
+    let architecture = Architecture::of(model);
+    say(
+        global,
+        format!(
+            "{} parameters ({} layers, d_model {}), {} tokens of vocabulary, on {device}",
+            thousands(model.n_params() as u64),
+            model.n_layers,
+            model.d_model,
+            thousands(tokenizer.tokenizer.vocab_size() as u64),
+        ),
+    );
+    if architecture == Architecture::Firebrand {
+        say(global, "this architecture is Firebrand's own: transformers will not load the run");
+    }
+    let train = shards.get(Split::Train).map_or(0, |split| split.len()) as u64;
+    let step = (config.training.batch_size * config.training.seq_len) as u64;
+    say(
+        global,
+        format!(
+            "{} steps of {} tokens over {} training tokens ({:.1} epochs)",
+            thousands(config.training.steps),
+            thousands(step),
+            thousands(train),
+            (config.training.steps * step) as f64 / train.max(1) as f64
+        ),
+    );
+}
+
+fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfig) -> Heading {
+    Heading {
+        run: dir.display().to_string(),
+        model: format!(
+            "{}, {} parameters, on {device}",
+            Architecture::of(model).class(),
+            thousands(model.n_params() as u64)
+        ),
+        steps: config.training.steps,
+    }
+}
+
+fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
+    // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
+    let dir = Path::new(&config.data.tokenizer);
+    let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
+    let vocab_size = known.as_ref().map_or(256, Tokenizer::vocab_size);
+    let model = config.model.resolve(vocab_size, config.training.seq_len);
+    check_context(config, &model)?;
+    if global.json {
+        return line(
+            serde_json::json!({"model": model, "n_params": model.n_params(), "device": device, "config": config}),
+        );
+    }
+    line(format!(
+        "# {} parameters at a vocabulary of {vocab_size}{}, on {device}",
+        thousands(model.n_params() as u64),
+        if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
+    ))?;
+    line(toml::to_string(config)?.trim_end())
+}
+
+fn report(
+    dir: &Path,
+    val_loss: Option<f64>,
+    best_step: u64,
+    seconds: f64,
+    pace: &Pace,
+    global: &Global,
+) -> anyhow::Result<()> {
+    if global.json {
+        return line(serde_json::json!({
+            "run": dir, "val_loss": val_loss, "best_step": best_step, "seconds": seconds,
+            "tokens_per_s": pace.tokens_per_s().round(),
+            "peak_bytes": firebrand_backend::memory::peak_bytes(),
+        }));
+    }
+    let loss = val_loss.map_or("nothing was held out".to_string(), |loss| {
+        format!("held-out loss {loss:.4} (perplexity {:.2}) at step {best_step}", loss.exp())
+    });
+    say(global, format!("{}: {loss}; {} of training", dir.display(), duration(seconds)));
+    Ok(())
+}

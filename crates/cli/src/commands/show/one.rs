@@ -1,0 +1,64 @@
+//! One run, line by line.
+
+use super::record::{Record, State};
+use super::sparkline::sparkline;
+use crate::output::{duration, line, thousands};
+use firebrand_transformer::hugging_face::Architecture;
+
+pub(super) fn show(record: &Record) -> anyhow::Result<()> {
+    if let Some(model) = &record.model {
+        line(format!(
+            "model       {}, {} parameters: {} layers, d_model {}, {} heads, context {}, vocabulary {}",
+            Architecture::of(model).class(),
+            thousands(model.n_params() as u64),
+            model.n_layers,
+            model.d_model,
+            model.n_heads,
+            model.seq_len,
+            thousands(model.vocab_size as u64)
+        ))?;
+    }
+    if let Some(run) = &record.run {
+        let paths = run.config.data.shards.iter().chain(&run.config.data.texts);
+        let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+        line(format!(
+            "made by     Firebrand {} on {} (threads: {}, seed: {})",
+            run.version, run.device, run.threads, run.config.seed
+        ))?;
+        line(format!(
+            "data        {} (tokenizer {})",
+            paths.join(", "),
+            &run.tokenizer_sha256[..12.min(run.tokenizer_sha256.len())]
+        ))?;
+        if let Some(from) = &run.from {
+            line(format!("from        {}", from.display()))?;
+        }
+        let state = match record.state {
+            State::Running => "running now",
+            State::Finished | State::Model => "finished",
+            State::Stopped => "not finished: go on with --resume",
+        };
+        line(format!("steps       {} of {} ({state})", record.step(), run.config.training.steps))?;
+    }
+    if let (Some(seconds), Some(tokens), Some(speed)) =
+        (record.last("seconds"), record.tokens(), record.tokens_per_s())
+    {
+        line(format!(
+            "time        {} for {} tokens, {} tokens/s",
+            duration(seconds),
+            thousands(tokens),
+            thousands(speed as u64)
+        ))?;
+    }
+    for (name, key) in [("train loss", "train_loss"), ("held out", "val_loss")] {
+        let curve: Vec<f64> = record.curve(key).into_iter().map(|(_, value)| value).collect();
+        if let (Some(first), Some(last)) = (curve.first(), curve.last()) {
+            line(format!("{name:<11} {first:.3} {} {last:.3}", sparkline(&curve, 48)))?;
+        }
+    }
+    if let Some(best) = record.best() {
+        let bits = record.bits_per_byte().map_or(String::new(), |bits| format!(", {bits:.4} bits per byte"));
+        line(format!("best        held-out loss {best:.4}, perplexity {:.3}{bits}", best.exp()))?;
+    }
+    Ok(())
+}

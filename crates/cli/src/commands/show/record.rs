@@ -1,0 +1,146 @@
+//! What is known of a run: from its config, its metrics and its model.
+
+use crate::exit::usage;
+use crate::run::RunFile;
+use firebrand_durable::Lock;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_training::read_metrics;
+use firebrand_transformer::ModelConfig;
+use firebrand_transformer::hugging_face;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// A run, or a model without a history.
+pub(super) struct Record {
+    pub(super) path: PathBuf,
+    pub(super) run: Option<RunFile>,
+    pub(super) model: Option<ModelConfig>,
+    pub(super) n_params: Option<usize>,
+    pub(super) state: State,
+    /// The lines of `metrics.jsonl`.
+    pub(super) metrics: Vec<Map<String, Value>>,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Running,
+    Finished,
+    Stopped,
+    /// There is a model, and nobody knows how it was made.
+    Model,
+}
+
+impl State {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Whether a folder looks like a run or a model.
+pub(super) fn is_one(dir: &Path) -> bool {
+    RunFile::path(dir).exists() || hugging_face::is_model_folder(dir)
+}
+
+/// Where whoever trains a run holds its lock.
+pub(super) fn lock(dir: &Path) -> PathBuf {
+    dir.join("checkpoints").join("lock")
+}
+
+impl Record {
+    /// Reads what there is.
+    ///
+    /// # Errors
+    /// When there is neither a run nor a model, or its files cannot be read.
+    pub(super) fn read(dir: &Path) -> anyhow::Result<Self> {
+        let run = RunFile::path(dir).exists().then(|| RunFile::read(dir)).transpose()?;
+        let model = hugging_face::is_model_folder(dir).then(|| hugging_face::load_config(dir)).transpose()?;
+        let state = match (&run, &model) {
+            (None, None) => {
+                return Err(usage(format!("{}: holds neither a run nor a model", dir.display())));
+            }
+            _ if Lock::is_held(&lock(dir)) => State::Running,
+            (None, Some(_)) => State::Model,
+            (Some(_), Some(_)) => State::Finished,
+            (Some(_), None) => State::Stopped,
+        };
+        let n_params = match (&run, &model) {
+            (_, Some(model)) => Some(model.n_params()),
+            (Some(run), None) => planned_parameters(run, dir),
+            (None, None) => None,
+        };
+        let metrics = read_metrics(&dir.join("metrics.jsonl"))?;
+        Ok(Self { path: dir.to_path_buf(), run, model, n_params, state, metrics })
+    }
+
+    /// A figure by step.
+    pub(super) fn curve(&self, key: &str) -> Vec<(u64, f64)> {
+        self.metrics
+            .iter()
+            .filter_map(|line| Some((line.get("step")?.as_u64()?, line.get(key)?.as_f64()?)))
+            .collect()
+    }
+
+    pub(super) fn last(&self, key: &str) -> Option<f64> {
+        self.metrics.iter().rev().find_map(|line| line.get(key)?.as_f64())
+    }
+
+    /// The line of the lowest held-out loss.
+    fn best_line(&self) -> Option<&Map<String, Value>> {
+        let loss = |line: &&Map<String, Value>| line.get("val_loss").and_then(Value::as_f64);
+        let evaluated = self.metrics.iter().filter(|line| loss(line).is_some());
+        evaluated.min_by(|a, b| loss(a).unwrap_or(f64::NAN).total_cmp(&loss(b).unwrap_or(f64::NAN)))
+    }
+
+    pub(super) fn best(&self) -> Option<f64> {
+        self.best_line()?.get("val_loss")?.as_f64()
+    }
+
+    /// Bits per byte where the held-out loss is lowest; absent where only a part is evaluated.
+    pub(super) fn bits_per_byte(&self) -> Option<f64> {
+        self.best_line()?.get("val_bits_per_byte")?.as_f64()
+    }
+
+    pub(super) fn step(&self) -> u64 {
+        self.metrics.last().and_then(|line| line.get("step")?.as_u64()).unwrap_or(0)
+    }
+
+    pub(super) fn tokens(&self) -> Option<u64> {
+        let training = &self.run.as_ref()?.config.training;
+        Some(self.step() * (training.batch_size * training.seq_len) as u64)
+    }
+
+    /// Tokens a second, the median of what was logged: neither the first step nor a disturbance weighs.
+    pub(super) fn tokens_per_s(&self) -> Option<f64> {
+        let mut speeds: Vec<f64> = self.curve("tokens_per_s").into_iter().map(|(_, speed)| speed).collect();
+        speeds.sort_by(f64::total_cmp);
+        speeds.get(speeds.len() / 2).copied()
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let step = self.metrics.last().and_then(|line| line.get("step").cloned());
+        json!({
+            "path": self.path, "state": self.state.name(),
+            "run": self.run, "model": self.model, "n_params": self.n_params,
+            "step": step, "finished": self.model.is_some(), "best_val_loss": self.best(),
+            "best_step": self.best_line().and_then(|line| line.get("step").cloned()),
+            "val_bits_per_byte": self.bits_per_byte(), "perplexity": self.best().map(f64::exp),
+            "train_loss": self.last("train_loss"), "tokens": self.tokens(),
+            "tokens_per_s": self.last("tokens_per_s"), "median_tokens_per_s": self.tokens_per_s(),
+            "seconds": self.last("seconds"),
+        })
+    }
+}
+
+/// How many parameters the model of an unfinished run has; `None` when its tokenizer cannot be read.
+fn planned_parameters(run: &RunFile, dir: &Path) -> Option<usize> {
+    let vocab_size = Tokenizer::load(dir).ok()?.vocab_size();
+    let model = run.config.model.resolve(vocab_size, run.config.training.seq_len);
+    model.validate().ok()?;
+    Some(model.n_params())
+}

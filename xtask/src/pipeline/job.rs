@@ -66,8 +66,6 @@ pub(crate) struct Job {
 #[derive(Debug)]
 pub(crate) struct Summary {
     results: Option<Results>,
-    /// Where everything is.
-    pub(crate) out: PathBuf,
     /// Seconds that making everything took, now or then.
     pub(crate) seconds: f64,
 }
@@ -143,11 +141,6 @@ impl Job {
         job.state().check_owner(&job.pipeline.name)?;
         job.judge(&job.state(), String::new(), Hashes::default()).check_foreign(&job.instances)?;
         Ok(job)
-    }
-
-    /// The folder that everything goes into.
-    pub(crate) fn out(&self) -> &Path {
-        &self.out
     }
 
     /// Inputs that no stage makes must be there already.
@@ -255,7 +248,7 @@ impl Job {
             }
             None => None,
         };
-        let summary = Summary { results, out: self.out.clone(), seconds: ended.seconds };
+        let summary = Summary { results, seconds: ended.seconds };
         if let Some(last) = ended.errors.pop() {
             if let Some(results) = summary.results.as_ref().filter(|_| self.points.len() > 1) {
                 say(&format!("\nWhat is there so far:\n{}\n", results.text()));

@@ -27,6 +27,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 pub(crate) use job::{Job, Request};
+pub(crate) use state::is_at_home;
 
 /// Run stages that depend on each other; those whose inputs have not changed are skipped.
 #[derive(clap::Args)]

@@ -130,6 +130,11 @@ impl State {
     }
 }
 
+/// Whether a pipeline has written into the folder `out`.
+pub(crate) fn is_at_home(out: &Path) -> bool {
+    State::of(out).owner().is_some()
+}
+
 fn read(path: &Path) -> Option<Record> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }

@@ -1,0 +1,501 @@
+//! `cargo xtask pipeline` on a `firebrand` that only notes what it is asked for.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::{Ended, Scratch, signal};
+
+/// `a` reads the user's `in.txt`; `b` and `c` read what `a` makes; `d` trains on both.
+const DIAMOND: &str = r#"
+description = "four stages"
+
+[settings]
+size = 1
+word = ""
+
+[stages.a]
+run = ["make", "--out", "{out}/a", "--read", "in.txt", ["--word", "{word}"]]
+inputs = ["in.txt"]
+outputs = ["{out}/a"]
+
+[stages.b]
+run = ["make", "--out", "{out}/b", "--read", "{out}/a", "--size", "{size}"]
+inputs = ["{out}/a"]
+outputs = ["{out}/b"]
+
+[stages.c]
+run = ["score"]
+inputs = ["{out}/a"]
+stdout = "{out}/c.json"
+
+[stages.d]
+run = ["pretrain", "--out", "{out}/run", "--read", "{out}/b", "--read", "{out}/c.json"]
+inputs = ["{out}/b", "{out}/c.json"]
+trains = "{out}/run"
+"#;
+
+const RUN: [&str; 5] = ["pipeline", "run", "p.toml", "--out", "o"];
+
+fn diamond() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("p.toml", DIAMOND);
+    scratch.write("in.txt", "text\n");
+    scratch
+}
+
+/// Runs the pipeline and returns the names of the stages that had something to do.
+#[track_caller]
+fn ran(scratch: &Scratch, more: &[&str]) -> String {
+    let ended = scratch.run(&[&RUN[..], more].concat()).expect(0, "");
+    let starts = ended.stderr.lines().filter(|line| line.contains("  starts: "));
+    let mut names: Vec<&str> = starts.filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    names.join(" ")
+}
+
+/// Everything that the diamond makes, in one text.
+fn made(scratch: &Scratch) -> String {
+    ["o/a", "o/b", "o/c.json", "o/run/model.safetensors"].map(|file| scratch.read(file)).concat()
+}
+
+#[test]
+fn a_second_run_does_nothing() {
+    let scratch = diamond();
+    assert_eq!(ran(&scratch, &[]), "a b c d");
+    scratch.clear_log();
+    let ended = scratch.run(&RUN).expect(0, "nothing to do; all 4 stages are as they were made");
+    assert_eq!(ended.stderr.matches("unchanged").count(), 4);
+    assert!(scratch.log().is_empty(), "{:?}", scratch.log());
+}
+
+#[test]
+fn contents_decide_and_not_clocks() {
+    let scratch = diamond();
+    ran(&scratch, &[]);
+    scratch.write("in.txt", "text\n");
+    assert_eq!(ran(&scratch, &[]), "", "the same text, written again");
+    scratch.write("in.txt", "texd\n");
+    assert_eq!(ran(&scratch, &[]), "a b c d", "another text of the same length");
+    assert_eq!(
+        ran(&scratch, &["--set", "word=x"]),
+        "a",
+        "what it makes is the same, and so what others make of it"
+    );
+}
+
+#[test]
+fn each_kind_of_change_is_noticed_and_named() {
+    let scratch = diamond();
+    ran(&scratch, &[]);
+    let check = |more: &[&str], expected: &str, why: &str| {
+        let stderr = scratch.run(&[&RUN[..], more, &["--dry-run"]].concat()).expect(0, "").stdout;
+        assert!(stderr.contains(why), "{why} is not in:\n{stderr}");
+        assert_eq!(ran(&scratch, more), expected, "{why}");
+    };
+    check(&["--set", "size=2"], "b", "b: its command has changed: 1 is now 2");
+    check(&["--set", "size=2", "--set", "word=x"], "a", "a: its command has changed");
+    check(&[], "a b", "b: after a");
+    scratch.write("o/b", "tampered\n");
+    check(&[], "b", "b: its output o/b has been changed");
+    fs::remove_dir_all(scratch.path("o/run")).expect("removed");
+    check(&[], "d", "d: its output o/run is missing");
+    fs::remove_file(scratch.path("o/c.json")).expect("removed");
+    check(&[], "c", "c: its output o/c.json is missing");
+    check(&["--from", "b"], "b d", "b: you asked for it");
+    scratch.write("o/run/metrics.jsonl", "clock times");
+    assert_eq!(ran(&scratch, &[]), "", "they are no part of the model");
+}
+
+#[test]
+fn another_binary_runs_everything_again() {
+    let scratch = diamond();
+    let binary = scratch.path("firebrand");
+    let original = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake_firebrand.sh");
+    fs::copy(original, &binary).expect("copied");
+    let run = || {
+        let mut command = scratch.xtask(&RUN);
+        Ended::new(command.env("FIREBRAND_BIN", &binary).output().expect("xtask starts"))
+    };
+    run().expect(0, "4 of 4 stages ran");
+    run().expect(0, "nothing to do");
+    let script = fs::read_to_string(&binary).expect("readable") + "# another version\n";
+    fs::write(&binary, script).expect("written");
+    let ended = run().expect(0, "4 of 4 stages ran");
+    assert_eq!(ended.stderr.matches("starts: the firebrand binary has changed").count(), 4);
+}
+
+#[test]
+fn a_pipeline_that_has_moved_is_still_done() {
+    let scratch = diamond();
+    ran(&scratch, &[]);
+    fs::rename(scratch.path("o"), scratch.path("elsewhere")).expect("moved");
+    scratch.run(&["pipeline", "run", "p.toml", "--out", "elsewhere"]).expect(0, "nothing to do");
+}
+
+#[test]
+fn killed_in_any_stage_and_run_again_it_ends_the_same() {
+    let calm = diamond();
+    ran(&calm, &[]);
+    // Words by which the command lines of the four stages are told apart.
+    for (stage, word, begun) in [
+        ("a", "in.txt", "o/a "),
+        ("b", "--size", "o/b "),
+        ("c", "score", "score"),
+        ("d", "pretrain", "o/run "),
+    ] {
+        let scratch = diamond();
+        let child = scratch.start(&RUN, &[("FAKE_SLOW", word), ("FAKE_SAVE", "0.5")], begun);
+        signal(&child, "KILL");
+        Ended::of(child);
+        // At once: what was started still saves, and is waited for.
+        let ended = scratch.run(&RUN).expect(0, "waits for its process of an earlier pipeline");
+        assert!(
+            ended.stderr.contains(&format!("{stage}  starts: it was stopped on its way")),
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(made(&scratch), made(&calm), "killed in {stage}");
+        let log = scratch.log();
+        let (saved, again) =
+            (log.iter().position(|line| line == "saved"), log.iter().rposition(|line| line.contains(begun)));
+        assert!(saved.is_some() && saved < again, "{log:?}");
+        scratch.run(&RUN).expect(0, "nothing to do");
+    }
+}
+
+#[test]
+fn ctrl_c_lets_a_stage_save_and_the_same_command_goes_on() {
+    let scratch = diamond();
+    let child = scratch.start(&RUN, &[("FAKE_SLOW", "pretrain")], "pretrain");
+    signal(&child, "INT");
+    let ended = Ended::of(child).expect(130, "stopped by Ctrl-C (stage d)");
+    assert!(ended.stderr.contains("d  stopped"), "{}", ended.stderr);
+    assert_eq!(scratch.log().last().map(String::as_str), Some("saved"));
+    scratch.clear_log();
+    assert_eq!(ran(&scratch, &[]), "d");
+    assert!(scratch.log()[0].ends_with(" --resume"), "{:?}", scratch.log());
+}
+
+#[test]
+fn a_stopped_stage_whose_settings_change_starts_anew() {
+    let scratch = diamond();
+    let child = scratch.start(&RUN, &[("FAKE_SLOW", "pretrain")], "pretrain");
+    signal(&child, "INT");
+    Ended::of(child).expect(130, "");
+    fs::create_dir_all(scratch.path("o/run/checkpoints/step-1")).expect("created");
+    scratch
+        .run(&[&RUN[..], &["--set", "d.optimizer.lr=0.1"]].concat())
+        .expect(0, "d  starts: its command has changed");
+    assert!(!scratch.path("o/run/checkpoints").exists(), "what was trained with other settings is gone");
+    assert!(
+        scratch.log().last().is_some_and(|line| line.contains("--set optimizer.lr=0.1 ")),
+        "{:?}",
+        scratch.log()
+    );
+}
+
+#[test]
+fn two_pipelines_do_not_share_a_folder() {
+    let scratch = diamond();
+    let child = scratch.start(&RUN, &[("FAKE_SLOW", "pretrain")], "pretrain");
+    let who = format!("process {} runs a pipeline in o", child.id());
+    scratch.run(&RUN).expect(1, &who);
+    signal(&child, "INT");
+    Ended::of(child).expect(130, "");
+    scratch.write("q.toml", DIAMOND);
+    scratch.run(&["pipeline", "run", "q.toml", "--out", "o"]).expect(2, "o belongs to the pipeline `p`");
+}
+
+#[test]
+fn what_the_pipeline_has_not_made_is_left_alone() {
+    let scratch = diamond();
+    fs::create_dir_all(scratch.path("o/run")).expect("created");
+    scratch.write("o/b", "precious");
+    scratch.run(&RUN).expect(2, "o/b exists and was not made by this pipeline (stage b would write it)");
+    assert!(scratch.log().is_empty());
+    fs::remove_file(scratch.path("o/b")).expect("removed");
+    scratch.write("o/run/run.toml", "precious");
+    scratch.run(&RUN).expect(2, "o/run/run.toml exists");
+    fs::rename(scratch.path("o/run/run.toml"), scratch.path("o/run/notes.toml")).expect("renamed");
+    ran(&scratch, &[]);
+    ran(&scratch, &["--from", "a"]);
+    assert_eq!(scratch.read("o/run/notes.toml"), "precious");
+}
+
+/// The most stages that were at work at once.
+fn most_at_once(log: &[String]) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    for line in log {
+        now =
+            if line.starts_with("begins ") { now + 1 } else { now - usize::from(line.starts_with("ends ")) };
+        most = most.max(now);
+    }
+    most
+}
+
+#[test]
+fn independent_stages_run_side_by_side_within_the_budget() {
+    let scratch = Scratch::new();
+    let stage = |name: &str, threads: &str| {
+        format!(
+            "[stages.{name}]\nrun = [\"make\", \"--out\", \"{{out}}/{name}\", \"--pause\", \"0.3\"]\n\
+             outputs = [\"{{out}}/{name}\"]\nthreads = {threads}\n"
+        )
+    };
+    let many: String = ["a", "b", "c", "d", "e"].map(|name| stage(name, "1")).concat();
+    scratch.write("p.toml", &format!("description = \"d\"\n{many}"));
+    for (threads, expected) in [("1", 1), ("2", 2), ("3", 3)] {
+        fs::remove_dir_all(scratch.path("o")).ok();
+        scratch.clear_log();
+        ran(&scratch, &["--threads", threads]);
+        assert_eq!(most_at_once(&scratch.log()), expected, "{:?}", scratch.log());
+    }
+    // What takes all threads, or more than there are, runs alone.
+    scratch.write("p.toml", &format!("description = \"d\"\n{}{}", stage("f", "\"all\""), stage("g", "9")));
+    scratch.clear_log();
+    ran(&scratch, &["--threads", "2"]);
+    assert_eq!(most_at_once(&scratch.log()), 1);
+    for told in ["--out o/f --pause 0.3 --threads 2", "--out o/g --pause 0.3 --threads 9"] {
+        assert!(scratch.log().iter().any(|line| line.ends_with(told)), "{:?}", scratch.log());
+    }
+}
+
+#[test]
+fn after_a_failure_what_does_not_depend_on_it_still_runs() {
+    let scratch = diamond();
+    let mut command = scratch.xtask(&RUN);
+    let ended = Ended::new(command.env("FAKE_FAIL", "--size").output().expect("xtask starts"));
+    let ended =
+        ended.expect(1, "failed (exit status: 1): stage b:\n  about to fail\n  error: told to fail\n");
+    for said in [
+        "c  done",
+        "d  not run: something it needs failed",
+        "all it said is in o/.pipeline/b.log",
+        "make --out o/b",
+    ] {
+        assert!(ended.stderr.contains(said), "{said} is not in:\n{}", ended.stderr);
+    }
+    assert!(scratch.read("o/.pipeline/b.log").contains("told to fail"));
+    assert_eq!(ran(&scratch, &[]), "b d", "what was done is not done again");
+}
+
+#[test]
+fn a_stage_that_makes_nothing_has_failed() {
+    let scratch = Scratch::new();
+    scratch.write("p.toml", "description = \"d\"\n[stages.a]\nrun = [\"idle\"]\noutputs = [\"{out}/a\"]\n");
+    scratch.run(&RUN).expect(1, "stage a ended well, but did not make o/a");
+}
+
+#[test]
+fn a_dry_run_says_what_would_run_and_touches_nothing() {
+    let scratch = diamond();
+    let ended = scratch.run(&[&RUN[..], &["--dry-run"]].concat()).expect(0, "");
+    for said in [
+        "run   a: it has not run yet",
+        "make --out o/a --read in.txt --threads 1\n",
+        "score --threads 1 > o/c.json\n",
+    ] {
+        assert!(ended.stdout.contains(said), "{said} is not in:\n{}", ended.stdout);
+    }
+    assert!(scratch.log().is_empty() && !scratch.path("o").exists());
+    // The commands can be pasted.
+    let line = ended.stdout.lines().find(|line| line.contains("--out o/a")).expect("the command of a");
+    fs::create_dir(scratch.path("o")).expect("created");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", line]).current_dir(scratch.path("")).env("FAKE_LOG", scratch.path("log"));
+    assert!(shell.status().expect("sh runs").success());
+    assert_eq!(scratch.read("o/a"), "made of\ntext\n");
+}
+
+/// One text, a model for each size, scored.
+const SWEEP: &str = r#"
+description = "a sweep"
+[settings]
+size = 1
+seed = 0
+[sweep.grid]
+size = [1, 2]
+[stages.text]
+run = ["make", "--out", "{out}/text"]
+outputs = ["{out}/text"]
+[stages.train]
+run = ["pretrain", "--out", "{out}/run", "--read", "{out}/text", "--size", "{size}"]
+inputs = ["{out}/text"]
+trains = "{out}/run"
+[stages.score]
+run = ["score", "{out}/run", "--seed", "{seed}"]
+inputs = ["{out}/run"]
+stdout = "{out}/score.json"
+[table]
+columns = { loss = "{out}/score.json:loss" }
+lowest = "loss"
+"#;
+
+#[test]
+fn a_sweep_shares_what_it_can_and_ends_in_one_table() {
+    let scratch = Scratch::new();
+    scratch.write("p.toml", SWEEP);
+    let ended = scratch.run(&RUN).expect(0, "5 of 5 stages ran");
+    assert_eq!(ended.stdout, "size    loss\n   1  1.2500  ← best\n   2  1.2500\n");
+    assert!(
+        scratch.log().iter().any(|line| line.contains("--out o/size=2/run --read o/text ")),
+        "{:?}",
+        scratch.log()
+    );
+    assert!(scratch.read("o/results.md").contains("| **1** | **1.2500** |"));
+    let json = "{\"size\":1,\"loss\":1.25,\"best\":true}\n{\"size\":2,\"loss\":1.25,\"best\":false}\n";
+    assert_eq!(scratch.run(&[&RUN[..], &["--json"]].concat()).expect(0, "nothing to do").stdout, json);
+
+    // Another size: only its stages run. Another seed in a grid: the models are shared by the scores.
+    assert_eq!(ran(&scratch, &["--sweep", "size=1,2,3"]), "score train");
+    assert_eq!(ran(&scratch, &["--sweep", "seed=0,1"]), "score score score score");
+    assert!(
+        scratch.path("o/size=2,seed=1/score.json").exists()
+            || scratch.path("o/seed=1,size=2/score.json").exists()
+    );
+    assert_eq!(
+        ran(&scratch, &["--sweep", "size=1", "--sweep", "train.optimizer.lr=0.1,0.2"]),
+        "score score train train"
+    );
+    assert!(
+        scratch.log().iter().any(|line| line.contains(" --set optimizer.lr=0.2 ")),
+        "{:?}",
+        scratch.log()
+    );
+}
+
+#[test]
+fn a_list_of_points_sets_several_keys_together() {
+    let scratch = Scratch::new();
+    let list = "[sweep]\nlist = [{ size = 1, seed = 5 }, { size = 2, seed = 6 }]\n";
+    scratch.write("p.toml", &SWEEP.replace("[sweep.grid]\nsize = [1, 2]\n", list));
+    let ended = scratch.run(&RUN).expect(0, "5 of 5 stages ran");
+    assert!(ended.stdout.starts_with("seed  size    loss\n   5     1  1.2500"), "{}", ended.stdout);
+    scratch.run(&[&RUN[..], &["--sweep", "seed=1"]].concat()).expect(2, "own list of points sets `seed`");
+}
+
+#[test]
+fn a_point_that_fails_leaves_the_others_their_results() {
+    let scratch = Scratch::new();
+    scratch.write("p.toml", SWEEP);
+    let mut command = scratch.xtask(&RUN);
+    let ended = Ended::new(command.env("FAKE_FAIL", "o/size=2/run").output().expect("xtask starts"));
+    let ended = ended.expect(1, "What is there so far:\nsize    loss\n   1  1.2500");
+    assert!(ended.stderr.contains("   2       –"), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "");
+}
+
+#[test]
+fn mistakes_in_a_file_are_named_with_line_and_way_out_before_anything_runs() {
+    let check = |from: &str, to: &str, expected: &str| {
+        let scratch = diamond();
+        assert!(DIAMOND.contains(from), "{from}");
+        scratch.write("p.toml", &DIAMOND.replacen(from, to, 1));
+        scratch.run(&RUN).expect(2, expected);
+        assert!(scratch.log().is_empty() && !scratch.path("o").exists(), "{expected}");
+    };
+    check(
+        "inputs = [\"in.txt\"]",
+        "inputs = [\"in.txt\", \"{out}/b\"]",
+        "p.toml:8: stage `a`: it waits for itself: a → b → a",
+    );
+    check("inputs = [\"in.txt\"]", "inputs = [\"in.txt\"]\nafter = [\"a\"]", "it waits for itself: a → a");
+    check(
+        "inputs = [\"in.txt\"]",
+        "inputs = [\"on.txt\"]",
+        "p.toml:8: stage `a`: its input on.txt does not exist",
+    );
+    check(
+        "inputs = [\"{out}/b\", ",
+        "inputs = [\"{out}/bb\", ",
+        "p.toml:23: stage `d`: no stage makes its input {out}/bb; did you mean `{out}/b`?",
+    );
+    check(
+        "outputs = [\"{out}/b\"]",
+        "outputs = [\"{out}/a\"]",
+        "p.toml:13: stage `b`: it writes {out}/a, which stage `a` (line 8) writes, too",
+    );
+    check("outputs = [\"{out}/b\"]", "outputs = [\"{out}/a/b\"]", "lie one in the other");
+    check(
+        "outputs = [\"{out}/b\"]",
+        "outputs = [\"b\"]",
+        "output `b` must be a plain path that begins with {out}/",
+    );
+    check("outputs = [\"{out}/b\"]", "outputs = [\"{out}/../b\"]", "must be a plain path");
+    check("outputs = [\"{out}/b\"]", "after = [\"e\"]\noutputs = [\"{out}/b\"]", "no stage is called so");
+    check(
+        "\"{size}\"",
+        "\"{sise}\"",
+        "p.toml:13: stage `b`: `{sise}`: no setting is called `sise`; did you mean `size`?",
+    );
+    check(
+        "inputs = [\"{out}/a\"]\noutputs",
+        "outputs",
+        "`{out}/a` names what stage `a` makes; add \"{out}/a\" to its inputs",
+    );
+    check("stdout = ", "stdot = ", "did you mean `stdout`?");
+    check("run = [\"score\"]", "run = []", "`run` begins with a command of firebrand");
+    check("run = [\"score\"]", "run = [\"score\"]\nthreads = \"many\"", "write a number or \"all\"");
+    check(
+        "run = [\"score\"]",
+        "run = [\"score\"]\nset = { a = 1 }",
+        "`set` is for a stage that `trains` a run",
+    );
+    check("size = 1", "size = [1]", "the default of setting `size` must be");
+    check("size = 1", "out = 1", "a setting cannot be called `out`");
+    check(
+        "[settings]",
+        "[sweep.grid]\nsise = [1]\n[settings]",
+        "[sweep.grid] sise: pipeline p has no setting `sise`; did you mean `size`?",
+    );
+    check("[settings]", "[sweep.grid]\nsize = [1, 1]\n[settings]", "size=1 is there twice");
+    check(
+        "[settings]",
+        "[table]\ncolumns = { x = \"{out}/c.json\" }\n[settings]",
+        "names no value; write \"FILE.json:KEY\"",
+    );
+}
+
+#[test]
+fn wrong_usage_is_named_before_anything_runs() {
+    let scratch = diamond();
+    let check = |more: &[&str], expected: &str| {
+        scratch.run(&[&RUN[..], more].concat()).expect(2, expected);
+    };
+    check(
+        &["--set", "sise=2"],
+        "--set sise=2: pipeline p has no setting `sise`; did you mean `size`? (its settings: size, word)",
+    );
+    check(&["--set", "size"], "--set size: write KEY=VALUE");
+    check(&["--set", "size=large"], "`size` is a number, not `large`");
+    check(&["--set", "e.lr=1"], "pipeline p has no stage `e`");
+    check(&["--set", "b.lr=1"], "stage `b` trains nothing");
+    check(&["--from", "dd"], "--from dd: no stage is called so");
+    check(&["--sweep", "size=1,1"], "size=1 is there twice");
+    check(&["--threads", "0"], "--threads");
+    scratch
+        .run(&["pipeline", "run", "quickstar"])
+        .expect(2, "no pipeline is called `quickstar`; did you mean `quickstart`?");
+    scratch.run(&["pipeline", "run", "nowhere.toml"]).expect(2, "nowhere.toml: no such file");
+    assert!(scratch.log().is_empty() && !scratch.path("o").exists());
+}
+
+#[test]
+fn pipelines_can_be_listed() {
+    let scratch = Scratch::new();
+    let listed = scratch.run(&["pipeline", "list"]).expect(0, "").stdout;
+    for said in
+        ["quickstart", "shakespeare", "vocab-size", "lr", "own-text", "stages", "settings", "steps=1200"]
+    {
+        assert!(listed.contains(said), "{said} is missing:\n{listed}");
+    }
+    assert!(listed.lines().all(|line| line.chars().count() <= 80), "{listed}");
+    let json = scratch.run(&["pipeline", "list", "--json"]).expect(0, "").stdout;
+    for line in json.lines() {
+        let pipeline: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
+        assert!(pipeline["stages"].as_array().is_some_and(|stages| !stages.is_empty()), "{line}");
+    }
+}

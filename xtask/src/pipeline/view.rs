@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::child::{Progress, Sign};
 use super::expand::Instance;
+use crate::process;
 
 /// Width of a bar, in characters.
 const BAR: usize = 12;
@@ -42,6 +43,16 @@ enum Standing {
     Over {
         seconds: f64,
     },
+}
+
+impl Line {
+    /// How long it will still work at its pace, in seconds.
+    fn left_by_progress(&self) -> Option<f64> {
+        let Standing::Running { first: Some((at, first)), last, .. } = &self.standing else { return None };
+        let made = last.position.checked_sub(first.position).filter(|&made| made > 0)?;
+        let to_make = last.length?.saturating_sub(last.position);
+        Some(at.elapsed().as_secs_f64() * to_make as f64 / made as f64)
+    }
 }
 
 /// All stages.
@@ -243,13 +254,9 @@ impl View {
         match &line.standing {
             Standing::Over { .. } => Some(0.0),
             Standing::Waiting => self.expected(line),
-            Standing::Running { since, first, last, .. } => {
-                let by_progress = first.as_ref().and_then(|(at, first)| {
-                    let made = last.position.checked_sub(first.position).filter(|&made| made > 0)?;
-                    let to_make = last.length?.saturating_sub(last.position);
-                    Some(at.elapsed().as_secs_f64() * to_make as f64 / made as f64)
-                });
-                by_progress.or_else(|| Some((self.expected(line)? - since.elapsed().as_secs_f64()).max(0.0)))
+            Standing::Running { since, .. } => {
+                let as_before = || Some((self.expected(line)? - since.elapsed().as_secs_f64()).max(0.0));
+                line.left_by_progress().or_else(as_before)
             }
         }
     }
@@ -257,18 +264,23 @@ impl View {
     /// How long a stage takes: as before, or as its siblings did.
     fn expected(&self, line: &Line) -> Option<f64> {
         let stage = |line: &Line| line.name.split(' ').next().map(str::to_owned);
+        let took = |it: &Line| match &it.standing {
+            Standing::Over { seconds } => Some(*seconds).filter(|&seconds| seconds > 0.0),
+            Standing::Running { since, .. } => Some(since.elapsed().as_secs_f64() + it.left_by_progress()?),
+            Standing::Waiting => None,
+        };
         let of_siblings = || {
-            let siblings = self.lines.iter().filter(|other| stage(other) == stage(line));
-            let mut took = siblings.filter_map(|it| match it.standing {
-                Standing::Over { seconds } if seconds > 0.0 => Some(seconds),
-                _ => None,
-            });
-            took.next()
+            let siblings =
+                self.lines.iter().filter(|it| !std::ptr::eq(*it, line) && stage(it) == stage(line));
+            siblings.filter_map(took).reduce(f64::max)
         };
         line.expected.or_else(of_siblings)
     }
 
     fn total(&self) -> String {
+        if process::interrupts() > 0 {
+            return "Stopping: what is at work saves first (Ctrl-C again: at once)".to_owned();
+        }
         let over = self.lines.iter().filter(|line| matches!(line.standing, Standing::Over { .. })).count();
         let (mut work, mut longest, mut unknown) = (0.0, 0.0_f64, false);
         for line in &self.lines {

@@ -225,6 +225,34 @@ fn what_the_pipeline_has_not_made_is_left_alone() {
     assert_eq!(scratch.read("o/run/notes.toml"), "precious");
 }
 
+#[test]
+fn outputs_may_change_their_owners() {
+    let scratch = diamond();
+    ran(&scratch, &[]);
+    // What was b's name is a's now, and the other way round.
+    let swapped =
+        DIAMOND.replace("{out}/b", "{out}/x").replace("{out}/a", "{out}/b").replace("{out}/x", "{out}/a");
+    scratch.write("p.toml", &swapped);
+    ran(&scratch, &[]);
+    assert_eq!(
+        (scratch.read("o/b"), scratch.read("o/a")),
+        ("made of\ntext\n".into(), "made of\nmade of\ntext\n".into())
+    );
+    assert_eq!(ran(&scratch, &[]), "");
+}
+
+#[test]
+fn a_run_that_was_stopped_is_not_thrown_away_because_its_paths_have_changed() {
+    let scratch = diamond();
+    let child = scratch.start(&RUN, &[("FAKE_SLOW", "pretrain")], "pretrain");
+    signal(&child, "INT");
+    Ended::of(child).expect(130, "");
+    fs::rename(scratch.path("o"), scratch.path("moved")).expect("renamed");
+    let moved = ["pipeline", "run", "p.toml", "--out", "moved"];
+    scratch.run(&moved).expect(2, "stage d was stopped on its way, under other paths");
+    scratch.run(&[&moved[..], &["--from", "d"]].concat()).expect(0, "1 of 4 stages ran");
+}
+
 /// The most stages that were at work at once.
 fn most_at_once(log: &[String]) -> usize {
     let (mut now, mut most) = (0_usize, 0);

@@ -68,8 +68,8 @@ impl Work<'_> {
         let outcome = self.process(stdout, tell);
         record.seconds += started.elapsed().as_secs_f64();
         if let Err(error) = outcome {
-            // What it saved, it goes on with; the time it took counts.
-            judge.state.write(name, &record)?;
+            // What it saved, it goes on with; the time it took counts. The failure of the stage is what matters.
+            judge.state.write(name, &record).ok();
             return Err(error);
         }
         if let Some(output) = self.instance.printed() {
@@ -130,7 +130,11 @@ impl Work<'_> {
         if !self.goes_on {
             // A kill on the way must not leave old outputs beside a record that promises new ones.
             judge.state.write(&instance.file_name, &record)?;
-            record.made.iter().try_for_each(|path| state::remove(&judge.resolve(path)))?;
+            for path in &record.made {
+                if made.contains(path) || !judge.has_other_owner(path) {
+                    state::remove(&judge.resolve(path))?;
+                }
+            }
             record.made = made;
         }
         for output in &instance.outputs {

@@ -38,6 +38,8 @@ pub(super) struct Judge<'a> {
     pub(super) binary: String,
     /// Stages that run even if nothing has changed.
     pub(super) forced: BTreeSet<usize>,
+    /// Everything that some stage makes now.
+    pub(super) current: BTreeSet<String>,
     pub(super) hashes: Mutex<Hashes>,
 }
 
@@ -69,13 +71,17 @@ impl Judge<'_> {
             return Ok(run("you asked for it".to_owned(), key, Some(record)));
         }
         let Some(outputs) = &record.outputs else {
-            let goes_on = record.arguments == instance.arguments(self.places());
-            let why = if goes_on {
-                "it was stopped on its way"
-            } else {
-                "it was stopped, and its folder has moved"
-            };
-            return Ok(Decision::Run { why: why.to_owned(), key, goes_on, before: Some(record) });
+            if instance.run().is_some() && record.arguments != instance.arguments(self.places()) {
+                return Err(Failure::Usage(format!(
+                    "stage {name} was stopped on its way, under other paths than those it has from here;\n\
+                     run the pipeline from the folder and with the --out it was started with, or start it anew: --from {stage}",
+                    name = instance.name,
+                    stage = instance.name.split(' ').next().unwrap_or_default()
+                ))
+                .into());
+            }
+            let why = "it was stopped on its way".to_owned();
+            return Ok(Decision::Run { why, key, goes_on: true, before: Some(record) });
         };
         match self.changed_output(instance, outputs)? {
             Some(why) => Ok(run(why, key, Some(record))),
@@ -144,6 +150,15 @@ impl Judge<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// Whether `path`, which an earlier form of a stage has made, belongs to another stage by now, or has something of
+    /// another stage in it.
+    pub(super) fn has_other_owner(&self, path: &str) -> bool {
+        let inside = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.current.iter().any(|current| inside(current, path) || inside(path, current))
     }
 
     /// Refuses to write over what this pipeline has not made.

@@ -41,7 +41,7 @@ pub(crate) struct Request {
     pub(crate) threads: Option<NonZeroUsize>,
     /// Everything runs again.
     pub(crate) anew: bool,
-    /// A finished run is not replaced by one with other settings: that is an error.
+    /// A run is not replaced by one with other settings: that is an error.
     pub(crate) keep_runs: bool,
 }
 
@@ -140,6 +140,7 @@ impl Job {
         job.check_inputs()?;
         job.state().check_owner(&job.pipeline.name)?;
         job.judge(&job.state(), String::new(), Hashes::default()).check_foreign(&job.instances)?;
+        job.check_table()?;
         Ok(job)
     }
 
@@ -158,6 +159,20 @@ impl Job {
         Ok(())
     }
 
+    /// The table must not go over something that is not ours.
+    fn check_table(&self) -> Result<()> {
+        let is_ours = self.pipeline.table.is_none() || super::is_at_home(&self.out);
+        let foreign = [super::table::JSON, super::table::MARKDOWN].map(|name| self.out.join(name));
+        match foreign.iter().find(|path| !is_ours && path.exists()) {
+            Some(path) => Err(Failure::Usage(format!(
+                "{} exists and was not made by this pipeline; move it away, or choose another --out",
+                paths::shown(path)
+            ))
+            .into()),
+            None => Ok(()),
+        }
+    }
+
     fn places(&self) -> Places<'_> {
         Places { out: &self.out, root: &self.root }
     }
@@ -168,7 +183,9 @@ impl Job {
 
     fn judge<'a>(&'a self, state: &'a State, binary: String, hashes: Hashes) -> Judge<'a> {
         let forced = self.forced.clone();
-        Judge { out: &self.out, root: &self.root, state, binary, forced, hashes: Mutex::new(hashes) }
+        let outputs = self.instances.iter().flat_map(|instance| &instance.outputs);
+        let current = outputs.flat_map(super::expand::Output::paths).collect();
+        Judge { out: &self.out, root: &self.root, state, binary, forced, current, hashes: Mutex::new(hashes) }
     }
 
     /// Says on stdout what would run and why, with the commands.

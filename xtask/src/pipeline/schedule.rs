@@ -62,7 +62,7 @@ pub(super) struct Schedule<'a> {
     pub(super) instances: &'a [Instance],
     /// Threads that may be busy at once. A stage that wants more runs alone.
     pub(super) budget: usize,
-    /// Whether a finished run may be replaced by another.
+    /// Whether a run may be replaced by another.
     pub(super) may_replace_runs: bool,
 }
 
@@ -166,10 +166,10 @@ impl Schedule<'_> {
     fn decide(&self, instance: &Instance) -> Result<Decision> {
         let decision = self.judge.decide(instance)?;
         if let Decision::Run { why, goes_on: false, before: Some(before), .. } = &decision
-            && let Some(run) = instance.run().filter(|_| before.outputs.is_some() && !self.may_replace_runs)
+            && let Some(run) = instance.run().filter(|_| before.key.is_some() && !self.may_replace_runs)
         {
             return Err(Failure::Usage(format!(
-                "{} holds a finished run, which is kept, but {why}.\n\
+                "{} holds a run, which is kept, but {why}.\n\
                  Choose another --out for a new run, or train it anew with --force.",
                 crate::paths::shown(&self.judge.resolve(run))
             ))

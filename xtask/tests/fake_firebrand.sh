@@ -4,6 +4,10 @@
 #   FAKE_FAIL    a word of the command line of what fails
 #   FAKE_SLOW    a word of the command line of what runs until its stdin ends, then "saves" and exits with 130
 #   FAKE_SAVE    how long saving takes, in seconds
+case " $* " in
+    *" optimizer.lrr="*) echo "error: unknown field lrr" >&2; exit 2 ;;
+    *" --dry-run "*) exit 0 ;;
+esac
 echo "$*" >> "$FAKE_LOG"
 command=$1
 case " $* " in *" ${FAKE_FAIL:-/} "*)

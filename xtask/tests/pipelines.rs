@@ -4,57 +4,8 @@
 mod support;
 
 use std::fs;
-use std::process::Command;
 
-use support::{Ended, Scratch, signal};
-
-/// `a` reads the user's `in.txt`; `b` and `c` read what `a` makes; `d` trains on both.
-const DIAMOND: &str = r#"
-description = "four stages"
-
-[settings]
-size = 1
-word = ""
-
-[stages.a]
-run = ["make", "--out", "{out}/a", "--read", "in.txt", ["--word", "{word}"]]
-inputs = ["in.txt"]
-outputs = ["{out}/a"]
-
-[stages.b]
-run = ["make", "--out", "{out}/b", "--read", "{out}/a", "--size", "{size}"]
-inputs = ["{out}/a"]
-outputs = ["{out}/b"]
-
-[stages.c]
-run = ["score"]
-inputs = ["{out}/a"]
-stdout = "{out}/c.json"
-
-[stages.d]
-run = ["pretrain", "--out", "{out}/run", "--read", "{out}/b", "--read", "{out}/c.json"]
-inputs = ["{out}/b", "{out}/c.json"]
-trains = "{out}/run"
-"#;
-
-const RUN: [&str; 5] = ["pipeline", "run", "p.toml", "--out", "o"];
-
-fn diamond() -> Scratch {
-    let scratch = Scratch::new();
-    scratch.write("p.toml", DIAMOND);
-    scratch.write("in.txt", "text\n");
-    scratch
-}
-
-/// Runs the pipeline and returns the names of the stages that had something to do.
-#[track_caller]
-fn ran(scratch: &Scratch, more: &[&str]) -> String {
-    let ended = scratch.run(&[&RUN[..], more].concat()).expect(0, "");
-    let starts = ended.stderr.lines().filter(|line| line.contains("  starts: "));
-    let mut names: Vec<&str> = starts.filter_map(|line| line.split_whitespace().next()).collect();
-    names.sort_unstable();
-    names.join(" ")
-}
+use support::{DIAMOND, Ended, RUN, Scratch, diamond, ran, signal};
 
 /// Everything that the diamond makes, in one text.
 fn made(scratch: &Scratch) -> String {
@@ -198,6 +149,18 @@ fn a_stopped_stage_whose_settings_change_starts_anew() {
 }
 
 #[test]
+fn a_key_that_does_not_exist_costs_no_run() {
+    let scratch = diamond();
+    ran(&scratch, &[]);
+    let wrong = ["--set", "d.optimizer.lrr=0.1"];
+    scratch
+        .run(&[&RUN[..], &wrong].concat())
+        .expect(2, "stage d (its run is as it was):\n  error: unknown field lrr");
+    assert!(scratch.path("o/run/model.safetensors").exists());
+    assert_eq!(ran(&scratch, &[]), "");
+}
+
+#[test]
 fn two_pipelines_do_not_share_a_folder() {
     let scratch = diamond();
     let child = scratch.start(&RUN, &[("FAKE_SLOW", "pretrain")], "pretrain");
@@ -292,6 +255,20 @@ fn independent_stages_run_side_by_side_within_the_budget() {
 }
 
 #[test]
+fn a_stage_waits_for_those_it_is_to_come_after() {
+    let scratch = Scratch::new();
+    let stage = |name: &str| {
+        format!(
+            "[stages.{name}]\nrun = [\"make\", \"--out\", \"{{out}}/{name}\"]\noutputs = [\"{{out}}/{name}\"]\n"
+        )
+    };
+    scratch.write("p.toml", &format!("description = \"d\"\n{}after = [\"b\"]\n{}", stage("a"), stage("b")));
+    ran(&scratch, &["--threads", "2"]);
+    let order: Vec<String> = scratch.log().into_iter().filter(|line| !line.starts_with("make")).collect();
+    assert_eq!(order, ["begins o/b", "ends o/b", "begins o/a", "ends o/a"]);
+}
+
+#[test]
 fn after_a_failure_what_does_not_depend_on_it_still_runs() {
     let scratch = diamond();
     let mut command = scratch.xtask(&RUN);
@@ -315,215 +292,4 @@ fn a_stage_that_makes_nothing_has_failed() {
     let scratch = Scratch::new();
     scratch.write("p.toml", "description = \"d\"\n[stages.a]\nrun = [\"idle\"]\noutputs = [\"{out}/a\"]\n");
     scratch.run(&RUN).expect(1, "stage a ended well, but did not make o/a");
-}
-
-#[test]
-fn a_dry_run_says_what_would_run_and_touches_nothing() {
-    let scratch = diamond();
-    let ended = scratch.run(&[&RUN[..], &["--dry-run"]].concat()).expect(0, "");
-    for said in [
-        "run   a: it has not run yet",
-        "make --out o/a --read in.txt --threads 1\n",
-        "score --threads 1 > o/c.json\n",
-    ] {
-        assert!(ended.stdout.contains(said), "{said} is not in:\n{}", ended.stdout);
-    }
-    assert!(scratch.log().is_empty() && !scratch.path("o").exists());
-    // The commands can be pasted.
-    let line = ended.stdout.lines().find(|line| line.contains("--out o/a")).expect("the command of a");
-    fs::create_dir(scratch.path("o")).expect("created");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", line]).current_dir(scratch.path("")).env("FAKE_LOG", scratch.path("log"));
-    assert!(shell.status().expect("sh runs").success());
-    assert_eq!(scratch.read("o/a"), "made of\ntext\n");
-}
-
-/// One text, a model for each size, scored.
-const SWEEP: &str = r#"
-description = "a sweep"
-[settings]
-size = 1
-seed = 0
-[sweep.grid]
-size = [1, 2]
-[stages.text]
-run = ["make", "--out", "{out}/text"]
-outputs = ["{out}/text"]
-[stages.train]
-run = ["pretrain", "--out", "{out}/run", "--read", "{out}/text", "--size", "{size}"]
-inputs = ["{out}/text"]
-trains = "{out}/run"
-[stages.score]
-run = ["score", "{out}/run", "--seed", "{seed}"]
-inputs = ["{out}/run"]
-stdout = "{out}/score.json"
-[table]
-columns = { loss = "{out}/score.json:loss" }
-lowest = "loss"
-"#;
-
-#[test]
-fn a_sweep_shares_what_it_can_and_ends_in_one_table() {
-    let scratch = Scratch::new();
-    scratch.write("p.toml", SWEEP);
-    let ended = scratch.run(&RUN).expect(0, "5 of 5 stages ran");
-    assert_eq!(ended.stdout, "size    loss\n   1  1.2500  ← best\n   2  1.2500\n");
-    assert!(
-        scratch.log().iter().any(|line| line.contains("--out o/size=2/run --read o/text ")),
-        "{:?}",
-        scratch.log()
-    );
-    assert!(scratch.read("o/results.md").contains("| **1** | **1.2500** |"));
-    let json = "{\"size\":1,\"loss\":1.25,\"best\":true}\n{\"size\":2,\"loss\":1.25,\"best\":false}\n";
-    assert_eq!(scratch.run(&[&RUN[..], &["--json"]].concat()).expect(0, "nothing to do").stdout, json);
-
-    // Another size: only its stages run. Another seed in a grid: the models are shared by the scores.
-    assert_eq!(ran(&scratch, &["--sweep", "size=1,2,3"]), "score train");
-    assert_eq!(ran(&scratch, &["--sweep", "seed=0,1"]), "score score score score");
-    assert!(
-        scratch.path("o/size=2,seed=1/score.json").exists()
-            || scratch.path("o/seed=1,size=2/score.json").exists()
-    );
-    assert_eq!(
-        ran(&scratch, &["--sweep", "size=1", "--sweep", "train.optimizer.lr=0.1,0.2"]),
-        "score score train train"
-    );
-    assert!(
-        scratch.log().iter().any(|line| line.contains(" --set optimizer.lr=0.2 ")),
-        "{:?}",
-        scratch.log()
-    );
-}
-
-#[test]
-fn a_list_of_points_sets_several_keys_together() {
-    let scratch = Scratch::new();
-    let list = "[sweep]\nlist = [{ size = 1, seed = 5 }, { size = 2, seed = 6 }]\n";
-    scratch.write("p.toml", &SWEEP.replace("[sweep.grid]\nsize = [1, 2]\n", list));
-    let ended = scratch.run(&RUN).expect(0, "5 of 5 stages ran");
-    assert!(ended.stdout.starts_with("seed  size    loss\n   5     1  1.2500"), "{}", ended.stdout);
-    scratch.run(&[&RUN[..], &["--sweep", "seed=1"]].concat()).expect(2, "own list of points sets `seed`");
-}
-
-#[test]
-fn a_point_that_fails_leaves_the_others_their_results() {
-    let scratch = Scratch::new();
-    scratch.write("p.toml", SWEEP);
-    let mut command = scratch.xtask(&RUN);
-    let ended = Ended::new(command.env("FAKE_FAIL", "o/size=2/run").output().expect("xtask starts"));
-    let ended = ended.expect(1, "What is there so far:\nsize    loss\n   1  1.2500");
-    assert!(ended.stderr.contains("   2       –"), "{}", ended.stderr);
-    assert_eq!(ended.stdout, "");
-}
-
-#[test]
-fn mistakes_in_a_file_are_named_with_line_and_way_out_before_anything_runs() {
-    let check = |from: &str, to: &str, expected: &str| {
-        let scratch = diamond();
-        assert!(DIAMOND.contains(from), "{from}");
-        scratch.write("p.toml", &DIAMOND.replacen(from, to, 1));
-        scratch.run(&RUN).expect(2, expected);
-        assert!(scratch.log().is_empty() && !scratch.path("o").exists(), "{expected}");
-    };
-    check(
-        "inputs = [\"in.txt\"]",
-        "inputs = [\"in.txt\", \"{out}/b\"]",
-        "p.toml:8: stage `a`: it waits for itself: a → b → a",
-    );
-    check("inputs = [\"in.txt\"]", "inputs = [\"in.txt\"]\nafter = [\"a\"]", "it waits for itself: a → a");
-    check(
-        "inputs = [\"in.txt\"]",
-        "inputs = [\"on.txt\"]",
-        "p.toml:8: stage `a`: its input on.txt does not exist",
-    );
-    check(
-        "inputs = [\"{out}/b\", ",
-        "inputs = [\"{out}/bb\", ",
-        "p.toml:23: stage `d`: no stage makes its input {out}/bb; did you mean `{out}/b`?",
-    );
-    check(
-        "outputs = [\"{out}/b\"]",
-        "outputs = [\"{out}/a\"]",
-        "p.toml:13: stage `b`: it writes {out}/a, which stage `a` (line 8) writes, too",
-    );
-    check("outputs = [\"{out}/b\"]", "outputs = [\"{out}/a/b\"]", "lie one in the other");
-    check(
-        "outputs = [\"{out}/b\"]",
-        "outputs = [\"b\"]",
-        "output `b` must be a plain path that begins with {out}/",
-    );
-    check("outputs = [\"{out}/b\"]", "outputs = [\"{out}/../b\"]", "must be a plain path");
-    check("outputs = [\"{out}/b\"]", "after = [\"e\"]\noutputs = [\"{out}/b\"]", "no stage is called so");
-    check(
-        "\"{size}\"",
-        "\"{sise}\"",
-        "p.toml:13: stage `b`: `{sise}`: no setting is called `sise`; did you mean `size`?",
-    );
-    check(
-        "inputs = [\"{out}/a\"]\noutputs",
-        "outputs",
-        "`{out}/a` names what stage `a` makes; add \"{out}/a\" to its inputs",
-    );
-    check("stdout = ", "stdot = ", "did you mean `stdout`?");
-    check("run = [\"score\"]", "run = []", "`run` begins with a command of firebrand");
-    check("run = [\"score\"]", "run = [\"score\"]\nthreads = \"many\"", "write a number or \"all\"");
-    check(
-        "run = [\"score\"]",
-        "run = [\"score\"]\nset = { a = 1 }",
-        "`set` is for a stage that `trains` a run",
-    );
-    check("size = 1", "size = [1]", "the default of setting `size` must be");
-    check("size = 1", "out = 1", "a setting cannot be called `out`");
-    check(
-        "[settings]",
-        "[sweep.grid]\nsise = [1]\n[settings]",
-        "[sweep.grid] sise: pipeline p has no setting `sise`; did you mean `size`?",
-    );
-    check("[settings]", "[sweep.grid]\nsize = [1, 1]\n[settings]", "size=1 is there twice");
-    check(
-        "[settings]",
-        "[table]\ncolumns = { x = \"{out}/c.json\" }\n[settings]",
-        "names no value; write \"FILE.json:KEY\"",
-    );
-}
-
-#[test]
-fn wrong_usage_is_named_before_anything_runs() {
-    let scratch = diamond();
-    let check = |more: &[&str], expected: &str| {
-        scratch.run(&[&RUN[..], more].concat()).expect(2, expected);
-    };
-    check(
-        &["--set", "sise=2"],
-        "--set sise=2: pipeline p has no setting `sise`; did you mean `size`? (its settings: size, word)",
-    );
-    check(&["--set", "size"], "--set size: write KEY=VALUE");
-    check(&["--set", "size=large"], "`size` is a number, not `large`");
-    check(&["--set", "e.lr=1"], "pipeline p has no stage `e`");
-    check(&["--set", "b.lr=1"], "stage `b` trains nothing");
-    check(&["--from", "dd"], "--from dd: no stage is called so");
-    check(&["--sweep", "size=1,1"], "size=1 is there twice");
-    check(&["--threads", "0"], "--threads");
-    scratch
-        .run(&["pipeline", "run", "quickstar"])
-        .expect(2, "no pipeline is called `quickstar`; did you mean `quickstart`?");
-    scratch.run(&["pipeline", "run", "nowhere.toml"]).expect(2, "nowhere.toml: no such file");
-    assert!(scratch.log().is_empty() && !scratch.path("o").exists());
-}
-
-#[test]
-fn pipelines_can_be_listed() {
-    let scratch = Scratch::new();
-    let listed = scratch.run(&["pipeline", "list"]).expect(0, "").stdout;
-    for said in
-        ["quickstart", "shakespeare", "vocab-size", "lr", "own-text", "stages", "settings", "steps=1200"]
-    {
-        assert!(listed.contains(said), "{said} is missing:\n{listed}");
-    }
-    assert!(listed.lines().all(|line| line.chars().count() <= 80), "{listed}");
-    let json = scratch.run(&["pipeline", "list", "--json"]).expect(0, "").stdout;
-    for line in json.lines() {
-        let pipeline: serde_json::Value = serde_json::from_str(line).expect("a line of JSON");
-        assert!(pipeline["stages"].as_array().is_some_and(|stages| !stages.is_empty()), "{line}");
-    }
 }

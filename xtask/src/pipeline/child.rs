@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::decide::Judge;
+use super::decide::{Judge, Start};
 use super::expand::{Instance, Places};
-use super::state::{self, Key, Record};
+use super::state::{self, Record};
 use crate::failure::Failure;
 use crate::{paths, process};
 
@@ -52,9 +52,7 @@ pub(super) struct Work<'a> {
     pub(super) judge: &'a Judge<'a>,
     pub(super) firebrand: &'a Path,
     pub(super) instance: &'a Instance,
-    pub(super) key: Key,
-    pub(super) goes_on: bool,
-    pub(super) before: Option<Record>,
+    pub(super) start: Start,
 }
 
 impl Work<'_> {
@@ -63,6 +61,7 @@ impl Work<'_> {
         let (judge, name) = (self.judge, &self.instance.file_name);
         let printed = judge.state.file(name, "out");
         let stdout = self.locked(&printed, tell)?;
+        self.rehearse()?;
         let mut record = self.prepare()?;
         let started = Instant::now();
         let outcome = self.process(stdout, tell);
@@ -111,9 +110,30 @@ impl Work<'_> {
         }
     }
 
+    /// Lets the binary look at its command before a run is removed for it: a typing error must not cost hours.
+    fn rehearse(&self) -> Result<()> {
+        if self.start.goes_on || self.start.before.is_none() || self.instance.run().is_none() {
+            return Ok(());
+        }
+        let mut command = command(self.firebrand, self.instance, self.judge.places());
+        command.arg("--dry-run").stdin(Stdio::null());
+        let shown = process::command_line(&command);
+        let output = command.output().with_context(|| format!("cannot start {shown}"))?;
+        if output.status.code() != Some(2) {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "\n  ");
+        let name = &self.instance.name;
+        Err(Failure::Usage(format!(
+            "stage {name} (its run is as it was):\n  {said}\nits command:\n  {shown}"
+        ))
+        .into())
+    }
+
     /// Removes what an earlier start has made, unless this one goes on with it, and notes what is started.
     fn prepare(&self) -> Result<Record> {
-        let (judge, instance, before) = (self.judge, self.instance, self.before.clone().unwrap_or_default());
+        let (judge, instance, before) =
+            (self.judge, self.instance, self.start.before.clone().unwrap_or_default());
         let made: Vec<String> = instance.outputs.iter().flat_map(super::expand::Output::paths).collect();
         let mut record = Record {
             key: None,
@@ -124,10 +144,10 @@ impl Work<'_> {
                 .cloned()
                 .collect(),
             outputs: None,
-            seconds: if self.goes_on { before.seconds } else { 0.0 },
+            seconds: if self.start.goes_on { before.seconds } else { 0.0 },
             expected: before.expected,
         };
-        if !self.goes_on {
+        if !self.start.goes_on {
             // A kill on the way must not leave old outputs beside a record that promises new ones.
             judge.state.write(&instance.file_name, &record)?;
             for path in &record.made {
@@ -142,7 +162,7 @@ impl Work<'_> {
             let folder = firebrand_durable::parent(&path);
             fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        record.key = Some(self.key.clone());
+        record.key = Some(self.start.key.clone());
         judge.state.write(&instance.file_name, &record)?;
         Ok(record)
     }
@@ -151,8 +171,12 @@ impl Work<'_> {
         let mut command = command(self.firebrand, self.instance, self.judge.places());
         let shown = printable_command(self.firebrand, self.instance, self.judge.places());
         let log = self.judge.state.file(&self.instance.file_name, "log");
-        let mut log_file =
-            File::options().create(true).append(self.goes_on).write(true).truncate(!self.goes_on).open(&log);
+        let mut log_file = File::options()
+            .create(true)
+            .append(self.start.goes_on)
+            .write(true)
+            .truncate(!self.start.goes_on)
+            .open(&log);
         if let Ok(file) = &mut log_file {
             writeln!(file, "$ {shown}").with_context(|| format!("cannot write {}", log.display()))?;
         }

@@ -17,15 +17,19 @@ use crate::paths;
 pub(super) enum Decision {
     /// Nothing: everything is as it was when it was made, in so many seconds.
     Skip { seconds: f64 },
-    /// It runs, for a reason.
-    Run {
-        why: String,
-        key: Key,
-        /// Whether it goes on where it stopped. Otherwise what it made before is removed first.
-        goes_on: bool,
-        /// What is known from before.
-        before: Option<Record>,
-    },
+    /// It runs.
+    Run(Box<Start>),
+}
+
+/// Why and how a stage runs.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) why: String,
+    pub(super) key: Key,
+    /// Whether it goes on where it stopped. Otherwise what it made before is removed first.
+    pub(super) goes_on: bool,
+    /// What is known from before.
+    pub(super) before: Option<Record>,
 }
 
 /// What decisions are made from.
@@ -59,7 +63,9 @@ impl Judge<'_> {
         let key = self.key(instance)?;
         let before = self.state.record(&instance.file_name);
         let forced = self.forced.contains(&instance.stage);
-        let run = |why: String, key, before| Decision::Run { why, key, goes_on: false, before };
+        let start =
+            |why: String, key, goes_on, before| Decision::Run(Box::new(Start { why, key, goes_on, before }));
+        let run = |why, key, before| start(why, key, false, before);
         let Some(record) = before else { return Ok(run("it has not run yet".to_owned(), key, None)) };
         let Some(old) = &record.key else {
             return Ok(run("it was stopped before it began".to_owned(), key, Some(record)));
@@ -81,7 +87,7 @@ impl Judge<'_> {
                 .into());
             }
             let why = "it was stopped on its way".to_owned();
-            return Ok(Decision::Run { why, key, goes_on: true, before: Some(record) });
+            return Ok(start(why, key, true, Some(record)));
         };
         match self.changed_output(instance, outputs)? {
             Some(why) => Ok(run(why, key, Some(record))),

@@ -302,12 +302,11 @@ fn render(
     Ok((text, has_empty))
 }
 
+/// [`render`] with the values and folders of one instance.
+type Render<'a> = dyn Fn(&str) -> Result<(String, bool), String> + 'a;
+
 /// A value for `--set`: a lone placeholder keeps its setting's kind. `None` where a setting in it is empty.
-fn rendered_value(
-    value: &Value,
-    values: &Values,
-    render: &dyn Fn(&str) -> Result<(String, bool), String>,
-) -> Result<Option<Value>, String> {
+fn rendered_value(value: &Value, values: &Values, render: &Render<'_>) -> Result<Option<Value>, String> {
     Ok(match value {
         Value::String(text) => match template::pieces(text)?.as_slice() {
             [Piece::Name(name)] if values.setting(name).is_some_and(|value| !value.is_str()) => {

@@ -122,6 +122,9 @@ impl Job {
         let budget = request.threads.map_or_else(cores, usize::from);
         let default_out = || paths::relative(&root.join("runs").join(&pipeline.name));
         let out = request.out.clone().unwrap_or_else(default_out);
+        if out.to_str().is_none() {
+            return Err(Failure::Usage(format!("--out {}: the path must be UTF-8", out.display())).into());
+        }
         let device = request.device.clone();
         let expansion = Expansion {
             pipeline: &pipeline,
@@ -207,9 +210,7 @@ impl Job {
                 }
                 None => match judge.decide(instance)? {
                     Decision::Skip { .. } => None,
-                    Decision::Run { why, goes_on, .. } => {
-                        Some(if goes_on { format!("goes on: {why}") } else { why })
-                    }
+                    Decision::Run(start) => Some(start.why),
                 },
             };
             process::print(&match &decision {

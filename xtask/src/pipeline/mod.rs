@@ -73,7 +73,7 @@ pub(crate) struct RunArgs {
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N. [default: the best there is]
     #[arg(long, value_name = "DEVICE")]
     device: Option<String>,
-    /// Threads that may be busy at once. [default: all]
+    /// Threads that may be busy at once; a stage that takes all of them is made anew with another number. [default: all]
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
     /// Print the table of results as JSON, a line a row.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::child::{Sign, Work};
-use super::decide::{Decision, Judge};
+use super::decide::{Decision, Judge, Start};
 use super::expand::Instance;
 use super::view::View;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ enum Standing {
     /// It is found out what it has to do.
     Deciding,
     /// It runs as soon as there are threads for it.
-    Ready(Decision),
+    Ready(Box<Start>),
     Running,
     Done,
     /// It failed, or something it needs did.
@@ -96,7 +96,7 @@ impl Schedule<'_> {
                         ended.seconds += seconds;
                         Standing::Done
                     }
-                    Event::Decided(Ok(decision)) => Standing::Ready(decision),
+                    Event::Decided(Ok(Decision::Run(start))) => Standing::Ready(start),
                     Event::Ended(Ok(seconds)) => {
                         view.done(number, seconds);
                         ended.done[number] = true;
@@ -144,13 +144,10 @@ impl Schedule<'_> {
                 }
                 Standing::Ready(_) if self.fits(instance, standings) => {
                     let decision = std::mem::replace(&mut standings[number], Standing::Running);
-                    let Standing::Ready(Decision::Run { why, key, goes_on, before }) = decision else {
-                        continue;
-                    };
-                    view.starts(number, &why);
+                    let Standing::Ready(start) = decision else { continue };
+                    view.starts(number, &start.why);
                     ended.ran += 1;
-                    let work =
-                        Work { judge: self.judge, firebrand: self.firebrand, instance, key, goes_on, before };
+                    let work = Work { judge: self.judge, firebrand: self.firebrand, instance, start: *start };
                     let sender = sender.clone();
                     scope.spawn(move || {
                         let tell = |sign| send(&sender, number, Event::Sign(sign));
@@ -165,9 +162,10 @@ impl Schedule<'_> {
 
     fn decide(&self, instance: &Instance) -> Result<Decision> {
         let decision = self.judge.decide(instance)?;
-        if let Decision::Run { why, goes_on: false, before: Some(before), .. } = &decision
-            && let Some(run) = instance.run().filter(|_| before.key.is_some() && !self.may_replace_runs)
+        if let Decision::Run(start) = &decision
+            && let Some(run) = instance.run().filter(|_| self.would_replace_run(start))
         {
+            let why = &start.why;
             return Err(Failure::Usage(format!(
                 "{} holds a run, which is kept, but {why}.\n\
                  Choose another --out for a new run, or train it anew with --force.",
@@ -176,6 +174,11 @@ impl Schedule<'_> {
             .into());
         }
         Ok(decision)
+    }
+
+    fn would_replace_run(&self, start: &Start) -> bool {
+        let had_begun = start.before.as_ref().is_some_and(|before| before.key.is_some());
+        had_begun && !start.goes_on && !self.may_replace_runs
     }
 
     /// Whether there are threads for `instance`.

@@ -114,3 +114,53 @@ impl Ended {
         self
     }
 }
+
+/// `a` reads the user's `in.txt`; `b` and `c` read what `a` makes; `d` trains on both.
+pub(crate) const DIAMOND: &str = r#"
+description = "four stages"
+
+[settings]
+size = 1
+word = ""
+
+[stages.a]
+run = ["make", "--out", "{out}/a", "--read", "in.txt", ["--word", "{word}"]]
+inputs = ["in.txt"]
+outputs = ["{out}/a"]
+
+[stages.b]
+run = ["make", "--out", "{out}/b", "--read", "{out}/a", "--size", "{size}"]
+inputs = ["{out}/a"]
+outputs = ["{out}/b"]
+
+[stages.c]
+run = ["score"]
+inputs = ["{out}/a"]
+stdout = "{out}/c.json"
+
+[stages.d]
+run = ["pretrain", "--out", "{out}/run", "--read", "{out}/b", "--read", "{out}/c.json"]
+inputs = ["{out}/b", "{out}/c.json"]
+trains = "{out}/run"
+"#;
+
+/// Runs the pipeline in `p.toml`.
+pub(crate) const RUN: [&str; 5] = ["pipeline", "run", "p.toml", "--out", "o"];
+
+/// A scratch folder with [`DIAMOND`] in `p.toml`.
+pub(crate) fn diamond() -> Scratch {
+    let scratch = Scratch::new();
+    scratch.write("p.toml", DIAMOND);
+    scratch.write("in.txt", "text\n");
+    scratch
+}
+
+/// Runs the pipeline and returns the names of the stages that had something to do.
+#[track_caller]
+pub(crate) fn ran(scratch: &Scratch, more: &[&str]) -> String {
+    let ended = scratch.run(&[&RUN[..], more].concat()).expect(0, "");
+    let starts = ended.stderr.lines().filter(|line| line.contains("  starts: "));
+    let mut names: Vec<&str> = starts.filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    names.join(" ")
+}

@@ -208,6 +208,9 @@ fn wrong_usage_is_named_before_anything_runs() {
     scratch
         .run(&["pipeline", "run", "quickstar"])
         .expect(2, "no pipeline is called `quickstar`; did you mean `quickstart`?");
+    scratch
+        .run(&["pipeline", "run", "own-text"])
+        .expect(2, "YOUR-TEXT.txt does not exist, and no stage makes it; give one by --set text=PATH");
     scratch.run(&["pipeline", "run", "nowhere.toml"]).expect(2, "nowhere.toml: no such file");
     assert!(scratch.log().is_empty() && !scratch.path("o").exists());
 }

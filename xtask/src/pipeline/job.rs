@@ -154,7 +154,14 @@ impl Job {
             for input in instance.inputs.iter().filter(|input| !input.starts_with(super::template::OUT)) {
                 let path = self.places().resolve(input);
                 if !Path::new(&path).exists() {
-                    let wrong = format!("its input {path} does not exist, and no stage makes it");
+                    let setting = self.pipeline.settings.iter().map(|(name, _)| name).find(|name| {
+                        let is_input = stage.body.inputs.contains(&format!("{{{name}}}"));
+                        is_input
+                            && self.values.setting(name).is_some_and(|value| value.as_str() == Some(input))
+                    });
+                    let hint =
+                        setting.map_or_else(String::new, |name| format!("; give one by --set {name}=PATH"));
+                    let wrong = format!("its input {path} does not exist, and no stage makes it{hint}");
                     return Err(self.pipeline.wrong_stage(stage, wrong));
                 }
             }

@@ -312,3 +312,55 @@ pub(super) fn duration(seconds: f64) -> String {
         (h, m, _) => format!("{h} h {m:02} min"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stages of these names and expectations, of a thread each; the first one is at work.
+    fn view(lines: &[(&str, Option<f64>)]) -> View {
+        let line = |&(name, expected): &(&str, Option<f64>)| Line {
+            name: name.to_owned(),
+            threads: 1,
+            expected,
+            standing: Standing::Waiting,
+        };
+        let mut view = View { lines: lines.iter().map(line).collect(), width: 8, budget: 2, screen: None };
+        view.starts(0, "");
+        view
+    }
+
+    fn progress(position: u64, message: &str) -> Sign {
+        Sign::Progress(Progress { position, length: Some(100), message: message.to_owned() })
+    }
+
+    #[test]
+    fn the_time_left_stands_before_what_a_narrow_screen_cuts_off() {
+        let mut view = view(&[("pretrain", None)]);
+        view.sign(0, &progress(50, "loss 2.5, 900 tokens/s, 2 min 03 s left"));
+        assert_eq!(view.progress_of(0), "━━━━━━╌╌╌╌╌╌  50 %, 2 min 03 s left, loss 2.5, 900 tokens/s");
+        view.sign(0, &Sign::Waits);
+        assert!(view.progress_of(0).starts_with("waiting for its process of an earlier pipeline"));
+    }
+
+    #[test]
+    fn what_is_left_is_known_from_earlier_runs_and_from_siblings() {
+        let mut view = view(&[("a x=1", None), ("a x=2", None), ("b", Some(60.0))]);
+        assert!(
+            view.total().starts_with("0 of 3 stages over, more than 1 min 00 s left"),
+            "{}",
+            view.total()
+        );
+        view.done(0, 100.0);
+        // 100 s and 60 s on two threads take as long as the longer one.
+        assert!(view.total().starts_with("1 of 3 stages over, about 1 min 40 s left"), "{}", view.total());
+    }
+
+    #[test]
+    fn durations_have_the_digits_that_matter() {
+        assert_eq!(
+            [0.04, 9.46, 59.6, 125.0, 3720.0].map(duration),
+            ["0.0 s", "9.5 s", "1 min 00 s", "2 min 05 s", "1 h 02 min"]
+        );
+    }
+}

@@ -171,16 +171,16 @@ impl Work<'_> {
         let mut command = command(self.firebrand, self.instance, self.judge.places());
         let shown = printable_command(self.firebrand, self.instance, self.judge.places());
         let log = self.judge.state.file(&self.instance.file_name, "log");
+        let cannot_write = || format!("cannot write {}", log.display());
+        let goes_on = self.start.goes_on;
         let mut log_file = File::options()
             .create(true)
-            .append(self.start.goes_on)
             .write(true)
-            .truncate(!self.start.goes_on)
-            .open(&log);
-        if let Ok(file) = &mut log_file {
-            writeln!(file, "$ {shown}").with_context(|| format!("cannot write {}", log.display()))?;
-        }
-        let log_file = log_file.with_context(|| format!("cannot write {}", log.display()))?;
+            .append(goes_on)
+            .truncate(!goes_on)
+            .open(&log)
+            .with_context(cannot_write)?;
+        writeln!(log_file, "$ {shown}").with_context(cannot_write)?;
         command.env("FIREBRAND_SUPERVISED", "1").stdin(Stdio::piped()).stderr(Stdio::piped()).stdout(stdout);
         #[cfg(unix)]
         {

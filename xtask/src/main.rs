@@ -1,13 +1,15 @@
 //! Firebrand's project commands, run as `cargo xtask COMMAND`: typed Rust that works wherever cargo does.
 //!
-//! It compiles the workspace and runs the `firebrand` binary and cargo as a user would. It uses none of Firebrand's
-//! crates, and so builds in seconds, without burn.
+//! It compiles the workspace and runs the `firebrand` binary and cargo as a user would. Of Firebrand's crates it uses the
+//! one that knows how files are written, and so builds in seconds, without burn.
 
 mod bench;
 mod check;
 mod failure;
 mod machine;
+mod nearest;
 mod paths;
+mod pipeline;
 mod process;
 mod quickstart;
 mod run_directory;
@@ -31,6 +33,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask quickstart                     a model of the built-in stories
   cargo xtask quickstart --text notes.txt    a model of your own text
+  cargo xtask pipeline run quickstart        the same, stage by stage
   cargo xtask test && cargo xtask check      everything a change must pass
   cargo xtask bench train --json             speed beside PyTorch, a line a figure
 
@@ -39,6 +42,7 @@ Exit codes: 0 success, 1 something failed, 2 wrong usage, 130 after Ctrl-C.";
 #[derive(Subcommand)]
 enum Command {
     Quickstart(quickstart::Args),
+    Pipeline(pipeline::Args),
     Test(test::Args),
     Check(check::Args),
     Bench(bench::Args),
@@ -48,6 +52,7 @@ impl Command {
     fn run(self) -> Result<()> {
         match self {
             Self::Quickstart(args) => quickstart::run(&args),
+            Self::Pipeline(args) => pipeline::run(&args),
             Self::Test(args) => test::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Bench(args) => bench::run(&args),

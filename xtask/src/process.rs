@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use crate::failure::Failure;
 use crate::paths;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// How often Ctrl-C was pressed.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// How often a running program is looked at.
 const POLL: Duration = Duration::from_millis(20);
@@ -24,7 +25,15 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// From here on Ctrl-C no longer ends this process at once: it waits for the program it runs to save and exit.
 pub(crate) fn catch_interrupts() -> Result<()> {
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")
+    ctrlc::set_handler(|| {
+        INTERRUPTS.fetch_add(1, Ordering::Relaxed);
+    })
+    .context("cannot listen for Ctrl-C")
+}
+
+/// How often Ctrl-C was pressed, or another signal asked us to stop.
+pub(crate) fn interrupts() -> usize {
+    INTERRUPTS.load(Ordering::Relaxed)
 }
 
 /// Runs `command` to its end; what it prints goes where our own output goes. `what` names the work in error messages.
@@ -81,7 +90,8 @@ pub(crate) fn command_line(command: &Command) -> String {
     variables.chain(words.map(|word| quoted(&word))).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted(word: &str) -> String {
+/// `word` as a shell reads it back.
+pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
@@ -90,7 +100,7 @@ fn quoted(word: &str) -> String {
 }
 
 fn spawn(what: &str, command: &mut Command) -> Result<Child> {
-    if INTERRUPTED.load(Ordering::Relaxed) {
+    if interrupts() > 0 {
         return Err(Failure::Interrupted { what: format!("before: {what}") }.into());
     }
     command.spawn().with_context(|| format!("cannot start {} ({what})", command_line(command)))
@@ -103,7 +113,7 @@ fn wait(child: &mut Child) -> io::Result<ExitStatus> {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
-        if INTERRUPTED.load(Ordering::Relaxed) {
+        if interrupts() > 0 {
             let since = *interrupted_at.get_or_insert_with(Instant::now);
             if !told && since.elapsed() >= GRACE {
                 interrupt(child);
@@ -122,7 +132,7 @@ fn interrupt(child: &Child) {
 }
 
 fn judge(what: &str, command: &Command, status: ExitStatus) -> Result<()> {
-    if INTERRUPTED.load(Ordering::Relaxed) || ended_by_interrupt(status) {
+    if interrupts() > 0 || ended_by_interrupt(status) {
         return Err(Failure::Interrupted { what: what.to_owned() }.into());
     }
     if !status.success() {
@@ -133,7 +143,7 @@ fn judge(what: &str, command: &Command, status: ExitStatus) -> Result<()> {
 }
 
 /// Whether a program says that Ctrl-C ended it, by its exit code or (on Unix) by dying of the signal.
-fn ended_by_interrupt(status: ExitStatus) -> bool {
+pub(crate) fn ended_by_interrupt(status: ExitStatus) -> bool {
     #[cfg(unix)]
     {
         const SIGINT: i32 = 2;

@@ -11,12 +11,29 @@ use serde::Deserialize;
 use crate::failure::Failure;
 
 /// Written when a run starts; what makes a folder a run directory.
-const RUN_FILE: &str = "run.toml";
+pub(crate) const RUN_FILE: &str = "run.toml";
 /// The root holds the best weights once a run has finished.
 const WEIGHTS_FILE: &str = "model.safetensors";
 const METRICS_FILE: &str = "metrics.jsonl";
 /// What a run writes before [`RUN_FILE`]: a folder that holds nothing else is one of a run that never began.
 const FIRST_FILES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
+/// Everything that belongs to a run in its folder; what else lies there is somebody else's.
+pub(crate) const FILES: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    WEIGHTS_FILE,
+    "tokenizer.json",
+    "tokenizer_config.json",
+    RUN_FILE,
+    METRICS_FILE,
+    "checkpoints",
+    "tensorboard",
+];
+
+/// Those of [`FILES`] that whoever uses a run reads. The others hold clock times or are for training alone: a run that
+/// was stopped and went on differs in them from one that was not.
+pub(crate) const CONTENT: &[&str] = FILES.split_at(6).0;
 
 /// What is at a path that a run is to be written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

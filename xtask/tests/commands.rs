@@ -1,77 +1,23 @@
 //! The real `xtask` binary on a `firebrand` that only notes what it is asked for: no burn, no training.
 #![cfg(unix)]
 
+mod support;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use support::{Ended, Scratch, signal};
 
-/// A scratch folder to run `xtask` in.
-struct Scratch {
-    folder: TempDir,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a scratch folder") }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn xtask(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.args(arguments).current_dir(self.folder.path());
-        command.env("FIREBRAND_BIN", Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_firebrand.sh"));
-        command.env("FIREBRAND_PYTHON", "/no/such/python").env("FAKE_LOG", self.path("log"));
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Ended {
-        Ended::new(self.xtask(arguments).output().expect("xtask starts"))
-    }
-
-    /// The first words of each command line that the fake was given.
-    fn asked_for(&self) -> Vec<String> {
-        let log = fs::read_to_string(self.path("log")).unwrap_or_default();
-        log.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
-    }
-}
-
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ended {
-    fn new(output: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("xtask prints UTF-8");
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-
-    #[track_caller]
-    fn expect(self, code: i32, in_stderr: &str) -> Self {
-        assert!(
-            self.code == Some(code) && self.stderr.contains(in_stderr),
-            "{:?}\n{}",
-            self.code,
-            self.stderr
-        );
-        self
-    }
-}
+/// Everything the quickstart asks of the binary.
+const STAGES: [&str; 6] = ["data", "data", "generate", "pretrain", "score", "tokenizer"];
 
 #[test]
 fn quickstart_goes_through_its_stages_and_reports() {
     let scratch = Scratch::new();
-    let ended = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "== Pretraining");
-    let stages = ["data", "data", "tokenizer", "pretrain", "score", "generate", "generate", "generate"];
-    assert_eq!(scratch.asked_for(), stages);
+    let ended = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "pretrain         done");
+    let mut asked_for = scratch.asked_for();
+    // What does not depend on each other may come in any order.
+    asked_for.sort();
+    assert_eq!(asked_for, STAGES);
     for said in
         ["1.2500 nats", "3.49", "0.5500", "0.0500 bits per byte", "[Long ago, a] and that is how", "mine"]
     {
@@ -82,41 +28,67 @@ fn quickstart_goes_through_its_stages_and_reports() {
 #[test]
 fn quickstart_on_a_text_reports_the_best_evaluation_of_training() {
     let scratch = Scratch::new();
-    fs::write(scratch.path("notes.txt"), "My dear diary, today I wrote nothing.").expect("written");
-    let ended = scratch.run(&["quickstart", "--out", "mine", "--text", "notes.txt"]).expect(0, "320 tokens");
-    assert_eq!(scratch.asked_for(), ["tokenizer", "pretrain", "generate", "generate", "generate"]);
+    scratch.write("notes.txt", "My dear diary, today I wrote nothing.");
+    let ended = scratch.run(&["quickstart", "--out", "mine", "--text", "notes.txt"]).expect(0, "");
+    assert_eq!(scratch.asked_for(), ["tokenizer", "pretrain", "generate"]);
+    assert!(scratch.log()[0].contains("--vocab-size 320 "), "{:?}", scratch.log());
+    assert!(scratch.log()[1].contains("data.texts=[\"notes.txt\"]"), "{:?}", scratch.log());
     for said in ["1.2500 nats", "0.6250", "[My dear diary,] and that is how"] {
         assert!(ended.stdout.contains(said), "{said} is missing:\n{}", ended.stdout);
     }
 }
 
 #[test]
+fn of_a_finished_run_the_report_is_printed_again() {
+    let scratch = Scratch::new();
+    let first = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "");
+    scratch.clear_log();
+    let second = scratch.run(&["quickstart", "--out", "mine"]).expect(0, "nothing to do");
+    assert_eq!(second.stdout, first.stdout);
+    assert!(scratch.log().is_empty(), "{:?}", scratch.log());
+}
+
+#[test]
 fn a_finished_run_is_kept_unless_forced() {
     let scratch = Scratch::new();
     scratch.run(&["quickstart", "--out", "mine"]).expect(0, "");
-    fs::write(scratch.path("mine/leftover"), "").expect("written");
-    scratch.run(&["quickstart", "--out", "mine"]).expect(2, "--force");
-    assert!(scratch.path("mine/leftover").exists());
+    scratch.write("mine/model.safetensors", "precious");
+    scratch.write("mine/leftover", "");
+    scratch.run(&["quickstart", "--out", "mine", "--seed", "1"]).expect(2, "--force");
+    assert_eq!(scratch.read("mine/model.safetensors"), "precious");
     scratch.run(&["quickstart", "--out", "mine", "--force"]).expect(0, "");
-    assert!(!scratch.path("mine/leftover").exists());
+    assert_eq!(scratch.read("mine/model.safetensors"), "weights of\n");
+    assert!(scratch.path("mine/leftover").exists(), "the quickstart did not make it");
+}
+
+#[test]
+fn a_run_that_the_quickstart_did_not_make_is_kept_unless_forced() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.path("mine")).expect("created");
+    scratch.write("mine/run.toml", "");
+    scratch.run(&["quickstart", "--out", "mine"]).expect(2, "did not make");
+    assert!(scratch.asked_for().is_empty());
+    scratch.run(&["quickstart", "--out", "mine", "--force"]).expect(0, "");
 }
 
 #[test]
 fn an_unfinished_run_goes_on_from_where_it_was() {
     let scratch = Scratch::new();
-    fs::create_dir(scratch.path("mine")).expect("created");
-    fs::write(scratch.path("mine/run.toml"), "").expect("written");
-    scratch.run(&["quickstart", "--out", "mine"]).expect(0, "going on");
-    let log = fs::read_to_string(scratch.path("log")).expect("the fake was called");
-    let first = log.lines().next().expect("the fake was called");
-    assert!(first.starts_with("pretrain ") && first.ends_with(" --resume"), "{first}");
+    let child = scratch.start(&["quickstart", "--out", "mine"], &[("FAKE_SLOW", "pretrain")], "pretrain ");
+    signal(&child, "KILL");
+    Ended::of(child);
+    scratch.wait_for("saved");
+    scratch.clear_log();
+    scratch.run(&["quickstart", "--out", "mine"]).expect(0, "it was stopped on its way");
+    assert_eq!(scratch.asked_for().len(), 3, "{:?}", scratch.log());
+    assert!(scratch.log()[0].starts_with("pretrain ") && scratch.log()[0].ends_with(" --resume"));
 }
 
 #[test]
 fn what_is_no_run_is_never_removed() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("photos")).expect("created");
-    fs::write(scratch.path("photos/cat.jpg"), "").expect("written");
+    scratch.write("photos/cat.jpg", "");
     scratch.run(&["quickstart", "--out", "photos", "--force"]).expect(2, "no run directory");
     assert!(scratch.path("photos/cat.jpg").exists());
 }
@@ -124,7 +96,7 @@ fn what_is_no_run_is_never_removed() {
 #[test]
 fn wrong_usage_is_named_before_anything_runs() {
     let scratch = Scratch::new();
-    fs::write(scratch.path("empty.txt"), "").expect("written");
+    scratch.write("empty.txt", "");
     scratch.run(&["quickstart", "--text", "missing.txt"]).expect(2, "--text missing.txt: No such file");
     scratch.run(&["quickstart", "--text", "empty.txt"]).expect(2, "the file is empty");
     scratch.run(&["quickstart", "--binary", "nowhere"]).expect(2, "--binary nowhere: no such file");
@@ -139,9 +111,10 @@ fn a_failed_stage_is_named_with_the_command_that_repeats_it() {
     let scratch = Scratch::new();
     let mut command = scratch.xtask(&["quickstart", "--out", "mine"]);
     let ended = Ended::new(command.env("FAKE_FAIL", "tokenizer").output().expect("xtask starts"));
-    let ended = ended.expect(1, "failed (exit status: 1): train the tokenizer");
+    let ended =
+        ended.expect(1, "failed (exit status: 1): stage tokenizer:\n  about to fail\n  error: told to fail");
     assert!(
-        ended.stderr.contains("fake_firebrand.sh tokenizer train mine-data/train.txt --out"),
+        ended.stderr.contains("fake_firebrand.sh tokenizer train mine/data/train.txt --out"),
         "{}",
         ended.stderr
     );
@@ -150,18 +123,10 @@ fn a_failed_stage_is_named_with_the_command_that_repeats_it() {
 #[test]
 fn ctrl_c_reaches_the_stage_lets_it_save_and_exits_with_130() {
     let scratch = Scratch::new();
-    let mut command = scratch.xtask(&["quickstart", "--out", "mine"]);
-    let child = command.env("FAKE_SLOW", "pretrain").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let child = child.expect("xtask starts");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while scratch.asked_for().last().is_none_or(|last| last != "pretrain") {
-        assert!(Instant::now() < deadline, "pretrain never started");
-        sleep(Duration::from_millis(20));
-    }
-    // To xtask alone, as a script would; a terminal also tells the stage itself.
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-s", "INT", &id]).status().expect("kill runs").success());
-    Ended::new(child.wait_with_output().expect("xtask ends")).expect(130, "stopped by Ctrl-C");
+    let child = scratch.start(&["quickstart", "--out", "mine"], &[("FAKE_SLOW", "pretrain")], "pretrain ");
+    // To xtask alone, as a script would; a terminal tells nobody else either: stages are in groups of their own.
+    signal(&child, "INT");
+    Ended::of(child).expect(130, "stopped by Ctrl-C");
     assert_eq!(scratch.asked_for().last().map(String::as_str), Some("saved"));
 }
 

@@ -1,22 +1,28 @@
 //! `cargo xtask quickstart`: from nothing to a trained model and what it writes.
+//!
+//! It runs the pipeline `quickstart`, or `own-text` for a text of the user's, and reports what came of it.
 
 mod report;
-mod stages;
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
+use crate::pipeline::{self, Job, Request};
 use crate::run_directory::{self, Found};
 use crate::{paths, process, workspace};
-use report::{Quality, Report, Sample};
-use stages::{Split, Stages, Text};
+use report::{Quality, Report, Sample, Text};
+
+/// Tokens in the vocabulary, when there is text enough to learn so many.
+const VOCAB_SIZE: u64 = 2_048;
+/// A vocabulary holds at least the 256 bytes, special tokens and some merges.
+const SMALLEST_VOCAB_SIZE: u64 = 320;
+/// Fewer bytes of text a token than this, and most tokens would be seen too seldom to be learned.
+const BYTES_PER_TOKEN: u64 = 64;
 
 /// Train a small model from scratch, measure it, and read what it writes.
 ///
@@ -25,7 +31,7 @@ use stages::{Split, Stages, Text};
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Where the run is written; its data and tokenizer go beside it, into RUN-data. [default: runs/quickstart]
+    /// Where the run is written, with its data and tokenizer in folders of it. [default: runs/quickstart]
     #[arg(long, value_name = "RUN")]
     out: Option<PathBuf>,
     /// Learn this text (UTF-8) instead of the built-in stories; its last tenth is held out to measure on.
@@ -37,7 +43,7 @@ pub(crate) struct Args {
     /// Decides the initial weights, the order of the data and the samples.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Remove the run at RUN first, finished or not.
+    /// Train the run at RUN anew, finished or not.
     #[arg(long)]
     force: bool,
     /// Use this firebrand binary instead of compiling one.
@@ -51,13 +57,12 @@ Examples:
   cargo xtask quickstart --text notes.txt --out runs/notes
   cargo xtask quickstart --device wgpu --seed 1 --out runs/gpu
 
-A run that was stopped, by Ctrl-C too, goes on when the same command is given again.
-Progress goes to stderr, the report to stdout.";
+A run that was stopped, by Ctrl-C too, goes on when the same command is given
+again; of a finished one the report is printed again. `cargo xtask pipeline run
+quickstart` does the same with more to choose from. Progress goes to stderr, the
+report to stdout.";
 
 const DEFAULT_OUT: &str = "runs/quickstart";
-
-/// How stories of the built-in corpus begin.
-const STORY_PROMPTS: [&str; 3] = ["Once upon a time, there was a", "Long ago, a", "Everybody knew that"];
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -66,23 +71,28 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Some(out) => out.clone(),
         None => paths::relative(&workspace::root()?.join(DEFAULT_OUT)),
     };
-    let resume = may_write_to(&run, args.force)?;
-    let stages = Stages {
-        firebrand: workspace::firebrand(args.binary.as_deref())?,
-        data: data_folder(&run)?,
-        run,
-        text,
-        device: args.device.clone(),
-        seed: args.seed,
-    };
-    if args.force {
-        run_directory::remove(&stages.run)?;
+    check_place(&run, args.force)?;
+    let mut set = vec![format!("seed={}", args.seed)];
+    if let Text::File { path, bytes } = &text {
+        let name =
+            path.to_str().with_context(|| format!("--text {}: the path is no UTF-8", path.display()))?;
+        set.push(format!("text={name}"));
+        set.push(format!("prompt={}", beginning(path)?));
+        set.push(format!("vocab_size={}", vocab_size(*bytes)));
     }
-    let started = Instant::now();
-    train(&stages, resume)?;
-    eprintln!("\n== Measuring the model and letting it write.");
+    let job = Job::new(&Request {
+        pipeline: if matches!(text, Text::Stories) { "quickstart" } else { "own-text" }.to_owned(),
+        set,
+        out: Some(run.clone()),
+        device: args.device.clone(),
+        anew: args.force,
+        keep_runs: true,
+        ..Request::default()
+    })?;
+    let firebrand = workspace::firebrand(args.binary.as_deref())?;
+    let seconds = job.run(&firebrand)?.seconds;
     let report =
-        Report { quality: measure(&stages)?, samples: samples(&stages)?, elapsed: started.elapsed(), stages };
+        Report { quality: quality(&run, &text)?, samples: samples(&run)?, seconds, firebrand, run, text };
     process::print(&format!("\n{report}"))
 }
 
@@ -98,63 +108,42 @@ fn text(args: &Args) -> Result<Text> {
     }
 }
 
-/// Whether there is a run to go on with at `run`; refuses to touch finished runs and what is no run.
-fn may_write_to(run: &Path, force: bool) -> Result<bool> {
+/// Refuses a folder with something in it that is not ours. What the pipeline made there it knows itself.
+fn check_place(run: &Path, force: bool) -> Result<()> {
+    if pipeline::is_at_home(run) {
+        return Ok(());
+    }
     match run_directory::look(run)? {
+        Found::Nothing => Ok(()),
         Found::SomethingElse => Err(run_directory::not_a_run(run).into()),
-        Found::Nothing => Ok(false),
-        _ if force => Ok(false),
-        Found::UnfinishedRun => {
-            eprintln!("{} holds an unfinished run: going on with it (--force starts anew).", run.display());
-            Ok(true)
-        }
-        Found::FinishedRun => Err(Failure::Usage(format!(
-            "{run} holds a finished run, which is kept.\n\
-             Use it with `firebrand show {run}` and `firebrand generate {run} --prompt TEXT`,\n\
-             train another beside it with --out RUN, or train it anew with --force.",
-            run = run.display()
+        Found::UnfinishedRun | Found::FinishedRun if force => run_directory::remove(run),
+        Found::UnfinishedRun | Found::FinishedRun => Err(Failure::Usage(format!(
+            "{} holds a run that the quickstart did not make; it is kept.\n\
+             Train another beside it with --out RUN, or in its place with --force.",
+            run.display()
         ))
         .into()),
     }
 }
 
-/// `RUN-data`, beside the run.
-fn data_folder(run: &Path) -> Result<PathBuf> {
-    let unnamed = || Failure::Usage(format!("--out {} does not end in a name", run.display()));
-    let mut name = run.file_name().ok_or_else(unnamed)?.to_owned();
-    name.push("-data");
-    Ok(run.with_file_name(name))
-}
-
-/// Everything up to the trained model. Data and tokenizer of a run that goes on are there already.
-fn train(stages: &Stages, resume: bool) -> Result<()> {
-    if !resume {
-        fs::create_dir_all(&stages.data)
-            .with_context(|| format!("cannot create {}", stages.data.display()))?;
-        if matches!(stages.text, Text::Stories) {
-            eprintln!("== Writing the built-in corpus: stories to learn from and others to measure on.");
-            process::run_step("write the training stories", &mut stages.generate_data(Split::Train))?;
-            process::run_step("write the validation stories", &mut stages.generate_data(Split::Validation))?;
-        }
-        eprintln!("\n== Learning a tokenizer of {} tokens.", stages.vocab_size());
-        process::run_step("train the tokenizer", &mut stages.train_tokenizer())?;
-    }
-    eprintln!("\n== Pretraining. Ctrl-C saves and stops; the same command goes on.");
-    process::run_step("pretrain the model", &mut stages.pretrain(resume))
+/// Tokens in the vocabulary for a text of so many bytes.
+fn vocab_size(bytes: u64) -> u64 {
+    (bytes / BYTES_PER_TOKEN).clamp(SMALLEST_VOCAB_SIZE, VOCAB_SIZE)
 }
 
 /// How good the model is on text that it has not seen.
-fn measure(stages: &Stages) -> Result<Quality> {
-    match stages.text {
+fn quality(run: &Path, text: &Text) -> Result<Quality> {
+    match text {
         Text::Stories => {
-            parsed("measure the model", &process::output("measure the model", &mut stages.score())?)
+            let score = run.join("score.json");
+            parsed(&score, &read(&score)?)
         }
         Text::File { .. } => {
             // The held-out part exists only inside the run; it was measured there. The root holds the best weights.
-            let evaluations = run_directory::evaluations(&stages.run)?;
+            let evaluations = run_directory::evaluations(run)?;
             let best = evaluations.into_iter().min_by(|a, b| a.val_loss.total_cmp(&b.val_loss));
             let best =
-                best.with_context(|| format!("no validation loss was recorded in {}", stages.run.display()))?;
+                best.with_context(|| format!("no validation loss was recorded in {}", run.display()))?;
             Ok(Quality {
                 loss: best.val_loss,
                 perplexity: best.val_loss.exp(),
@@ -165,24 +154,10 @@ fn measure(stages: &Stages) -> Result<Quality> {
     }
 }
 
-/// Three texts by the model.
-fn samples(stages: &Stages) -> Result<Vec<Sample>> {
-    #[derive(Deserialize)]
-    struct Generated {
-        text: String,
-    }
-    let prompts = match &stages.text {
-        Text::Stories => STORY_PROMPTS.map(str::to_owned).to_vec(),
-        Text::File { path, .. } => vec![beginning(path)?; STORY_PROMPTS.len()],
-    };
-    let mut samples = Vec::new();
-    for (number, prompt) in (0..).zip(prompts) {
-        let what = "generate a sample";
-        let generated: Generated =
-            parsed(what, &process::output(what, &mut stages.generate(&prompt, number))?)?;
-        samples.push(Sample { prompt, text: generated.text });
-    }
-    Ok(samples)
+/// The texts by the model.
+fn samples(run: &Path) -> Result<Vec<Sample>> {
+    let file = run.join("samples.jsonl");
+    read(&file)?.lines().map(|line| parsed(&file, line)).collect()
 }
 
 /// The first words of the text in `path`: something the model may go on from.
@@ -200,9 +175,12 @@ fn first_words(text: &str) -> String {
     words.join(" ").chars().take(30).filter(|&c| c != char::REPLACEMENT_CHARACTER).collect()
 }
 
-fn parsed<T: DeserializeOwned>(what: &str, json: &str) -> Result<T> {
-    serde_json::from_str(json.trim())
-        .with_context(|| format!("{what}: firebrand printed unexpected JSON: {json}"))
+fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn parsed<T: DeserializeOwned>(file: &Path, json: &str) -> Result<T> {
+    serde_json::from_str(json.trim()).with_context(|| format!("{}: unexpected JSON: {json}", file.display()))
 }
 
 #[cfg(test)]
@@ -210,11 +188,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_lies_beside_the_run() {
-        let folder = |run: &str| data_folder(Path::new(run));
-        assert_eq!(folder("runs/mine").expect("it has a name"), Path::new("runs/mine-data"));
-        assert_eq!(folder("mine/").expect("it has a name"), Path::new("mine-data"));
-        folder("..").expect_err("it has no name");
+    fn a_small_text_gets_a_small_vocabulary() {
+        assert_eq!([1, 64_000, 1 << 20].map(vocab_size), [320, 1_000, 2_048]);
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! What the quickstart prints at its end.
 
 use std::fmt;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::stages::{Split, Stages, Text};
 use crate::paths;
 
 /// Width of the report's text, in characters.
@@ -23,8 +22,17 @@ pub(super) struct Quality {
     pub(super) floor_bits_per_byte: Option<f64>,
 }
 
-/// Something the model wrote.
+/// What is learned.
 #[derive(Clone, Debug)]
+pub(super) enum Text {
+    /// Stories of the built-in grammar.
+    Stories,
+    /// A file of the user's, of this many bytes.
+    File { path: PathBuf, bytes: u64 },
+}
+
+/// Something the model wrote; `firebrand generate --json` prints these fields.
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Sample {
     pub(super) prompt: String,
     pub(super) text: String,
@@ -33,10 +41,14 @@ pub(super) struct Sample {
 /// Everything there is to say.
 #[derive(Debug)]
 pub(super) struct Report {
-    pub(super) stages: Stages,
+    pub(super) firebrand: PathBuf,
+    /// The run directory.
+    pub(super) run: PathBuf,
+    pub(super) text: Text,
     pub(super) quality: Quality,
     pub(super) samples: Vec<Sample>,
-    pub(super) elapsed: Duration,
+    /// What making it took, now or earlier.
+    pub(super) seconds: f64,
 }
 
 impl fmt::Display for Report {
@@ -50,7 +62,7 @@ impl fmt::Display for Report {
 impl Report {
     fn write_quality(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quality { loss, perplexity, bits_per_byte, floor_bits_per_byte } = self.quality;
-        match &self.stages.text {
+        match &self.text {
             Text::Stories => writeln!(f, "On {}, which the model never saw:", self.validation_file())?,
             Text::File { path, .. } => {
                 writeln!(f, "On the last tenth of {}, which the model never saw:", path.display())?;
@@ -90,21 +102,21 @@ impl Report {
     }
 
     fn write_next_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, firebrand) = (self.elapsed.as_secs(), paths::shown_program(&self.stages.firebrand));
-        let run = self.stages.run.display();
+        let (seconds, firebrand) = (self.seconds.round() as u64, paths::shown_program(&self.firebrand));
+        let run = self.run.display();
         writeln!(f, "\nAll of it took {} min {:02} s. The run is in {run}.", seconds / 60, seconds % 60)?;
         writeln!(f, "\nWhat to try next:")?;
         writeln!(f, "  {firebrand} generate {run} --prompt \"One day, a little\" --temperature 0.6")?;
         writeln!(f, "  {firebrand} score {run} --text \"A sentence of yours.\"")?;
         writeln!(f, "  {firebrand} show {run}")?;
-        if matches!(self.stages.text, Text::Stories) {
+        if matches!(self.text, Text::Stories) {
             writeln!(f, "  cargo xtask quickstart --text YOUR.txt --out runs/yours")?;
         }
         writeln!(f, "  {firebrand} pretrain --help")
     }
 
     fn validation_file(&self) -> String {
-        self.stages.stories(Split::Validation).display().to_string()
+        self.run.join("data/validation.txt").display().to_string()
     }
 }
 
@@ -132,22 +144,16 @@ mod tests {
     use super::*;
 
     fn report(text: Text, quality: Quality) -> Report {
-        let (run, data) = ("runs/quickstart".into(), "runs/quickstart-data".into());
         Report {
-            stages: Stages {
-                firebrand: "target/release/firebrand".into(),
-                run,
-                data,
-                text,
-                device: None,
-                seed: 0,
-            },
+            firebrand: "target/release/firebrand".into(),
+            run: "runs/quickstart".into(),
+            text,
             quality,
             samples: vec![Sample {
                 prompt: "Once".to_owned(),
                 text: " upon a time.\n\nThe end.\n".to_owned(),
             }],
-            elapsed: Duration::from_secs(185),
+            seconds: 184.9,
         }
     }
 
@@ -160,7 +166,7 @@ mod tests {
             floor_bits_per_byte: Some(0.5),
         };
         let expected = "\
-On runs/quickstart-data/validation.txt, which the model never saw:
+On runs/quickstart/data/validation.txt, which the model never saw:
   validation loss  1.2500 nats per token
   perplexity       3.49 per token
   bits per byte    0.5500

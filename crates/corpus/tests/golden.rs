@@ -63,14 +63,10 @@ fn strings_of_every_type_are_text() {
 #[test]
 fn nulls_numbers_and_nested_values_are_read_as_text() {
     let records = records("pyarrow-groups.parquet");
-    assert_eq!(records.iter().map(|record| record.get("maybe")).collect::<Vec<_>>(), [
-        Some("a"),
-        None,
-        Some("c"),
-        None,
-        Some(""),
-        Some("f")
-    ]);
+    assert_eq!(
+        records.iter().map(|record| record.get("maybe")).collect::<Vec<_>>(),
+        [Some("a"), None, Some("c"), None, Some(""), Some("f")]
+    );
     assert_eq!(records[5].get("words"), Some(r#"["the","end"]"#));
     assert_eq!(records[1].get("meta"), Some(r#"{"id":1,"ok":false}"#));
     let scores: Vec<f64> = column(&records, "score").iter().map(|score| score.parse().unwrap()).collect();

@@ -91,8 +91,8 @@ pub(crate) fn for_each_part(
 struct Encoder<'a>(&'a Tokenizer);
 
 impl Encode for Encoder<'_> {
-    fn encode(&self, text: &str) -> Vec<u32> {
-        self.0.encode(text)
+    fn encode(&self, texts: &[&str]) -> (Vec<u32>, Vec<usize>) {
+        self.0.encode_all(texts.iter().copied())
     }
 
     fn cut(&self, text: &str) -> Option<usize> {

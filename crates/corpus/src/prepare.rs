@@ -24,8 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How text becomes ids.
 pub trait Encode: Sync {
-    /// The ids of a text, without separators.
-    fn encode(&self, text: &str) -> Vec<u32>;
+    /// The ids of texts, without separators, one after the other; and where those of each end. What one text becomes
+    /// must not depend on the others.
+    fn encode(&self, texts: &[&str]) -> (Vec<u32>, Vec<usize>);
 
     /// Where the beginning of a document may be cut, as late as possible, such that the ids of both sides are together
     /// those of the whole, whatever follows. `None` where it may not be cut; then more of it is kept in memory.
@@ -34,8 +35,14 @@ pub trait Encode: Sync {
 
 /// A function encodes documents as a whole.
 impl<F: Fn(&str) -> Vec<u32> + Sync> Encode for F {
-    fn encode(&self, text: &str) -> Vec<u32> {
-        self(text)
+    fn encode(&self, texts: &[&str]) -> (Vec<u32>, Vec<usize>) {
+        let mut ids = Vec::new();
+        let mut end_of = |text: &&str| {
+            ids.extend(self(text));
+            ids.len()
+        };
+        let ends = texts.iter().map(&mut end_of).collect();
+        (ids, ends)
     }
 
     fn cut(&self, _text: &str) -> Option<usize> {

@@ -21,6 +21,9 @@ use crate::sources::{Corpus, Piece, Position, Split};
 /// How much text is encoded at a time, but for a document that cannot be cut.
 pub(super) const CHUNK_BYTES: usize = 8 << 20;
 
+/// So much text is encoded by one thread in one go.
+const BATCH_BYTES: usize = 128 << 10;
+
 /// Chunks that may wait before encoding, and before writing.
 const QUEUE: usize = 2;
 
@@ -36,12 +39,21 @@ struct Chunk {
 /// What became of it.
 struct Encoded {
     split: Split,
-    parts: Vec<EncodedPart>,
+    batches: Vec<Batch>,
     text_bytes: usize,
+    documents: usize,
 }
 
-struct EncodedPart {
+/// Parts that were encoded together.
+struct Batch {
     ids: Vec<u32>,
+    parts: Vec<EncodedPart>,
+}
+
+/// A part whose text is done with.
+struct EncodedPart {
+    /// Where its ids end in those of the batch.
+    ids_end: usize,
     text_bytes: usize,
     ends_document: bool,
 }
@@ -86,7 +98,7 @@ pub(super) fn run(
                 }
             };
             done.bytes += chunk.text_bytes as u64;
-            done.documents += chunk.parts.iter().filter(|part| part.ends_document).count() as u64;
+            done.documents += chunk.documents as u64;
             done.tokens = tokens.load(Ordering::Relaxed);
             // When the writer has failed it says so below.
             if to_write.send(chunk).is_err() {
@@ -122,14 +134,14 @@ fn read_all(
     for (split, position) in Split::ALL.into_iter().zip(begin) {
         let mut parts = corpus.parts(split, |text| encode.cut(text)).skip_to(position);
         loop {
-            let chunk = next_chunk(split, &mut parts);
-            let is_last = !matches!(&chunk, Ok(chunk) if !chunk.parts.is_empty());
-            let is_error = chunk.is_err();
-            if (!is_last || is_error) && chunks.send(chunk).is_err() || is_error {
-                return;
-            }
-            if is_last {
-                break;
+            match next_chunk(split, &mut parts) {
+                Ok(chunk) if chunk.parts.is_empty() => break,
+                chunk => {
+                    let failed = chunk.is_err();
+                    if chunks.send(chunk).is_err() || failed {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -152,14 +164,38 @@ fn next_chunk(
 }
 
 fn encode_chunk(chunk: Chunk, encode: &impl Encode) -> Encoded {
-    let encode_part = |part: &Piece| EncodedPart {
-        ids: encode.encode(&part.text),
+    let Chunk { split, parts } = chunk;
+    let batches = batches(&parts);
+    let batches = batches.into_par_iter().map(|parts| encode_batch(parts, encode)).collect();
+    let text_bytes = parts.iter().map(|part| part.text.len()).sum();
+    let documents = parts.iter().filter(|part| part.ends_document).count();
+    Encoded { split, batches, text_bytes, documents }
+}
+
+/// Divides parts into runs of [`BATCH_BYTES`] or a little more.
+fn batches(parts: &[Piece]) -> Vec<&[Piece]> {
+    let mut batches = Vec::new();
+    let (mut begin, mut bytes) = (0, 0);
+    for (index, part) in parts.iter().enumerate() {
+        bytes += part.text.len();
+        if bytes >= BATCH_BYTES || index + 1 == parts.len() {
+            batches.push(&parts[begin..=index]);
+            (begin, bytes) = (index + 1, 0);
+        }
+    }
+    batches
+}
+
+fn encode_batch(parts: &[Piece], encode: &impl Encode) -> Batch {
+    let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+    let (ids, ends) = encode.encode(&texts);
+    assert_eq!(ends.len(), parts.len(), "every text has an end");
+    let encoded = |(part, ids_end): (&Piece, usize)| EncodedPart {
+        ids_end,
         text_bytes: part.text.len(),
         ends_document: part.ends_document,
     };
-    let parts: Vec<EncodedPart> = chunk.parts.par_iter().map(encode_part).collect();
-    let text_bytes = parts.iter().map(|part| part.text_bytes).sum();
-    Encoded { split: chunk.split, parts, text_bytes }
+    Batch { ids, parts: parts.iter().zip(ends).map(encoded).collect() }
 }
 
 /// Writes chunks as they come and, now and then, how far it is.
@@ -169,9 +205,13 @@ fn write_all(
     tokens: &AtomicU64,
 ) -> Result<ShardWriter, CorpusError> {
     let mut journal_at = None;
-    for Encoded { split, parts, text_bytes } in chunks {
-        for EncodedPart { ids, text_bytes, ends_document } in parts {
-            writer.write_part(split, &ids, text_bytes, ends_document)?;
+    for Encoded { split, batches, text_bytes, documents: _ } in chunks {
+        for Batch { ids, parts } in batches {
+            let mut begin = 0;
+            for EncodedPart { ids_end, text_bytes, ends_document } in parts {
+                writer.write_part(split, &ids[begin..ids_end], text_bytes, ends_document)?;
+                begin = ids_end;
+            }
         }
         tokens.store(writer.tokens(), Ordering::Relaxed);
         // The first full chunk is a sign that it may take a while.

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use firebrand_corpus::sources::DocumentBoundary;
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     /// Train and use tokenizers
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),
-    /// Turn text into token shards
+    /// Turn text into token shards; if stopped, the same command goes on
     Prepare(PrepareArgs),
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
@@ -173,9 +173,15 @@ pub(crate) enum TokenizerCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenizerTrainArgs {
-    /// Text files, or folders of .txt files
+    /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
     #[arg(required = true, value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
+    /// What the files are
+    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+    pub(crate) format: TextFormat,
+    /// JSON lines, CSV, TSV, Parquet: which field is the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub(crate) field: String,
     /// Folder to write tokenizer.json and tokenizer_config.json into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -217,24 +223,67 @@ pub(crate) struct TokenizerUseArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firebrand prepare train.txt --tokenizer tok --out shards --boundary blank-line
+  firebrand prepare corpus/ --tokenizer tok --out shards
+  firebrand prepare c4.jsonl.zst --tokenizer tok --out shards --held-out 0.01
+  firebrand prepare reviews.csv --field review --tokenizer tok --out shards
+  firebrand prepare --check shards
   firebrand pretrain --config quickstart \\
     --set data.shards=shards --set data.tokenizer=tok --out runs/mine")]
 pub(crate) struct PrepareArgs {
-    /// Text files, or folders of .txt files
-    #[arg(required = true, value_name = "TEXT")]
+    /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
+    #[arg(required_unless_present = "check", value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
     /// tokenizer.json or a folder that holds one
-    #[arg(long, value_name = "PATH")]
-    pub(crate) tokenizer: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "check")]
+    pub(crate) tokenizer: Option<PathBuf>,
     /// Folder to write the shards and their manifest into
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Where documents end
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) out: Option<PathBuf>,
+    /// What the files are
+    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+    pub(crate) format: TextFormat,
+    /// JSON lines, CSV, TSV, Parquet: which field is the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub(crate) field: String,
+    /// Where documents of plain text end
     #[arg(long, value_enum, default_value_t = Boundary::File)]
     pub(crate) boundary: Boundary,
     /// The last part of the text to keep away from training; 0 keeps nothing
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub(crate) held_out: f64,
+    /// Only check that shards are what was written (and made by --tokenizer, if given)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["texts", "out"])]
+    pub(crate) check: Option<PathBuf>,
+}
+
+/// What files of text are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TextFormat {
+    /// What the name of each file says; plain text if it says nothing
+    Auto,
+    /// Plain text
+    Text,
+    /// A JSON object a line, each a document
+    JsonLines,
+    /// Comma-separated, with a header; each row a document
+    Csv,
+    /// Tab-separated, with a header; each line a document
+    Tsv,
+    /// Each row a document
+    Parquet,
+}
+
+impl From<TextFormat> for FormatChoice {
+    fn from(format: TextFormat) -> Self {
+        match format {
+            TextFormat::Auto => Self::Auto,
+            TextFormat::Text => Self::Text,
+            TextFormat::JsonLines => Self::JsonLines,
+            TextFormat::Csv => Self::Csv,
+            TextFormat::Tsv => Self::Tsv,
+            TextFormat::Parquet => Self::Parquet,
+        }
+    }
 }
 
 /// Where a document ends and the next one begins.

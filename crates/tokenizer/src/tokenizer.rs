@@ -4,9 +4,10 @@
 //! found nor what files look like.
 
 use crate::added::{AddedToken, AddedTokens, Part};
-use crate::byte_level::{ByteLevel, Merge, Trained};
+use crate::byte_level::{ByteLevel, Merge, Scratch, Trained};
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::characters::Characters;
+use crate::pattern::{has_cut, last_cut};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
     ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, StreamDecoder, TokenEntry, TokenTable, TokenizerError,
@@ -173,23 +174,58 @@ impl Tokenizer {
     /// cannot end itself.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.encode_parts(text, false, &mut ids);
+        self.encode_parts(text, false, &mut Scratch::new(), &mut ids);
         ids
+    }
+
+    /// The ids of several documents, one after the other, and where those of each end. Faster than
+    /// [`encode`](Self::encode) of many short ones, as what was found out of a word serves all of them.
+    pub fn encode_all<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> (Vec<u32>, Vec<usize>) {
+        let (mut ids, mut scratch) = (Vec::new(), Scratch::new());
+        let mut end_of = |text| {
+            self.encode_parts(text, false, &mut scratch, &mut ids);
+            ids.len()
+        };
+        let ends = texts.into_iter().map(&mut end_of).collect();
+        (ids, ends)
     }
 
     /// The ids of a text in which special tokens may be spelled out, with those that the model's format puts
     /// around a text, if any: the ids that Hugging Face's `AutoTokenizer` gives.
     pub fn encode_with_special(&self, text: &str) -> Vec<u32> {
         let mut ids = self.parts.frame.before.clone();
-        self.encode_parts(text, true, &mut ids);
+        self.encode_parts(text, true, &mut Scratch::new(), &mut ids);
         ids.extend_from_slice(&self.parts.frame.after);
         ids
     }
 
-    fn encode_parts(&self, text: &str, with_special: bool, ids: &mut Vec<u32>) {
+    /// The last place where a text may be cut such that [`encode`](Self::encode) of what is before it and `encode` of
+    /// what is behind it, whatever comes after the text, are together `encode` of the whole. `None` where the tokenizer
+    /// has no such places in this text: a document must then be encoded in one piece.
+    ///
+    /// With one of the known patterns that is behind a word or number; a tokenizer of characters cuts anywhere.
+    pub fn safe_cut(&self, text: &str) -> Option<usize> {
+        match &self.parts.algorithm {
+            Algorithm::Characters(_) if self.parts.added.ordinary().next().is_none() => {
+                Some(text.len()).filter(|&end| end > 0)
+            }
+            Algorithm::ByteLevel(algorithm) if !algorithm.splitter().cuts_between_words() => None,
+            // An added token that has such a place inside could stand across the cut.
+            _ if self.parts.added.ordinary().any(|token| has_cut(&token.text)) => None,
+            _ => last_cut(text),
+        }
+    }
+
+    fn encode_parts<'t>(
+        &self,
+        text: &'t str,
+        with_special: bool,
+        scratch: &mut Scratch<'t>,
+        ids: &mut Vec<u32>,
+    ) {
         self.parts.added.for_each_part(text, with_special, |part| match (part, &self.parts.algorithm) {
             (Part::Token(id), _) => ids.push(id),
-            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, ids),
+            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, scratch, ids),
             (Part::Text(text), Algorithm::Characters(algorithm)) => algorithm.encode(text, ids),
         });
     }

@@ -94,6 +94,17 @@ proptest! {
     }
 
     #[test]
+    fn many_texts_have_the_ids_of_each(texts in prop::collection::vec(repetitive_text(), 0..6)) {
+        for tokenizer in TOKENIZERS.iter() {
+            let (ids, ends) = tokenizer.encode_all(texts.iter().map(String::as_str));
+            let begins = std::iter::once(0).chain(ends.iter().copied());
+            let found: Vec<&[u32]> = begins.zip(&ends).map(|(begin, &end)| &ids[begin..end]).collect();
+            let expected: Vec<Vec<u32>> = texts.iter().map(|text| tokenizer.encode(text)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
     fn any_bytes_round_trip(bytes in any::<Vec<u8>>()) {
         for tokenizer in TOKENIZERS.iter() {
             let ids = tokenizer.encode_bytes(&bytes);

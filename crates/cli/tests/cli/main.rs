@@ -5,6 +5,7 @@ mod configs;
 mod faults;
 mod generating;
 mod interruptions;
+mod preparing;
 mod resuming;
 mod scoring;
 mod showing;

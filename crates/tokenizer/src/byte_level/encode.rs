@@ -38,15 +38,15 @@ pub(crate) struct ByteLevel {
     ignore_merges: bool,
 }
 
-/// What encoding one text needs: memory that is used again, and where a piece was encoded before.
-struct Scratch<'t> {
+/// What encoding one text or several needs: memory that is used again, and where a piece was encoded before.
+pub(crate) struct Scratch<'t> {
     symbols: Vec<u32>,
     ranks: Vec<u32>,
     seen: FxHashMap<&'t [u8], Range<usize>>,
 }
 
 impl<'t> Scratch<'t> {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { symbols: Vec::new(), ranks: Vec::new(), seen: FxHashMap::default() }
     }
 }
@@ -97,10 +97,9 @@ impl ByteLevel {
         &self.merges
     }
 
-    /// Appends the ids of a text.
-    pub(crate) fn encode(&self, text: &str, out: &mut Vec<u32>) {
-        let mut scratch = Scratch::new();
-        self.splitter.for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), &mut scratch, out));
+    /// Appends the ids of a text. The scratch is that of all texts whose ids are in `out`.
+    pub(crate) fn encode<'t>(&self, text: &'t str, scratch: &mut Scratch<'t>, out: &mut Vec<u32>) {
+        self.splitter.for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), scratch, out));
     }
 
     /// Appends the ids of any bytes: as text where they are UTF-8, each run of others as a piece of its own.

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use firebrand_corpus::sources::DocumentBoundary;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Trains small language models from scratch and puts them to use.
 #[derive(Debug, Parser)]
@@ -57,7 +58,7 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write the built-in corpus: text of any size whose exact log-probability is known
+    /// Datasets by name, and the built-in corpus, whose exact log-probability is known
     #[command(subcommand)]
     Data(DataCommand),
     /// Train and use tokenizers
@@ -95,12 +96,76 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
+    /// Which datasets there are and which are here; with names, all that is known about them
+    #[command(after_help = "Examples:
+  firebrand data list
+  firebrand data list sst2
+  firebrand data list --json")]
+    List(ListDataArgs),
+    /// Bring datasets here: downloaded or copied, verified, unpacked
+    #[command(after_help = "Examples:
+  firebrand data fetch tinyshakespeare
+  firebrand data fetch sst2 trec --from ~/Downloads
+  firebrand data fetch wikitext2 --mirror https://hf-mirror.com
+  firebrand data fetch --manifest mine.toml
+A download that was cut off goes on where it stopped. Nothing is used whose
+checksum differs from the published one. Where none is published, that of the
+first fetch is kept, and later fetches are held to it.")]
+    Fetch(FetchDataArgs),
     /// Write stories, labelled reviews or sentence pairs of any size, with their exact log-probability
     #[command(after_help = "Examples:
   firebrand data generate --kind stories --bytes 12MB --out train.txt
   firebrand data generate --split validation --bytes 200KB --out val.txt
   firebrand data generate --kind reviews --count 1000 --out reviews.jsonl")]
     Generate(GenerateDataArgs),
+}
+
+// Not a doc comment, which clap would print as the description of every command.
+// Where datasets are.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// Folder of the datasets [default: $FIREBRAND_DATA, else ./datasets if there, else ~/.cache/firebrand/datasets]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListDataArgs {
+    /// Show all that is known about these
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchDataArgs {
+    /// Names of datasets, as `firebrand data list` shows them
+    #[arg(value_name = "NAME", required_unless_present = "manifest")]
+    pub(crate) names: Vec<String>,
+    /// A manifest of your own; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Vec<PathBuf>,
+    /// Copy from this folder instead of downloading
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Option<PathBuf>,
+    /// Which form the files of --from have [default: found out]
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub(crate) variant: Option<String>,
+    /// Try this address first: a host that mirrors the original one, or a folder that holds the files
+    #[arg(long, value_name = "URL", value_parser = parse_address, conflicts_with = "from")]
+    pub(crate) mirror: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Fetch again what is here
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Give up on a server that sends nothing for so long
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, default_value = "30")]
+    pub(crate) timeout: Duration,
+    /// How often to try an address again after a failure that may pass
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) retries: u32,
 }
 
 #[derive(Debug, Args)]
@@ -398,6 +463,22 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse::<NonZeroUsize>() {
         Ok(threads) if threads.get() <= MOST => Ok(threads),
         _ => Err(format!("not a number of threads; write 1 to {MOST}")),
+    }
+}
+
+/// A time that a server may take.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("not a number of seconds; write 0.1 to 86400".to_string()),
+    }
+}
+
+/// An address to download from.
+fn parse_address(text: &str) -> Result<String, String> {
+    match firebrand_corpus::datasets::is_address(text) {
+        true => Ok(text.to_string()),
+        false => Err("not an address; write http://… or https://…".to_string()),
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn encode(
     let encode = |text: &str| tokenizer.tokenizer.encode(text);
     let shards = match out {
         Some(out) => prepare(corpus, &info, encode, out, &mut update)?,
-        None => prepare_cached(corpus, &info, encode, &cache_dir(), &mut update)?,
+        None => prepare_cached(corpus, &info, encode, &cache_dir("shards"), &mut update)?,
     };
     bar.finish();
     Ok(shards)
@@ -128,12 +128,12 @@ fn load_tokenizer(dir: &Path) -> anyhow::Result<HashedTokenizer> {
     HashedTokenizer::new(Tokenizer::load(dir)?)
 }
 
-/// Where encoded text is kept for the next run.
-fn cache_dir() -> PathBuf {
+/// Where things are kept for the next run: encoded text, datasets.
+pub(crate) fn cache_dir(name: &str) -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("FIREBRAND_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("firebrand")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/firebrand")))
         .unwrap_or_else(|| std::env::temp_dir().join("firebrand"));
-    base.join("shards")
+    base.join(name)
 }

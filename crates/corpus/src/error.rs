@@ -55,6 +55,57 @@ pub enum CorpusError {
         offset: u64,
     },
 
+    /// Compressed text that does not come out again.
+    #[error("{} cannot be read as {compression}: {reason}; is it the whole file?", path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+        /// What its name says it is compressed with.
+        compression: &'static str,
+        /// What the decoder found.
+        reason: std::io::Error,
+    },
+
+    /// A record that is malformed, or lacks what is wanted of it.
+    #[error("{}, {unit} {number}: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// What is counted: `line` or `row`.
+        unit: &'static str,
+        /// Where the record begins, counted from 1.
+        number: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A file of plain text where records are wanted.
+    #[error(
+        "{} is plain text and has no records: their formats are JSON lines (.jsonl), CSV (.csv), TSV (.tsv) and \
+         Parquet (.parquet)",
+        .0.display()
+    )]
+    NoRecords(PathBuf),
+
+    /// A Parquet file that is compressed as a whole.
+    #[error(
+        "{} is a Parquet file inside a compressed one, and Parquet is read at random places: decompress it first (the \
+         columns in it are compressed as it is)",
+        .0.display()
+    )]
+    CompressedParquet(PathBuf),
+
+    /// A file that is no Parquet, damaged, or not made of what is wanted.
+    #[error("{}{place} (as Parquet): {reason}", path.display())]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// `, row 3`, or nothing.
+        place: String,
+        /// What is wrong.
+        reason: String,
+    },
+
     /// A file whose contents changed while it was being prepared.
     #[error("{} changed while it was being read: start again once nothing writes to it", .0.display())]
     FileChanged(PathBuf),

@@ -1,10 +1,15 @@
 //! The command line.
 
+mod data;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use data::{
+    DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
+    StoreArgs,
+};
 use firebrand_corpus::sources::DocumentBoundary;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Trains small language models from scratch and puts them to use.
 #[derive(Debug, Parser)]
@@ -92,119 +97,6 @@ pub(crate) enum Command {
     BenchTrain(BenchTrainArgs),
     #[command(hide = true)]
     BenchGenerator,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Which datasets there are and which are here; with names, all that is known about them
-    #[command(after_help = "Examples:
-  firebrand data list
-  firebrand data list sst2
-  firebrand data list --json")]
-    List(ListDataArgs),
-    /// Bring datasets here: downloaded or copied, verified, unpacked
-    #[command(after_help = "Examples:
-  firebrand data fetch tinyshakespeare
-  firebrand data fetch sst2 trec --from ~/Downloads
-  firebrand data fetch wikitext2 --mirror https://hf-mirror.com
-  firebrand data fetch --manifest mine.toml
-A download that was cut off goes on where it stopped. Nothing is used whose
-checksum differs from the published one. Where none is published, that of the
-first fetch is kept, and later fetches are held to it.")]
-    Fetch(FetchDataArgs),
-    /// Write stories, labelled reviews or sentence pairs of any size, with their exact log-probability
-    #[command(after_help = "Examples:
-  firebrand data generate --kind stories --bytes 12MB --out train.txt
-  firebrand data generate --split validation --bytes 200KB --out val.txt
-  firebrand data generate --kind reviews --count 1000 --out reviews.jsonl")]
-    Generate(GenerateDataArgs),
-}
-
-// Not a doc comment, which clap would print as the description of every command.
-// Where datasets are.
-#[derive(Debug, Args)]
-pub(crate) struct StoreArgs {
-    /// Folder of the datasets [default: $FIREBRAND_DATA, else ./datasets if there, else ~/.cache/firebrand/datasets]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) dir: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ListDataArgs {
-    /// Show all that is known about these
-    #[arg(value_name = "NAME")]
-    pub(crate) names: Vec<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct FetchDataArgs {
-    /// Names of datasets, as `firebrand data list` shows them
-    #[arg(value_name = "NAME", required_unless_present = "manifest")]
-    pub(crate) names: Vec<String>,
-    /// A manifest of your own; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub(crate) manifest: Vec<PathBuf>,
-    /// Copy from this folder instead of downloading
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: Option<PathBuf>,
-    /// Which form the files of --from have [default: found out]
-    #[arg(long, value_name = "NAME", requires = "from")]
-    pub(crate) variant: Option<String>,
-    /// Try this address first: a host that mirrors the original one, or a folder that holds the files
-    #[arg(long, value_name = "URL", value_parser = parse_address, conflicts_with = "from")]
-    pub(crate) mirror: Vec<String>,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-    /// Fetch again what is here
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Give up on a server that sends nothing for so long
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds, default_value = "30")]
-    pub(crate) timeout: Duration,
-    /// How often to try an address again after a failure that may pass
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) retries: u32,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GenerateDataArgs {
-    /// What to write
-    #[arg(long, value_enum, default_value_t = DataKind::Stories)]
-    pub(crate) kind: DataKind,
-    /// Which split; no document is in two, whatever the seeds
-    #[arg(long, value_enum, default_value_t = DataSplit::Train)]
-    pub(crate) split: DataSplit,
-    /// Stories: at least so many bytes of text (500, 20KB, 12MB, 1GB)
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1MB")]
-    pub(crate) bytes: u64,
-    /// Reviews and pairs: so many documents
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(crate) count: u64,
-    /// The same seed gives the same bytes
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// File to write [default: stdout]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DataKind {
-    /// Plain text, a blank line between two stories
-    Stories,
-    /// JSON lines: a review and the sentiment of each of its aspects
-    Reviews,
-    /// JSON lines: two sentences, and whether the second follows from the first
-    Pairs,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DataSplit {
-    Train,
-    Validation,
-    Test,
 }
 
 #[derive(Debug, Subcommand)]
@@ -463,22 +355,6 @@ fn parse_threads(text: &str) -> Result<NonZeroUsize, String> {
     match text.parse::<NonZeroUsize>() {
         Ok(threads) if threads.get() <= MOST => Ok(threads),
         _ => Err(format!("not a number of threads; write 1 to {MOST}")),
-    }
-}
-
-/// A time that a server may take.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("not a number of seconds; write 0.1 to 86400".to_string()),
-    }
-}
-
-/// An address to download from.
-fn parse_address(text: &str) -> Result<String, String> {
-    match firebrand_corpus::datasets::is_address(text) {
-        true => Ok(text.to_string()),
-        false => Err("not an address; write http://… or https://…".to_string()),
     }
 }
 

@@ -105,6 +105,7 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::EmptyFolder(_)
         | CorpusError::NotAFile(_)
         | CorpusError::InvalidUtf8 { .. }
+        | CorpusError::Record { .. }
         | CorpusError::InvalidFraction(_)
         | CorpusError::EmptySplit { .. }
         | CorpusError::NoSeparator { .. }
@@ -128,7 +129,8 @@ fn is_unusable_dataset(error: &DatasetError) -> bool {
         | DatasetError::NoSplit { .. }
         | DatasetError::NoLabels { .. }
         | DatasetError::NoForm { .. }
-        | DatasetError::NoVariant { .. } => true,
+        | DatasetError::NoVariant { .. }
+        | DatasetError::TooManyParts { .. } => true,
         _ => false,
     }
 }

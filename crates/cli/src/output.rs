@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn sizes_have_the_unit_that_fits() {
-        let cases = [(0, "0 B"), (999, "999 B"), (1_115_394, "1.1 MB"), (99_960, "100 KB"), (999_600, "1.0 MB")];
+        let cases =
+            [(0, "0 B"), (999, "999 B"), (1_115_394, "1.1 MB"), (99_960, "100 KB"), (999_600, "1.0 MB")];
         for (bytes, text) in cases {
             assert_eq!(size(bytes), text);
         }

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod configs;
+mod datasets;
 mod faults;
+mod fetching;
 mod generating;
 mod interruptions;
 mod resuming;
@@ -11,3 +13,4 @@ mod streams;
 mod support;
 mod text_to_model;
 mod tools;
+mod web;

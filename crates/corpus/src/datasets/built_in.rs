@@ -60,7 +60,10 @@ mod tests {
             ] {
                 assert!(!value.is_empty(), "{path} has no {key}");
             }
-            assert!(manifest.licence != "unknown" || !manifest.licence_note.is_empty(), "{path}: say what is known");
+            assert!(
+                manifest.licence != "unknown" || !manifest.licence_note.is_empty(),
+                "{path}: say what is known"
+            );
             // All of these are published, so nothing built in has to be pinned on first fetch.
             for file in &manifest.files {
                 assert!(file.sha256.is_some(), "{path}: {} has no checksum", file.name);
@@ -73,9 +76,12 @@ mod tests {
     #[test]
     fn names_are_unique_and_near_ones_are_found() {
         let mut names: Vec<&str> = built_in().iter().map(|manifest| manifest.name.as_str()).collect();
-        for (typed, meant) in
-            [("sst-2", "sst2"), ("ag_news", "agnews"), ("wikitext", "wikitext2"), ("TinyStory", "tinystories")]
-        {
+        for (typed, meant) in [
+            ("sst-2", "sst2"),
+            ("ag_news", "agnews"),
+            ("wikitext", "wikitext2"),
+            ("TinyStory", "tinystories"),
+        ] {
             assert_eq!(nearest(typed), Some(meant));
         }
         assert_eq!(nearest("zzz"), None);

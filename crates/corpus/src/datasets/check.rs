@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::manifest::{Convert, FileFormat, Kind, Manifest, Source, SplitName, SplitSpec, Unpack};
+use super::manifest::{Convert, Kind, Manifest, Source, SplitName, SplitSpec, Unpack};
 use super::source::is_address;
+use crate::records::Format;
 
 /// What is wrong, and a text that stands on the line to blame.
 pub(super) struct Problem {
@@ -50,7 +51,10 @@ impl Manifest {
         self.check_splits(&self.splits, |name| installed.contains(name))?;
         for variant in &self.variants {
             if variant.name == "original" {
-                return Err(Problem::new("original", "a variant cannot be called `original`: that is what is downloaded"));
+                return Err(Problem::new(
+                    "original",
+                    "a variant cannot be called `original`: that is what is downloaded",
+                ));
             }
             self.check_splits(&variant.splits, |name| is_file_name(name) || is_pattern(name))?;
         }
@@ -60,7 +64,8 @@ impl Manifest {
         for set in &self.labels {
             for (value, name) in &set.values {
                 if !set.names.contains(name) {
-                    let message = format!("values.{value}: `{name}` is not among the names of `{}`", set.name);
+                    let message =
+                        format!("values.{value}: `{name}` is not among the names of `{}`", set.name);
                     return Err(Problem::new(name, message));
                 }
             }
@@ -69,7 +74,8 @@ impl Manifest {
     }
 
     fn check_source(&self, file: &Source) -> Result<(), Problem> {
-        let problem = |message: String| Err(Problem::new(&file.name, format!("file `{}`: {message}", file.name)));
+        let problem =
+            |message: String| Err(Problem::new(&file.name, format!("file `{}`: {message}", file.name)));
         if !is_file_name(&file.name) {
             return problem("its name must be a plain file name, without folders".into());
         }
@@ -80,7 +86,8 @@ impl Manifest {
             return problem("has no urls, and there are no base_urls".into());
         }
         if let Some(sha256) = &file.sha256
-            && !(sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+            && !(sha256.len() == 64
+                && sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
         {
             return problem(format!("sha256 `{sha256}` is not 64 digits of 0-9, a-f"));
         }
@@ -125,14 +132,15 @@ impl Manifest {
             return problem("files is empty");
         }
         if let Some(missing) = split.files.iter().find(|file| !known(file)) {
-            let message = format!("splits.{name}: `{missing}` is none of the files (as they are called once unpacked)");
+            let message =
+                format!("splits.{name}: `{missing}` is none of the files (as they are called once unpacked)");
             return Err(Problem::new(missing, message));
         }
         match split.format {
-            FileFormat::Text if split.boundary.is_none() => {
+            Format::Text if split.boundary.is_none() => {
                 return problem("text needs a boundary: file, blank-line or line");
             }
-            FileFormat::Text if self.kind != Kind::Text => return problem("plain text has no labels or pairs"),
+            Format::Text if self.kind != Kind::Text => return problem("plain text has no labels or pairs"),
             _ => {}
         }
         let fields_ok = match self.kind {
@@ -149,7 +157,10 @@ impl Manifest {
         }
         for set in split.labels.keys() {
             if !self.labels.iter().any(|known| known.name == *set) {
-                return Err(Problem::new(set, format!("splits.{name}: there is no [[labels]] with name = \"{set}\"")));
+                return Err(Problem::new(
+                    set,
+                    format!("splits.{name}: there is no [[labels]] with name = \"{set}\""),
+                ));
             }
         }
         Ok(())
@@ -184,6 +195,7 @@ pub(super) fn is_pattern(name: &str) -> bool {
 
 /// Whether a path in an archive stays in it.
 fn is_inside(path: &str) -> bool {
-    !path.contains('\\') && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+    !path.contains('\\')
+        && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
         && is_file_name(super::source::last_name(path))
 }

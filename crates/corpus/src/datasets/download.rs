@@ -237,7 +237,9 @@ impl<'a> Downloader<'a> {
         let status = response.status();
         match status.as_u16() {
             200 => Ok(0),
-            206 if header(response.headers(), "content-range").and_then(range_start) == Some(have) => Ok(have),
+            206 if header(response.headers(), "content-range").and_then(range_start) == Some(have) => {
+                Ok(have)
+            }
             206 | 416 => {
                 // The server means another range than we do: begin again.
                 fs::remove_file(part).map_err(DatasetError::io("remove", part))?;
@@ -314,7 +316,12 @@ fn read_version(note: &Path) -> Option<Version> {
     toml::from_str(&fs::read_to_string(note).ok()?).ok()
 }
 
-fn write_version(note: &Path, url: &str, headers: &HeaderMap, total: Option<u64>) -> Result<(), DatasetError> {
+fn write_version(
+    note: &Path,
+    url: &str,
+    headers: &HeaderMap,
+    total: Option<u64>,
+) -> Result<(), DatasetError> {
     let version = Version {
         url: url.to_owned(),
         etag: header(headers, "etag").map(str::to_owned),

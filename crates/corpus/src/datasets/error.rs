@@ -191,18 +191,16 @@ pub enum DatasetError {
         reason: String,
     },
 
-    /// A record that is not what the manifest says.
-    #[error("{}, record {record}: {reason}", path.display())]
-    Record {
-        /// The file.
-        path: PathBuf,
-        /// Which record, from 1.
-        record: u64,
-        /// What is wrong with it.
-        reason: String,
+    /// More parts than can be compared.
+    #[error("{found} files are too many to compare with each other: at most {most}")]
+    TooManyParts {
+        /// How many were given.
+        found: usize,
+        /// How many may be.
+        most: usize,
     },
 
-    /// A file that cannot be read as text.
+    /// A file that cannot be read, a record that is not what it should be.
     #[error(transparent)]
     Corpus(#[from] CorpusError),
 }
@@ -249,7 +247,10 @@ fn list(known: &[String]) -> String {
 
 fn way_out(pinned_in: Option<&Path>) -> String {
     pinned_in.map_or(String::new(), |folder| {
-        format!("\n  the source has changed since the first fetch; to accept it, remove {} first", folder.display())
+        format!(
+            "\n  the source has changed since the first fetch; to accept it, remove {} first",
+            folder.display()
+        )
     })
 }
 

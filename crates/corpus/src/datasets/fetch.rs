@@ -10,7 +10,7 @@ use super::download::Downloader;
 use super::error::DatasetError;
 use super::local::{self, Form};
 use super::manifest::{Manifest, Source};
-use super::store::{MANIFEST, RECEIPT, ReceivedFile, Receipt, Store};
+use super::store::{MANIFEST, RECEIPT, Receipt, ReceivedFile, Store};
 use super::{generate, unpack};
 use crate::digest;
 
@@ -127,7 +127,9 @@ pub fn fetch(
 ) -> Result<Fetched, DatasetError> {
     let name = &manifest.name;
     let (work, data) = (store.fetching(name), store.data(name));
-    if !options.force && let Some(receipt) = intact(store, name, report)? {
+    if !options.force
+        && let Some(receipt) = intact(store, name, report)?
+    {
         return Ok(Fetched { receipt, folder: data, already: true });
     }
     // Before anything is made: a folder that will not do is no reason to leave traces.
@@ -142,7 +144,9 @@ pub fn fetch(
     restore(&data)?;
     // Another process may have fetched it while this one looked.
     let before = store.receipt(name).ok().flatten();
-    if !options.force && let Some(receipt) = intact(store, name, report)? {
+    if !options.force
+        && let Some(receipt) = intact(store, name, report)?
+    {
         return Ok(Fetched { receipt, folder: data, already: true });
     }
 
@@ -232,12 +236,23 @@ impl Fetching<'_> {
         for source in &self.manifest.files {
             let received = match (&source.generate, &self.options.from) {
                 (Some(recipe), _) => generate::make(source, recipe, self.work, report)?,
-                (None, Some(folder)) => {
-                    local::copy_verified(self.manifest, source, self.expected(source), folder, self.work, report)?
-                }
+                (None, Some(folder)) => local::copy_verified(
+                    self.manifest,
+                    source,
+                    self.expected(source),
+                    folder,
+                    self.work,
+                    report,
+                )?,
                 (None, None) => {
                     let addresses = source.addresses(self.manifest, &self.options.mirrors);
-                    downloader.download(source, &addresses, self.expected(source), self.pinned_in(), report)?
+                    downloader.download(
+                        source,
+                        &addresses,
+                        self.expected(source),
+                        self.pinned_in(),
+                        report,
+                    )?
                 }
             };
             sources.push(received);

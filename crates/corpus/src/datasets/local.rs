@@ -11,7 +11,7 @@ use super::check::is_pattern;
 use super::error::DatasetError;
 use super::fetch::{Event, Expected, received};
 use super::manifest::{Manifest, Source, SplitName, SplitSpec, Variant};
-use super::store::{ReceivedFile, Receipt};
+use super::store::{Receipt, ReceivedFile};
 use crate::digest;
 
 /// The name of the form that is downloaded.
@@ -128,7 +128,8 @@ pub(super) fn copy_verified(
     if let Some(wanted) = expected.sha256.filter(|wanted| **wanted != sha256) {
         // The copy is of no use; the file itself is the user's.
         let _ = fs::remove_file(&to);
-        let fits = |variant: &&Variant| found_splits(&variant.splits, folder).is_ok_and(|found| !found.is_empty());
+        let fits =
+            |variant: &&Variant| found_splits(&variant.splits, folder).is_ok_and(|found| !found.is_empty());
         return Err(DatasetError::RejectedCopy {
             path: from,
             expected: wanted.to_owned(),
@@ -157,7 +158,13 @@ pub(super) fn copy_variant(
         let from = folder.join(name);
         let (bytes, sha256) = copy(&from, &install.join(name), name, report)?;
         let origin = Some(absolute(&from));
-        receipt.files.push(ReceivedFile { name: name.clone(), bytes, sha256, origin, published: Some(false) });
+        receipt.files.push(ReceivedFile {
+            name: name.clone(),
+            bytes,
+            sha256,
+            origin,
+            published: Some(false),
+        });
     }
     receipt.sources = receipt.files.clone();
     receipt.splits = splits;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DatasetError;
 use crate::generator;
+use crate::records::Format;
 use crate::sources::DocumentBoundary;
 
 /// A dataset: what it is, where its files come from, what is in them.
@@ -249,8 +250,8 @@ impl LabelSet {
 pub struct SplitSpec {
     /// Names of files; in a variant also `*.ext` for all with that ending.
     pub files: Vec<String>,
-    /// What they are.
-    pub format: FileFormat,
+    /// What they are; `.gz` and `.zst` may stand behind any of their names.
+    pub format: Format,
     /// CSV and TSV: whether the first line names the columns.
     #[serde(default = "yes")]
     pub header: bool,
@@ -285,35 +286,6 @@ impl SplitSpec {
     /// Where the text of a record is.
     pub fn text_field(&self) -> Field {
         self.text.clone().unwrap_or_else(|| Field::Name("text".into()))
-    }
-}
-
-/// What the files of a split are; `.gz` and `.zst` may be behind any of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileFormat {
-    /// Plain text.
-    Text,
-    /// A JSON object a line.
-    Jsonl,
-    /// Values separated by commas.
-    Csv,
-    /// Values separated by tabs, without quoting.
-    Tsv,
-    /// Apache Parquet.
-    Parquet,
-}
-
-impl FileFormat {
-    /// The name in manifests.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Jsonl => "jsonl",
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-            Self::Parquet => "parquet",
-        }
     }
 }
 

@@ -10,8 +10,11 @@ mod check;
 mod convert;
 mod download;
 mod error;
+mod examples;
 mod fetch;
 mod generate;
+mod inspect;
+mod labelled;
 mod local;
 mod manifest;
 mod source;
@@ -20,10 +23,13 @@ mod unpack;
 
 pub use built_in::{built_in, nearest};
 pub use error::DatasetError;
+pub use examples::{Example, Examples, Layout};
 pub use fetch::{Event, Fetched, Options, fetch};
+pub use inspect::{Inspection, Lengths, MOST_PARTS, Part, PartStats, Sample, inspect};
+pub use labelled::{LabelledExample, MinimalPair};
 pub use manifest::{
-    Convert, Encoding, Field, FileFormat, Generate, Kind, LabelSet, Manifest, Source, SplitName, SplitSpec, Unpack,
-    Variant,
+    Convert, Encoding, Field, Generate, GenerateKind, Kind, LabelSet, Manifest, Source, SplitName, SplitSpec,
+    Unpack, Variant,
 };
 pub use source::is_address;
 pub use store::{Dataset, DatasetSplit, Receipt, ReceivedFile, Store};

@@ -96,7 +96,10 @@ mod tests {
         let manifest = manifest("{name='a.txt'}, {name='b.txt', urls=['http://b.org:80/y/b?c=1']}");
         let mirrors = ["https://m.org".to_string(), "http://n.org/all/".to_string()];
         let addresses = |i: usize| manifest.files[i].addresses(&manifest, &mirrors);
-        assert_eq!(addresses(0), ["https://m.org/x/a.txt", "http://n.org/all/a.txt", "https://a.org/x/a.txt"]);
+        assert_eq!(
+            addresses(0),
+            ["https://m.org/x/a.txt", "http://n.org/all/a.txt", "https://a.org/x/a.txt"]
+        );
         assert_eq!(
             addresses(1),
             ["https://m.org/y/b?c=1", "http://n.org/all/b.txt", "http://b.org:80/y/b?c=1"]

@@ -161,11 +161,17 @@ impl Store {
         };
         for file in &receipt.files {
             let path = folder.join(&file.name);
-            let damaged =
-                |problem: String| DatasetError::Damaged { name: name.to_owned(), path: path.clone(), problem };
+            let damaged = |problem: String| DatasetError::Damaged {
+                name: name.to_owned(),
+                path: path.clone(),
+                problem,
+            };
             let found = std::fs::metadata(&path).map_err(|error| damaged(error.to_string()))?.len();
             if found != file.bytes {
-                return Err(damaged(format!("has {found} bytes, and had {} when it was fetched", file.bytes)));
+                return Err(damaged(format!(
+                    "has {found} bytes, and had {} when it was fetched",
+                    file.bytes
+                )));
             }
         }
         let manifest = Manifest::read(&folder.join(MANIFEST))?;
@@ -233,7 +239,8 @@ fn now() -> String {
 
 fn utc(seconds: u64) -> String {
     let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let mut year = 1970;
     while days >= 365 + u64::from(is_leap(year)) {
         days -= 365 + u64::from(is_leap(year));

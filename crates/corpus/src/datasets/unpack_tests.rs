@@ -95,7 +95,8 @@ fn links_and_devices_are_refused() {
     let link = zip(&[("in/a.txt", "/etc/passwd", 0o120_777)]);
     let error = unpack(&source("zip"), &link, 100).unwrap_err();
     assert!(error.contains("in/a.txt is no regular file"), "{error}");
-    for kind in [EntryType::Symlink, EntryType::Char, EntryType::Block, EntryType::Fifo, EntryType::Directory] {
+    for kind in [EntryType::Symlink, EntryType::Char, EntryType::Block, EntryType::Fifo, EntryType::Directory]
+    {
         let error = unpack(&source("tar"), &tar(&[("in/a.txt", "x", kind)]), 100).unwrap_err();
         assert!(error.contains("in/a.txt is no regular file"), "{kind:?}: {error}");
     }
@@ -122,7 +123,9 @@ fn damaged_archives_are_named() {
     let text = "good ".repeat(500);
     let whole = zip(&[("in/a.txt", &text, 0o644)]);
     let tarred = gz(&tar(&[("in/a.txt", &text, EntryType::Regular)]));
-    for (kind, archive) in [("zip", &whole[..whole.len() - 30]), ("tar.gz", &tarred[..tarred.len() / 2]), ("zip", b"")] {
+    for (kind, archive) in
+        [("zip", &whole[..whole.len() - 30]), ("tar.gz", &tarred[..tarred.len() / 2]), ("zip", b"")]
+    {
         let error = unpack(&source(kind), archive, 10_000).unwrap_err();
         assert!(error.contains("archive: "), "{kind}: {error}");
     }

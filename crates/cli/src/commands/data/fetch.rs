@@ -5,7 +5,7 @@ use crate::args::{FetchDataArgs, Global};
 use crate::exit::usage;
 use crate::interrupt;
 use crate::output::{bar, complain, line, say, size};
-use firebrand_corpus::datasets::{Event, Fetched, Manifest, Options, Store, fetch};
+use firebrand_corpus::datasets::{Event, Fetched, Manifest, Options, SplitName, Store, fetch};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -61,9 +61,8 @@ fn report(manifest: &Manifest, fetched: &Fetched, global: &Global) -> anyhow::Re
             "fetched": receipt.fetched, "splits": receipt.splits, "sources": receipt.sources,
         }))?;
     }
-    let splits: Vec<&str> = receipt.splits.keys().map(|split| split.name()).collect();
     let form = receipt.variant.as_ref().map_or(String::new(), |variant| format!(", form `{variant}`"));
-    let what = format!("{} in {} ({}{form})", size(bytes), folder.display(), splits.join(", "));
+    let what = format!("{} in {} ({}{form})", size(bytes), folder.display(), splits(manifest, fetched));
     if *already {
         say(global, format!("{name}: here already: {what}; --force fetches it again"));
         return Ok(());
@@ -73,7 +72,7 @@ fn report(manifest: &Manifest, fetched: &Fetched, global: &Global) -> anyhow::Re
     if pinned > 0 && receipt.variant.is_some() {
         let note = manifest.variants.iter().find(|variant| Some(&variant.name) == receipt.variant.as_ref());
         let note = note.map_or("", |variant| variant.description.as_str());
-        say(global, format!("  this form is {note}; no checksums are published for it"));
+        say(global, format!("  this form is: {note}; no checksums are published for it"));
     } else {
         for file in receipt.pinned() {
             let (name, sha256) = (&file.name, &file.sha256);
@@ -84,6 +83,18 @@ fn report(manifest: &Manifest, fetched: &Fetched, global: &Global) -> anyhow::Re
         say(global, format!("  licence: {}: {}", manifest.licence, manifest.licence_note));
     }
     Ok(())
+}
+
+/// The splits that are here, and those that are not.
+fn splits(manifest: &Manifest, fetched: &Fetched) -> String {
+    let names = |here: bool| -> Vec<&str> {
+        let is_here = |split: &&SplitName| fetched.receipt.splits.contains_key(split);
+        manifest.splits.keys().filter(|split| is_here(split) == here).map(|split| split.name()).collect()
+    };
+    match names(false).as_slice() {
+        [] => names(true).join(", "),
+        missing => format!("{}; no {}", names(true).join(", "), missing.join(", no ")),
+    }
 }
 
 /// Shows how far a fetch is: one bar over all files of a dataset.
@@ -128,7 +139,6 @@ impl<'a> View<'a> {
             }
             Event::GivenUp { reason, .. } => self.tell(reason.to_string()),
             Event::Damaged(reason) => self.tell(format!("{reason}; fetching it again")),
-            _ => {}
         }
     }
 

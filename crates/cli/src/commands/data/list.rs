@@ -38,7 +38,7 @@ pub(crate) fn run(args: &ListDataArgs, global: &Global) -> anyhow::Result<()> {
             manifest.name.clone(),
             manifest.kind.name().into(),
             total(manifest),
-            shortened(&manifest.licence, 24),
+            shortened(&manifest.licence, 34),
             splits(manifest),
             here,
         ]);
@@ -126,15 +126,19 @@ fn card(manifest: &Manifest, receipt: Option<&Receipt>, store: &Store) -> anyhow
         fact(name.name(), &format!("{files} ({})", split.format.name()))?;
     }
     for set in &manifest.labels {
-        let names = if set.names.len() > 12 { format!("{} labels", set.names.len()) } else { set.names.join(", ") };
+        let names =
+            if set.names.len() > 12 { format!("{} labels", set.names.len()) } else { set.names.join(", ") };
         fact("labels", &format!("{}: {names}", set.name))?;
     }
     let unpinned = manifest.files.iter().filter(|file| file.sha256.is_none()).count();
-    fact("checksums", &match unpinned {
-        0 => "published".to_owned(),
-        n if n == manifest.files.len() => "none published; that of the first fetch is kept".to_owned(),
-        n => format!("published, but for {n} files"),
-    })?;
+    fact(
+        "checksums",
+        &match unpinned {
+            0 => "published".to_owned(),
+            n if n == manifest.files.len() => "none published; that of the first fetch is kept".to_owned(),
+            n => format!("published, but for {n} files"),
+        },
+    )?;
     for variant in &manifest.variants {
         fact("--variant", &format!("{}: {}", variant.name, variant.description))?;
     }

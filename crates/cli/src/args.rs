@@ -5,7 +5,6 @@ mod data;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
-    StoreArgs,
 };
 use firebrand_corpus::sources::DocumentBoundary;
 use std::num::NonZeroUsize;

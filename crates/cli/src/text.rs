@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::config::DataConfig;
 use crate::exit::usage;
+use crate::named;
 use crate::output::PrepareBar;
 use anyhow::Context;
 use firebrand_corpus::prepare::{prepare, prepare_cached};
@@ -47,6 +48,7 @@ impl HashedTokenizer {
 
 /// Reads and checks text.
 pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> {
+    let sources = named::resolve(sources)?;
     let mut bar = PrepareBar::new(global);
     let corpus = sources.scan(&mut |progress| bar.update(progress))?;
     bar.finish();
@@ -82,7 +84,7 @@ pub(crate) fn encode(
     let encode = |text: &str| tokenizer.tokenizer.encode(text);
     let shards = match out {
         Some(out) => prepare(corpus, &info, encode, out, &mut update)?,
-        None => prepare_cached(corpus, &info, encode, &cache_dir("shards"), &mut update)?,
+        None => prepare_cached(corpus, &info, encode, &cache_dir(), &mut update)?,
     };
     bar.finish();
     Ok(shards)
@@ -128,12 +130,12 @@ fn load_tokenizer(dir: &Path) -> anyhow::Result<HashedTokenizer> {
     HashedTokenizer::new(Tokenizer::load(dir)?)
 }
 
-/// Where things are kept for the next run: encoded text, datasets.
-pub(crate) fn cache_dir(name: &str) -> PathBuf {
+/// Where encoded text is kept for the next run.
+pub(crate) fn cache_dir() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("FIREBRAND_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("firebrand")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/firebrand")))
         .unwrap_or_else(|| std::env::temp_dir().join("firebrand"));
-    base.join(name)
+    base.join("shards")
 }

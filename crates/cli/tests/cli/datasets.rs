@@ -246,3 +246,74 @@ fn files_of_every_format_are_inspected_alike() {
     inspect(&["d.txt", "--label", "y"]).fails(2, &["plain text has no fields"]);
     inspect(&["a.jsonl", "--split", "train"]).fails(2, &["a file has no splits"]);
 }
+
+/// A store with `mine`: a text for each split, documents separated by blank lines.
+fn with_mine() -> Scratch {
+    let scratch = Scratch::with_text();
+    std::fs::create_dir(scratch.path("from")).expect("made");
+    let text = scratch.text("train.txt");
+    let half = text.len() / 2 + text[text.len() / 2..].find("\n\n").expect("it has paragraphs");
+    scratch.write("from/a.txt", &text[..half]);
+    scratch.write("from/b.txt", &text[half..]);
+    let split = |name: &str, file: &str| {
+        format!("[splits.{name}]\nfiles = ['{file}']\nformat = 'text'\nboundary = 'blank-line'\n")
+    };
+    let head = "name = 'mine'\ntitle = 'Mine'\nlicence = 'MIT'\nkind = 'text'\nbase_urls = ['http://127.0.0.1:9']\n\
+                files = [{ name = 'a.txt' }, { name = 'b.txt' }]\n";
+    scratch.write("mine.toml", [head, &split("train", "a.txt"), &split("validation", "b.txt")].concat());
+    scratch.run(&["data", "fetch", "--manifest", "mine.toml", "--from", "from"]).succeeds();
+    scratch
+}
+
+#[test]
+fn a_dataset_stands_where_a_text_can() {
+    let scratch = with_mine();
+    let tokens = |text: &str, out: &str| {
+        let args =
+            ["prepare", text, "--tokenizer", "tok", "--out", out, "--boundary", "blank-line", "--json"];
+        scratch.run(&args).json_lines()
+    };
+    // The validation split is held out, not the last tenth of train.
+    let named = tokens("dataset:mine", "shards");
+    scratch.run(&["prepare", "dataset:mine", "--tokenizer", "tok", "--out", "other", "--json"]).succeeds();
+    let [train, held_out] = ["a.txt", "b.txt"].map(|file| {
+        let args =
+            ["prepare", &format!("from/{file}"), "--tokenizer", "tok", "--out", file, "--held-out", "0"];
+        scratch.run(&[&args[..], &["--boundary", "blank-line", "--json"]].concat()).json_lines()[0]["tokens"]
+            .clone()
+    });
+    assert_eq!((&named[0]["tokens"], &named[1]["tokens"]), (&train, &held_out));
+    let validation = tokens("dataset:mine/validation", "validation");
+    assert_eq!(validation.len(), 2, "of a split other than train a part is held out");
+    scratch.run(&["tokenizer", "train", "dataset:mine", "--out", "t", "--vocab-size", "300"]).succeeds();
+    scratch.pretrain("run", &["data.texts=dataset:mine", "data.boundary=file"]).succeeds();
+    assert!(scratch.text("run/run.toml").contains("\"dataset:mine\""), "the run says what it was told");
+
+    let prepare = |text: &str| scratch.run(&["prepare", text, "--tokenizer", "tok", "--out", "no"]);
+    prepare("dataset:mine/test").fails(2, &["mine has no test split here; there is train, validation"]);
+    prepare("dataset:mine/dev").fails(2, &["no split `dev`", "train, validation or test"]);
+    prepare("dataset:tinystories").fails(2, &["tinystories is not here", "firebrand data fetch tinystories"]);
+    prepare("dataset:tiny-stories").fails(2, &["did you mean `tinystories`?"]);
+    scratch
+        .run(&["prepare", "dataset:mine", "train.txt", "--tokenizer", "tok", "--out", "no"])
+        .fails(2, &["dataset:mine: its documents end at blank-line", "set the boundary"]);
+}
+
+#[test]
+fn datasets_are_where_the_project_or_the_environment_has_them() {
+    let scratch = with_mine();
+    assert!(scratch.path("cache/datasets/mine/data/a.txt").exists());
+    let list = |environment: Option<&str>| {
+        let mut command = scratch.command(&["data", "list", "mine", "--json"]);
+        command.env_remove("FIREBRAND_DATA");
+        if let Some(folder) = environment {
+            command.env("FIREBRAND_DATA", scratch.path(folder));
+        }
+        crate::support::finish(&mut command)
+    };
+    assert_eq!(list(None).json()["fetched"], true);
+    assert_eq!(list(Some("cache/datasets")).json()["fetched"], true);
+    list(Some("elsewhere")).fails(2, &["no dataset `mine`"]);
+    std::fs::create_dir(scratch.path("datasets")).expect("made");
+    list(None).fails(2, &["no dataset `mine`"]);
+}

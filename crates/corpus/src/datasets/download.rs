@@ -156,7 +156,7 @@ impl<'a> Downloader<'a> {
     ) -> Result<(String, bool), DatasetError> {
         let file = source.name.as_str();
         let mut attempts = Vec::new();
-        for url in addresses {
+        for (number, url) in addresses.iter().enumerate() {
             let mut retries = 0;
             loop {
                 let (reason, may_pass) = match self.attempt(source, url, expected, report) {
@@ -168,7 +168,10 @@ impl<'a> Downloader<'a> {
                     }
                 };
                 if !may_pass || retries >= self.options.retries {
-                    report(Event::GivenUp { file, reason: &reason });
+                    // The last one is what the error will say.
+                    if number + 1 < addresses.len() {
+                        report(Event::GivenUp { file, reason: &reason });
+                    }
                     attempts.push(reason);
                     break;
                 }
@@ -261,11 +264,16 @@ impl<'a> Downloader<'a> {
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 1 << 16];
         let mut done = start;
+        let mut whole = false;
         loop {
             let count = match body.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => {
+                    whole = true;
+                    break;
+                }
                 Ok(count) => count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) if hung_up(&error) => break,
                 Err(error) => return Err(self.trouble(error.into(), done - start)),
             };
             done += count as u64;
@@ -276,12 +284,14 @@ impl<'a> Downloader<'a> {
             report(Event::At(done));
         }
         out.sync_all().map_err(DatasetError::io("write", part))?;
-        match total.filter(|&total| done < total) {
-            Some(total) => {
-                let reason = format!("the connection ended after {done} of {total} bytes");
+        match total {
+            Some(total) if done == total => Ok(()),
+            None if whole => Ok(()),
+            _ => {
+                let of = total.map_or(String::new(), |total| format!(" of {total}"));
+                let reason = format!("the connection ended after {done}{of} bytes");
                 Err(Trouble::passing(reason, done - start))
             }
-            None => Ok(()),
         }
     }
 
@@ -300,6 +310,12 @@ impl<'a> Downloader<'a> {
         };
         Trouble::Remote { reason, may_pass, gained }
     }
+}
+
+/// Whether the other side ended the connection in the middle of a file.
+fn hung_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe)
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

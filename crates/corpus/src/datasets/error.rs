@@ -22,7 +22,7 @@ pub enum DatasetError {
 
     /// A name that no dataset has.
     #[error(
-        "no dataset `{name}`{}; `firebrand data list` shows them, --manifest takes one of your own",
+        "no dataset `{name}`{} (firebrand data list shows them; data fetch --manifest takes your own)",
         did_you_mean(.nearest.as_deref())
     )]
     Unknown {

@@ -20,23 +20,23 @@ pub struct Manifest {
     /// One line for people.
     pub title: String,
     /// A few sentences: what is in it, who made it, what to know before using it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Where its makers describe it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub homepage: String,
     /// An SPDX expression, or `unknown`.
     pub licence: String,
     /// What the licence alone does not say, such as "research only".
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub licence_note: String,
     /// The paper to cite.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub citation: String,
     /// What a record is.
     pub kind: Kind,
     /// Addresses of folders that hold every file that has no `urls` of its own, the first one first.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub base_urls: Vec<String>,
     /// At most so many bytes may come out of the archives.
     #[serde(default = "default_unpacked_limit")]
@@ -44,12 +44,12 @@ pub struct Manifest {
     /// What is downloaded (or generated).
     pub files: Vec<Source>,
     /// The label sets of labelled data; the first is the usual one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<LabelSet>,
     /// The splits, in files that are there after unpacking.
     pub splits: BTreeMap<SplitName, SplitSpec>,
     /// Other cuts of the dataset, which people have on disk under other names: accepted by `--from`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,
 }
 
@@ -308,7 +308,7 @@ pub struct Variant {
     /// Its name on the command line.
     pub name: String,
     /// What it is.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// Its splits; those whose files are there are taken.
     pub splits: BTreeMap<SplitName, SplitSpec>,

@@ -1,16 +1,16 @@
 //! `firebrand data fetch`: datasets from the network, from a folder, or made here.
 
-use super::store;
 use crate::args::{FetchDataArgs, Global};
 use crate::exit::usage;
 use crate::interrupt;
+use crate::named;
 use crate::output::{bar, complain, line, say, size};
 use firebrand_corpus::datasets::{Event, Fetched, Manifest, Options, SplitName, Store, fetch};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 pub(crate) fn run(args: &FetchDataArgs, global: &Global) -> anyhow::Result<()> {
-    let store = store(&args.store);
+    let store = named::store(args.store.dir.as_deref());
     // All names are looked up before anything is downloaded.
     let mut manifests = Vec::new();
     for name in &args.names {
@@ -111,7 +111,8 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn new(manifest: &'a Manifest, global: &'a Global) -> Self {
         let (bytes, _) = manifest.bytes();
-        let template = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+        let template =
+            "{msg} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left";
         let bar = bar(global, bytes, template);
         Self { global, name: &manifest.name, bar, file: String::new(), before: 0, at: 0 }
     }

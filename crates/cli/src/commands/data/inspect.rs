@@ -1,8 +1,8 @@
 //! `firebrand data inspect`: what is in datasets and files.
 
-use super::store;
 use crate::args::{DataSplit, Global, InspectDataArgs};
 use crate::exit::usage;
+use crate::named;
 use crate::output::{bar, line, thousands};
 use firebrand_corpus::datasets::{
     Dataset, Examples, Field, Inspection, Kind, Layout, Part, PartStats, Sample, SplitName, Store, inspect,
@@ -31,7 +31,7 @@ struct Subject {
 }
 
 pub(crate) fn run(args: &InspectDataArgs, global: &Global) -> anyhow::Result<()> {
-    let store = store(&args.store);
+    let store = named::store(args.store.dir.as_deref());
     let files: Vec<PathBuf> = args.what.iter().map(PathBuf::from).filter(|path| path.is_file()).collect();
     if files.len() == args.what.len() {
         return show(of_files(&files, args)?, args, global);

@@ -1,13 +1,13 @@
 //! `firebrand data list`: what there is, and what is here.
 
-use super::store;
 use crate::args::{Global, ListDataArgs};
+use crate::named;
 use crate::output::{line, say, size, thousands};
 use firebrand_corpus::datasets::{Manifest, Receipt, Store, built_in};
 use serde_json::{Value, json};
 
 pub(crate) fn run(args: &ListDataArgs, global: &Global) -> anyhow::Result<()> {
-    let store = store(&args.store);
+    let store = named::store(args.store.dir.as_deref());
     if !args.names.is_empty() {
         for name in &args.names {
             let manifest = store.manifest(name)?;
@@ -100,9 +100,11 @@ fn table<const N: usize>(heading: [&str; N], rows: &[[String; N]]) -> anyhow::Re
 
 /// Prints all that is known about one dataset.
 fn card(manifest: &Manifest, receipt: Option<&Receipt>, store: &Store) -> anyhow::Result<()> {
-    let fact = |key: &str, value: &str| match value.is_empty() {
-        true => Ok(()),
-        false => line(format!("  {key:<10} {value}")),
+    let fact = |key: &str, value: &str| -> anyhow::Result<()> {
+        for (i, text) in wrapped(value, 80).iter().enumerate() {
+            line(format!("  {:<10} {text}", if i == 0 { key } else { "" }))?;
+        }
+        Ok(())
     };
     line(format!("{}: {}", manifest.name, manifest.title))?;
     for text in wrapped(&manifest.description, 90) {

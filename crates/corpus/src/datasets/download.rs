@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
 
-use super::error::DatasetError;
+use super::error::{DatasetError, Rejection};
 use super::fetch::{Event, Expected, Options, checksum, received};
 use super::manifest::Source;
 use super::store::ReceivedFile;
@@ -130,15 +130,15 @@ impl<'a> Downloader<'a> {
             }
             let kept = self.beside(source, "rejected");
             fs::rename(&part, &kept).map_err(DatasetError::io("rename", &part))?;
-            return Err(DatasetError::Rejected {
-                file: source.name.clone(),
+            return Err(DatasetError::Rejected(Box::new(Rejection {
+                file: PathBuf::from(&source.name),
                 expected: wanted.to_owned(),
                 found: sha256,
                 authority: expected.authority(),
-                origin: url,
-                kept,
+                kept: Some((url, kept)),
                 pinned_in: (!expected.published).then_some(pinned_in),
-            });
+                variants: Vec::new(),
+            })));
         }
     }
 

@@ -1,6 +1,5 @@
 //! What can go wrong with a dataset. Every message says what is wrong with which file, and the way out.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::CorpusError;
@@ -114,51 +113,8 @@ pub enum DatasetError {
     },
 
     /// A file with another checksum than the published or pinned one. It was not used.
-    #[error(
-        "{file} is not the file it should be, and was not used\n  \
-         sha256 expected: {expected} ({authority})\n  \
-         sha256 found:    {found}\n  \
-         it came from {origin} and is kept as {}{}",
-        kept.display(),
-        way_out(.pinned_in.as_deref())
-    )]
-    Rejected {
-        /// The file.
-        file: String,
-        /// The checksum it should have.
-        expected: String,
-        /// The checksum it has.
-        found: String,
-        /// Who says so.
-        authority: &'static str,
-        /// Where it came from.
-        origin: String,
-        /// Where it is now.
-        kept: PathBuf,
-        /// The dataset's folder, when the checksum was pinned there by the first fetch.
-        pinned_in: Option<PathBuf>,
-    },
-
-    /// A local copy with another checksum than the published one. It stays where it is.
-    #[error(
-        "{} is not the file it should be, and was not used\n  \
-         sha256 expected: {expected} ({authority})\n  \
-         sha256 found:    {found}{}",
-        path.display(),
-        variants_hint(.variants)
-    )]
-    RejectedCopy {
-        /// The file.
-        path: PathBuf,
-        /// The checksum it should have.
-        expected: String,
-        /// The checksum it has.
-        found: String,
-        /// Who says so.
-        authority: &'static str,
-        /// The other cuts that the folder would do for.
-        variants: Vec<String>,
-    },
+    #[error(transparent)]
+    Rejected(Box<Rejection>),
 
     /// A folder that holds no known cut of a dataset.
     #[error("--from {}: holds no known form of {name}\n{}", folder.display(), .forms.join("\n"))]
@@ -205,6 +161,51 @@ pub enum DatasetError {
     Corpus(#[from] CorpusError),
 }
 
+/// A file with another checksum than it should have.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is not the file it should be, and was not used\n  \
+     sha256 expected: {expected} ({authority})\n  \
+     sha256 found:    {found}{}",
+    file.display(),
+    self.more()
+)]
+pub struct Rejection {
+    /// The file.
+    pub file: PathBuf,
+    /// The checksum it should have.
+    pub expected: String,
+    /// The checksum it has.
+    pub found: String,
+    /// Who says so.
+    pub authority: &'static str,
+    /// A download: where it came from, and where it is kept now.
+    pub kept: Option<(String, PathBuf)>,
+    /// The dataset's folder, when the checksum was pinned there by the first fetch.
+    pub pinned_in: Option<PathBuf>,
+    /// A copy: the other cuts that its folder would do for.
+    pub variants: Vec<String>,
+}
+
+impl Rejection {
+    fn more(&self) -> String {
+        let mut more = String::new();
+        if let Some((origin, kept)) = &self.kept {
+            more += &format!("\n  it came from {origin} and is kept as {}", kept.display());
+        }
+        if let Some(folder) = &self.pinned_in {
+            let folder = folder.display();
+            more += &format!(
+                "\n  the source has changed since the first fetch; to accept it, remove {folder} first"
+            );
+        }
+        for variant in &self.variants {
+            more += &format!("\n  if it is the other cut \"{variant}\", say --variant {variant}");
+        }
+        more
+    }
+}
+
 impl DatasetError {
     /// Makes a closure for `map_err` that says what was attempted and on which path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
@@ -243,22 +244,4 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 
 fn list(known: &[String]) -> String {
     if known.is_empty() { "none".into() } else { known.join(", ") }
-}
-
-fn way_out(pinned_in: Option<&Path>) -> String {
-    pinned_in.map_or(String::new(), |folder| {
-        format!(
-            "\n  the source has changed since the first fetch; to accept it, remove {} first",
-            folder.display()
-        )
-    })
-}
-
-fn variants_hint(variants: &[String]) -> String {
-    let mut hint = String::new();
-    for variant in variants {
-        // Writing to a String cannot fail.
-        let _ = write!(hint, "\n  if it is the other cut \"{variant}\", say --variant {variant}");
-    }
-    hint
 }

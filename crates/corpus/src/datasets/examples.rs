@@ -48,8 +48,8 @@ pub struct Examples {
 }
 
 enum Reader {
-    Text(DocumentReader),
-    Records(RecordReader),
+    Text(Box<DocumentReader>),
+    Records(Box<RecordReader>),
 }
 
 /// The labels there can be.
@@ -157,7 +157,7 @@ impl Iterator for Examples {
 
 fn open(path: &Path, layout: &Layout) -> Result<Reader, CorpusError> {
     if layout.format == Format::Text {
-        return Ok(Reader::Text(DocumentReader::open(path, layout.boundary)?));
+        return Ok(Reader::Text(Box::new(DocumentReader::open(path, layout.boundary)?)));
     }
     let reader = match layout.header {
         true => RecordReader::open(path, layout.format)?,
@@ -168,7 +168,8 @@ fn open(path: &Path, layout: &Layout) -> Result<Reader, CorpusError> {
         .flatten()
         .flat_map(names)
         .collect();
-    Ok(Reader::Records(reader.only(&fields.iter().map(String::as_str).collect::<Vec<_>>())?))
+    let reader = reader.only(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(Reader::Records(Box::new(reader)))
 }
 
 /// What the reader calls the fields that a value is made of.

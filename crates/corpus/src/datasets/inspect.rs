@@ -219,7 +219,7 @@ pub fn inspect(
                 inspection.contradictions += 1;
             }
             draw.offer(stats.documents, example);
-            if stats.documents % 1024 == 0 {
+            if stats.documents.is_multiple_of(1024) {
                 progress(before + part.examples.bytes_read());
             }
         }

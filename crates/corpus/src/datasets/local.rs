@@ -8,7 +8,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::check::is_pattern;
-use super::error::DatasetError;
+use super::error::{DatasetError, Rejection};
 use super::fetch::{Event, Expected, received};
 use super::manifest::{Manifest, Source, SplitName, SplitSpec, Variant};
 use super::store::{Receipt, ReceivedFile};
@@ -130,13 +130,15 @@ pub(super) fn copy_verified(
         let _ = fs::remove_file(&to);
         let fits =
             |variant: &&Variant| found_splits(&variant.splits, folder).is_ok_and(|found| !found.is_empty());
-        return Err(DatasetError::RejectedCopy {
-            path: from,
+        return Err(DatasetError::Rejected(Box::new(Rejection {
+            file: from,
             expected: wanted.to_owned(),
             found: sha256,
             authority: expected.authority(),
+            kept: None,
+            pinned_in: None,
             variants: manifest.variants.iter().filter(fits).map(|variant| variant.name.clone()).collect(),
-        });
+        })));
     }
     Ok(received(source, bytes, sha256, absolute(&from)))
 }

@@ -22,7 +22,7 @@ mod store;
 mod unpack;
 
 pub use built_in::{built_in, nearest};
-pub use error::DatasetError;
+pub use error::{DatasetError, Rejection};
 pub use examples::{Example, Examples, Layout};
 pub use fetch::{Event, Fetched, Options, fetch};
 pub use inspect::{Inspection, Lengths, MOST_PARTS, Part, PartStats, Sample, inspect};

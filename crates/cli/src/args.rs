@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
-use firebrand_corpus::sources::DocumentBoundary;
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -129,9 +129,15 @@ pub(crate) enum TokenizerCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct TokenizerTrainArgs {
-    /// Text files, or folders of .txt files
+    /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
     #[arg(required = true, value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
+    /// What the files are
+    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+    pub(crate) format: TextFormat,
+    /// JSON lines, CSV, TSV, Parquet: which field is the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub(crate) field: String,
     /// Folder to write tokenizer.json and tokenizer_config.json into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -173,24 +179,69 @@ pub(crate) struct TokenizerUseArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firebrand prepare train.txt --tokenizer tok --out shards --boundary blank-line
+  firebrand prepare corpus/ --tokenizer tok --out shards
+  firebrand prepare c4.jsonl.zst --tokenizer tok --out shards --held-out 0.01
+  firebrand prepare reviews.csv --field review --tokenizer tok --out shards
+  firebrand prepare --check shards
   firebrand pretrain --config quickstart \\
-    --set data.shards=shards --set data.tokenizer=tok --out runs/mine")]
+    --set data.shards=shards --set data.tokenizer=tok --out runs/mine
+
+A command that was stopped goes on where it was when it is given again.")]
 pub(crate) struct PrepareArgs {
-    /// Text files, or folders of .txt files
-    #[arg(required = true, value_name = "TEXT")]
+    /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
+    #[arg(required_unless_present = "check", value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
     /// tokenizer.json or a folder that holds one
-    #[arg(long, value_name = "PATH")]
-    pub(crate) tokenizer: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "check")]
+    pub(crate) tokenizer: Option<PathBuf>,
     /// Folder to write the shards and their manifest into
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// Where documents end
+    #[arg(long, value_name = "DIR", required_unless_present = "check")]
+    pub(crate) out: Option<PathBuf>,
+    /// What the files are
+    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+    pub(crate) format: TextFormat,
+    /// JSON lines, CSV, TSV, Parquet: which field is the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub(crate) field: String,
+    /// Where documents of plain text end
     #[arg(long, value_enum, default_value_t = Boundary::File)]
     pub(crate) boundary: Boundary,
     /// The last part of the text to keep away from training; 0 keeps nothing
     #[arg(long, value_name = "FRACTION", default_value_t = 0.1)]
     pub(crate) held_out: f64,
+    /// Only check that shards are what was written (and made by --tokenizer, if given)
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["texts", "out"])]
+    pub(crate) check: Option<PathBuf>,
+}
+
+/// What files of text are.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TextFormat {
+    /// What the name of each file says; plain text if it says nothing
+    Auto,
+    /// Plain text
+    Text,
+    /// A JSON object a line, each a document
+    JsonLines,
+    /// Comma-separated, with a header; each row a document
+    Csv,
+    /// Tab-separated, with a header; each line a document
+    Tsv,
+    /// Each row a document
+    Parquet,
+}
+
+impl From<TextFormat> for FormatChoice {
+    fn from(format: TextFormat) -> Self {
+        match format {
+            TextFormat::Auto => Self::Auto,
+            TextFormat::Text => Self::Text,
+            TextFormat::JsonLines => Self::JsonLines,
+            TextFormat::Csv => Self::Csv,
+            TextFormat::Tsv => Self::Tsv,
+            TextFormat::Parquet => Self::Parquet,
+        }
+    }
 }
 
 /// Where a document ends and the next one begins.

@@ -3,7 +3,7 @@
 use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
-use firebrand_corpus::sources::{DocumentBoundary, HeldOut};
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, Sources};
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -77,7 +77,7 @@ pub(crate) enum ObjectiveName {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct DataConfig {
-    /// Text files, or folders of .txt files; one alone needs no brackets.
+    /// Text, JSON lines, CSV, TSV or Parquet, also `.gz` or `.zst`, or folders of such files; one alone needs no brackets.
     #[serde(deserialize_with = "one_or_more_paths")]
     pub(crate) texts: Vec<PathBuf>,
     /// A folder made by `firebrand prepare`, instead of `texts`.
@@ -85,6 +85,10 @@ pub(crate) struct DataConfig {
     pub(crate) shards: Option<PathBuf>,
     /// `characters`, or a tokenizer's folder.
     pub(crate) tokenizer: String,
+    /// What the files are: `auto` goes by their names.
+    pub(crate) format: FormatChoice,
+    /// Which field of a record is its text.
+    pub(crate) field: String,
     pub(crate) boundary: DocumentBoundary,
     pub(crate) held_out: HeldOut,
     pub(crate) order: Order,
@@ -117,6 +121,8 @@ impl Default for DataConfig {
             texts: Vec::new(),
             shards: None,
             tokenizer: "characters".into(),
+            format: FormatChoice::default(),
+            field: Sources::default().field,
             boundary: DocumentBoundary::default(),
             held_out: HeldOut::default(),
             order: Order::default(),

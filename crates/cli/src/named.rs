@@ -2,8 +2,9 @@
 
 use crate::exit::usage;
 use crate::text::cache_dir;
-use firebrand_corpus::datasets::{Dataset, SplitName, SplitSpec, Store};
-use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources};
+use firebrand_corpus::datasets::{Dataset, Field, SplitName, SplitSpec, Store};
+use firebrand_corpus::records::Format;
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, Sources};
 use std::path::{Path, PathBuf};
 
 /// What the name of a dataset stands behind.
@@ -23,29 +24,98 @@ pub(crate) fn store(named: Option<&Path>) -> Store {
 
 /// Puts the files of the datasets that are named in their places: of the split that is named, else of train.
 ///
-/// Documents end where the manifest says, unless the boundary was chosen. Where a fraction would be held out and the
-/// datasets have validation splits, these are held out instead.
+/// What their files are, which field is the text and where documents end is as the manifest says, unless something else
+/// was chosen. Where a fraction would be held out and the datasets have validation splits, these are held out instead.
 pub(crate) fn resolve(mut sources: Sources) -> anyhow::Result<Sources> {
     let mut found = Vec::new();
     sources.texts = replace(&sources.texts, &mut found)?;
-    let mut boundaries: Vec<DocumentBoundary> = Vec::new();
+    let mut readings = Vec::new();
     for (text, dataset, split) in &found {
-        boundaries.push(boundary(text, dataset.split(*split)?.spec)?);
+        readings.push(reading(text, dataset.split(*split)?.spec)?);
     }
-    let chosen = sources.boundary != DocumentBoundary::default();
-    if let (Some(&first), false) = (boundaries.first(), chosen) {
-        let mixed = found.len() < sources.texts.len() && first != sources.boundary;
-        if mixed || boundaries.iter().any(|&boundary| boundary != first) {
-            return Err(usage(format!(
-                "{}: its documents end at {}, and those of the other texts do not; set the boundary for all of them",
-                found[0].0,
-                first.name()
-            )));
-        }
-        sources.boundary = first;
+    let Some(first) = readings.first() else {
+        sources.held_out = held_out(sources.held_out, &found)?;
+        return Ok(sources);
+    };
+    let defaults = Sources::default();
+    let as_chosen = Reading {
+        format: Format::Text,
+        field: (sources.field != defaults.field).then(|| sources.field.clone()),
+        boundary: sources.boundary,
+    };
+    let alone = sources.texts.iter().all(|text| is_of(text, &found));
+    let alike = readings.iter().all(|reading| reading == first);
+    let is_free = (sources.format, &sources.field, sources.boundary)
+        == (defaults.format, &defaults.field, defaults.boundary);
+    if !is_free {
+        // Somebody knows better than the manifest.
+    } else if alike && alone {
+        sources.format = first.choice();
+        sources.boundary = first.boundary;
+        sources.field = first.field.clone().unwrap_or(defaults.field);
+    } else if readings.iter().any(|reading| *reading != as_chosen) {
+        return Err(usage(format!(
+            "{}: is not read like the other texts (it is {}): set format, field and boundary for all of them, or \
+             use it alone",
+            found[0].0, first
+        )));
     }
     sources.held_out = held_out(sources.held_out, &found)?;
     Ok(sources)
+}
+
+/// How the text of a dataset is read.
+#[derive(PartialEq)]
+struct Reading {
+    format: Format,
+    /// The field of the text, when it is not called as usual.
+    field: Option<String>,
+    boundary: DocumentBoundary,
+}
+
+impl Reading {
+    fn choice(&self) -> FormatChoice {
+        match self.format {
+            Format::Text => FormatChoice::Text,
+            Format::JsonLines => FormatChoice::JsonLines,
+            Format::Csv => FormatChoice::Csv,
+            Format::Tsv => FormatChoice::Tsv,
+            Format::Parquet => FormatChoice::Parquet,
+        }
+    }
+}
+
+impl std::fmt::Display for Reading {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.format, &self.field) {
+            (Format::Text, _) => write!(f, "text, boundary {}", self.boundary.name()),
+            (format, field) => write!(f, "{}, field {}", format.name(), field.as_deref().unwrap_or("text")),
+        }
+    }
+}
+
+fn reading(text: &str, spec: &SplitSpec) -> anyhow::Result<Reading> {
+    let field = match &spec.text {
+        None => None,
+        Some(Field::Name(name)) => Some(name.clone()),
+        Some(_) => {
+            return Err(usage(format!(
+                "{text}: its text is in columns without names, which are not read as text here"
+            )));
+        }
+    };
+    let is_text = spec.format == Format::Text;
+    if !is_text && !spec.header || spec.good.is_some() {
+        return Err(usage(format!("{text}: it has no field that is a text by itself")));
+    }
+    // Records have no boundary of their own.
+    let boundary = if is_text { spec.boundary.unwrap_or_default() } else { DocumentBoundary::default() };
+    Ok(Reading { format: spec.format, field: field.filter(|_| !is_text), boundary })
+}
+
+/// Whether a path is one of the files of these datasets.
+fn is_of(path: &Path, found: &[Named]) -> bool {
+    found.iter().any(|(_, dataset, _)| path.starts_with(&dataset.folder))
 }
 
 /// A dataset that was named: as it was written, opened, and which split of it.
@@ -70,12 +140,6 @@ fn replace(texts: &[PathBuf], found: &mut Vec<Named>) -> anyhow::Result<Vec<Path
         found.push((text, dataset, split));
     }
     Ok(paths)
-}
-
-fn boundary(text: &str, spec: &SplitSpec) -> anyhow::Result<DocumentBoundary> {
-    spec.boundary.ok_or_else(|| {
-        usage(format!("{text}: its files are {}, and only plain text is read here", spec.format.name()))
-    })
 }
 
 fn held_out(held_out: HeldOut, found: &[Named]) -> anyhow::Result<HeldOut> {

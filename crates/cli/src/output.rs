@@ -3,7 +3,7 @@
 use crate::args::Global;
 use crate::interrupt;
 use firebrand_corpus::{Progress, Stage};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::Write;
 use std::time::Duration;
 
@@ -86,17 +86,35 @@ impl<'a> PrepareBar<'a> {
         let current = self.shown.as_ref().map(|(stage, _)| *stage);
         if current != Some(progress.stage) {
             self.finish();
-            let name = match progress.stage {
-                Stage::Scan => "reading ",
-                Stage::Encode => "encoding",
-            };
-            let template =
-                format!("{name} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left");
-            self.shown = Some((progress.stage, bar(self.global, progress.total_bytes, &template)));
+            self.shown = Some((progress.stage, self.begin(progress)));
         }
         if let Some((_, bar)) = &self.shown {
             bar.set_position(progress.bytes);
         }
+    }
+
+    fn begin(&self, progress: Progress) -> ProgressBar {
+        let name = match progress.stage {
+            Stage::Wait => {
+                say(
+                    self.global,
+                    "another process prepares the same text: waiting for it (Ctrl-C stops this one)",
+                );
+                return ProgressBar::hidden();
+            }
+            Stage::Scan => "reading ",
+            Stage::Encode => "encoding",
+        };
+        let (before, total) = (progress.bytes_before, progress.total_bytes);
+        if before > 0 {
+            say(self.global, format!("going on: {} of {} were done", HumanBytes(before), HumanBytes(total)));
+        }
+        let template = format!("{name} {{bar:30}} {{bytes}}/{{total_bytes}} {{bytes_per_sec}}, {{eta}} left");
+        let bar = bar(self.global, total, &template);
+        bar.set_position(before);
+        // What was done before says nothing about the speed now.
+        bar.reset_eta();
+        bar
     }
 
     pub(crate) fn finish(&mut self) {

@@ -4,13 +4,15 @@ use crate::args::Global;
 use crate::config::DataConfig;
 use crate::exit::usage;
 use crate::named;
-use crate::output::PrepareBar;
+use crate::output::{PrepareBar, bar, say};
 use anyhow::Context;
-use firebrand_corpus::prepare::{prepare, prepare_cached};
+use firebrand_corpus::CorpusError;
+use firebrand_corpus::prepare::{Encode, left_behind, prepare_cached, prepare_sources};
 use firebrand_corpus::shards::{Shards, TokenizerInfo};
-use firebrand_corpus::sources::{Corpus, DocumentBoundary, Sources, Split};
-use firebrand_tokenizer::Tokenizer;
+use firebrand_corpus::sources::{Corpus, Sources, Split};
+use firebrand_tokenizer::{END_OF_TEXT, Tokenizer};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A tokenizer and the hash of its file.
@@ -56,38 +58,80 @@ pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> 
 }
 
 /// The characters of all of a corpus as a tokenizer.
-fn characters(corpus: &Corpus) -> anyhow::Result<HashedTokenizer> {
-    let mut documents = Vec::new();
-    for split in Split::ALL.into_iter().filter(|&split| corpus.has(split)) {
-        for document in corpus.documents(split) {
-            documents.push(document?);
-        }
-    }
-    // Documents smaller than files need something between them.
-    let special = match corpus.boundary() {
-        DocumentBoundary::File => vec![],
-        _ => vec!["<|endoftext|>".to_string()],
-    };
-    HashedTokenizer::new(Tokenizer::characters(documents.iter().map(String::as_str), &special)?)
+pub(crate) fn characters(
+    corpus: &Corpus,
+    special_tokens: &[String],
+    global: &Global,
+) -> anyhow::Result<Tokenizer> {
+    let mut characters = BTreeSet::new();
+    for_each_part(corpus, |text| Some(text.len()), global, |text| characters.extend(text.chars()))?;
+    let characters = String::from_iter(characters);
+    Ok(Tokenizer::characters([characters.as_str()], special_tokens)?)
 }
 
-/// Encodes a corpus into `out`, or into the cache.
-pub(crate) fn encode(
+/// Gives all the text of a corpus to `each`, in parts as large as `cut` allows.
+pub(crate) fn for_each_part(
     corpus: &Corpus,
-    tokenizer: &HashedTokenizer,
-    out: Option<&Path>,
+    cut: impl Fn(&str) -> Option<usize>,
     global: &Global,
-) -> anyhow::Result<Shards> {
-    let info = tokenizer.info()?;
+    mut each: impl FnMut(&str),
+) -> anyhow::Result<()> {
+    let template = "counting {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+    let bar = bar(global, corpus.text_bytes(), template);
+    for split in Split::ALL.into_iter().filter(|&split| corpus.has(split)) {
+        for part in corpus.parts(split, &cut) {
+            let text = part?.text;
+            each(&text);
+            bar.inc(text.len() as u64);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// What a corpus needs to know of a tokenizer.
+struct Encoder<'a>(&'a Tokenizer);
+
+impl Encode for Encoder<'_> {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self.0.encode(text)
+    }
+
+    fn cut(&self, text: &str) -> Option<usize> {
+        self.0.safe_cut(text)
+    }
+}
+
+/// Encodes a corpus into the cache.
+fn encode(corpus: &Corpus, tokenizer: &HashedTokenizer, global: &Global) -> anyhow::Result<Shards> {
     let mut bar = PrepareBar::new(global);
-    let mut update = |progress| bar.update(progress);
-    let encode = |text: &str| tokenizer.tokenizer.encode(text);
-    let shards = match out {
-        Some(out) => prepare(corpus, &info, encode, out, &mut update)?,
-        None => prepare_cached(corpus, &info, encode, &cache_dir(), &mut update)?,
-    };
+    let encoder = Encoder(&tokenizer.tokenizer);
+    let shards = prepare_cached(corpus, &tokenizer.info()?, &encoder, &cache_dir(), &mut |progress| {
+        bar.update(progress)
+    })?;
     bar.finish();
     Ok(shards)
+}
+
+/// Encodes text into `out`, or goes on where an earlier process was stopped.
+pub(crate) fn prepare(
+    sources: &Sources,
+    tokenizer: &HashedTokenizer,
+    out: &Path,
+    global: &Global,
+) -> anyhow::Result<Shards> {
+    let sources = &named::resolve(sources.clone())?;
+    let mut bar = PrepareBar::new(global);
+    let encoder = Encoder(&tokenizer.tokenizer);
+    let result =
+        prepare_sources(sources, &tokenizer.info()?, &encoder, out, &mut |progress| bar.update(progress));
+    bar.finish();
+    if let (Err(error), Some(left)) = (&result, left_behind(out))
+        && !matches!(error, CorpusError::Busy { .. })
+    {
+        say(global, format!("what is done is kept in {}: the same command goes on with it", left.display()));
+    }
+    Ok(result?)
 }
 
 /// The data of a run: its tokenizer and its shards.
@@ -108,14 +152,23 @@ pub(crate) fn load(config: &DataConfig, global: &Global) -> anyhow::Result<(Hash
     if config.texts.is_empty() {
         return Err(usage("nothing to train on: set data.texts, such as --set data.texts=input.txt"));
     }
-    let sources =
-        Sources { texts: config.texts.clone(), boundary: config.boundary, held_out: config.held_out.clone() };
+    let sources = Sources {
+        texts: config.texts.clone(),
+        format: config.format,
+        field: config.field.clone(),
+        boundary: config.boundary,
+        held_out: config.held_out.clone(),
+    };
     let corpus = scan(sources, global)?;
     let tokenizer = match from_characters {
-        true => characters(&corpus)?,
+        true => {
+            // Documents smaller than files need something between them.
+            let special = if corpus.is_whole_files() { vec![] } else { vec![END_OF_TEXT.to_owned()] };
+            HashedTokenizer::new(characters(&corpus, &special, global)?)?
+        }
         false => load_tokenizer(Path::new(&config.tokenizer))?,
     };
-    let shards = encode(&corpus, &tokenizer, None, global)?;
+    let shards = encode(&corpus, &tokenizer, global)?;
     Ok((tokenizer, shards))
 }
 

@@ -22,11 +22,11 @@ pub(crate) fn of_bytes(bytes: &[u8]) -> String {
     finish(Sha256::new_with_prefix(bytes))
 }
 
-/// The digest of a file's contents, read in pieces.
-pub(crate) fn of_file(path: &Path) -> Result<String, CorpusError> {
+/// The digest of a file's contents, read in pieces; `report` gets the size of each.
+pub(crate) fn of_file(path: &Path, report: &dyn Fn(u64)) -> Result<String, CorpusError> {
     let mut file = std::fs::File::open(path).map_err(CorpusError::io("read", path))?;
     let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
+    let mut buffer = vec![0; 1 << 18];
     loop {
         let count = match file.read(&mut buffer) {
             Ok(0) => return Ok(finish(hasher)),
@@ -35,6 +35,7 @@ pub(crate) fn of_file(path: &Path) -> Result<String, CorpusError> {
             Err(error) => return Err(CorpusError::io("read", path)(error)),
         };
         hasher.update(&buffer[..count]);
+        report(count as u64);
     }
 }
 

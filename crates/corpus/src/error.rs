@@ -23,15 +23,19 @@ pub enum CorpusError {
     },
 
     /// No text was given at all.
-    #[error("no text was given: name at least one text file, or a folder of .txt files")]
+    #[error("no text was given: name at least one file, or a folder of text files")]
     NoText,
 
     /// A file that holds no document under the chosen boundary.
     #[error("{} is empty: there is no text in it", .0.display())]
     EmptyFile(PathBuf),
 
-    /// A folder without a single `.txt` file in it.
-    #[error("there is no .txt file in the folder {}", .0.display())]
+    /// A folder without a single file whose name says that it is text.
+    #[error(
+        "there is no text in the folder {}: no .txt, .jsonl, .ndjson, .json, .csv, .tsv (each also .gz or .zst) or \
+         .parquet file of the format that is read",
+        .0.display()
+    )]
     EmptyFolder(PathBuf),
 
     /// A pipe, a socket or a device: text is read twice, which needs a regular file.
@@ -110,6 +114,19 @@ pub enum CorpusError {
     #[error("{} changed while it was being read: start again once nothing writes to it", .0.display())]
     FileChanged(PathBuf),
 
+    /// Plain text and records in one corpus, where a plain file is one document.
+    #[error(
+        "{} is plain text and {} holds records: say where documents of the text end (a line, a blank line), or prepare \
+         the two apart",
+        text.display(), records.display()
+    )]
+    TextAndRecords {
+        /// A file of text.
+        text: PathBuf,
+        /// A file of records.
+        records: PathBuf,
+    },
+
     /// A fraction to hold out that leaves nothing on one side by its very value.
     #[error(
         "the held-out fraction must be greater than 0 and less than 1, not {0}; \"none\" holds nothing out"
@@ -147,6 +164,18 @@ pub enum CorpusError {
         vocab_size: usize,
         /// Where it was met: a document being written, or a file and a position in it.
         place: String,
+    },
+
+    /// Another process is making the same shards.
+    #[error(
+        "{} is being prepared by another process{}: wait for it, or choose another folder",
+        path.display(), process.map_or(String::new(), |process| format!(" (number {process})"))
+    )]
+    Busy {
+        /// The folder to be.
+        path: PathBuf,
+        /// The process, where it is known.
+        process: Option<u32>,
     },
 
     /// The output folder is there already and holds something else.

@@ -1,95 +1,129 @@
 //! Text to token shards in one call.
 
-use std::fs;
-use std::path::Path;
+mod pipeline;
 
-use rayon::prelude::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::digest;
 use crate::error::CorpusError;
 use crate::progress::{Progress, Stage};
+use crate::records::Format;
 use crate::shards::{
-    FORMAT_VERSION, FileSummary, Provenance, SHARD_TOKENS, ShardWriter, Shards, TokenizerInfo,
+    FORMAT_VERSION, FileSummary, Provenance, SHARD_TOKENS, ShardWriter, Shards, TokenizerInfo, Workspace,
+    is_taken,
 };
-use crate::sources::{Corpus, DocumentBoundary, SourceFile, Split};
+use crate::sources::{Corpus, Memory, SourceFile, Sources};
 
-/// How much text is in memory at a time, but for a document that is longer.
-const CHUNK_BYTES: usize = 4 << 20;
+/// What was scanned for longer than this need not be scanned again after a kill.
+const REMEMBER_AFTER: Duration = Duration::from_secs(2);
 
-/// Encodes a corpus into the shards `out_dir`, or opens them when they are there already, made from the same text with
-/// the same tokenizer and settings.
-///
-/// `encode` turns the text of a document into ids, without separators. Documents are encoded in parallel, on rayon's
-/// current pool, and written in order: the same bytes at any number of threads. Whole files as documents
-/// ([`DocumentBoundary::File`]) are each encoded by one thread.
-///
-/// # Errors
-/// Text that cannot be read or has changed since it was scanned; a tokenizer that has no end-of-text token, when
-/// documents are smaller than files; an output that cannot be written or holds something else.
-pub fn prepare(
-    corpus: &Corpus,
-    tokenizer: &TokenizerInfo,
-    encode: impl Fn(&str) -> Vec<u32> + Sync,
-    out_dir: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Shards, CorpusError> {
-    if tokenizer.end_of_text.is_none() && corpus.boundary() != DocumentBoundary::File {
-        return Err(CorpusError::NoSeparator { boundary: corpus.boundary().name() });
+/// How often a process that waits for another looks whether it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// How text becomes ids.
+pub trait Encode: Sync {
+    /// The ids of a text, without separators.
+    fn encode(&self, text: &str) -> Vec<u32>;
+
+    /// Where the beginning of a document may be cut, as late as possible, such that the ids of both sides are together
+    /// those of the whole, whatever follows. `None` where it may not be cut; then more of it is kept in memory.
+    fn cut(&self, text: &str) -> Option<usize>;
+}
+
+/// A function encodes documents as a whole.
+impl<F: Fn(&str) -> Vec<u32> + Sync> Encode for F {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        self(text)
     }
-    let key = cache_key(corpus, tokenizer);
-    if let Some(shards) = made_before(out_dir, &key)? {
-        return Ok(shards);
-    }
-    let mut writer =
-        ShardWriter::create_with(out_dir, tokenizer.clone(), Some(provenance(corpus, &key)), SHARD_TOKENS)?;
-    let total_bytes = corpus.bytes();
-    let mut done = Progress { stage: Stage::Encode, bytes: 0, total_bytes, documents: 0, tokens: 0 };
-    for split in Split::ALL {
-        let mut documents = corpus.documents(split);
-        loop {
-            let chunk = next_chunk(&mut documents)?;
-            if chunk.is_empty() {
-                break;
-            }
-            let ids: Vec<Vec<u32>> = chunk.par_iter().map(|text| encode(text)).collect();
-            for (text, ids) in chunk.iter().zip(&ids) {
-                writer.write_document(split, ids, text.len())?;
-                done.bytes += text.len() as u64;
-            }
-            done.documents += chunk.len() as u64;
-            done.tokens = writer.tokens();
-            progress(done);
-        }
-    }
-    // What separated the documents is text that is done, too.
-    done.bytes = total_bytes;
-    progress(done);
-    match writer.finish() {
-        // Another process may have made the same shards at the same time.
-        Err(error @ CorpusError::OutputExists(_)) => made_before(out_dir, &key)?.ok_or(error),
-        result => result,
+
+    fn cut(&self, _text: &str) -> Option<usize> {
+        None
     }
 }
 
+/// Scans text and encodes it into the shards `out_dir`, or opens them when they are there already, made from the same
+/// text with the same tokenizer and settings.
+///
+/// Text is encoded in parallel, on rayon's current pool, and written in order: the same bytes at any number of threads.
+/// A process that is killed is taken up by the next one with the same text, tokenizer and settings, where it last wrote
+/// a journal; the result is the same as without.
+///
+/// # Errors
+/// Text that cannot be read or changes meanwhile; a tokenizer that has no end-of-text token, when documents are smaller
+/// than files; an output that cannot be written, holds something else, or is being made by another process.
+pub fn prepare_sources(
+    sources: &Sources,
+    tokenizer: &TokenizerInfo,
+    encode: &impl Encode,
+    out_dir: &Path,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Shards, CorpusError> {
+    if is_taken(out_dir) {
+        return prepare(&sources.scan(progress)?, tokenizer, encode, out_dir, progress);
+    }
+    let workspace = Workspace::claim(out_dir)?;
+    let memory = Memory::open(workspace.memory(), REMEMBER_AFTER, sources);
+    let corpus = sources.scan_remembering(&memory, progress)?;
+    check_separator(&corpus, tokenizer)?;
+    prepare_in(workspace, &corpus, tokenizer, encode, out_dir, progress)
+}
+
+/// [`prepare_sources`] of text that has been scanned.
+///
+/// # Errors
+/// As [`prepare_sources`].
+pub fn prepare(
+    corpus: &Corpus,
+    tokenizer: &TokenizerInfo,
+    encode: &impl Encode,
+    out_dir: &Path,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Shards, CorpusError> {
+    check_separator(corpus, tokenizer)?;
+    if let Some(shards) = made_before(out_dir, &cache_key(corpus, tokenizer))? {
+        Workspace::tidy(out_dir);
+        return Ok(shards);
+    }
+    if is_taken(out_dir) {
+        return Err(CorpusError::OutputExists(out_dir.to_path_buf()));
+    }
+    prepare_in(Workspace::claim(out_dir)?, corpus, tokenizer, encode, out_dir, progress)
+}
+
 /// [`prepare`] in a folder of `cache` named after the [`cache_key`], so that the same text is encoded once. A damaged
-/// folder there is made again.
+/// folder there is made again; when another process is making it, this one waits.
 ///
 /// # Errors
 /// As [`prepare`].
 pub fn prepare_cached(
     corpus: &Corpus,
     tokenizer: &TokenizerInfo,
-    encode: impl Fn(&str) -> Vec<u32> + Sync,
+    encode: &impl Encode,
     cache: &Path,
-    progress: &mut dyn FnMut(Progress),
+    progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Shards, CorpusError> {
     let key = cache_key(corpus, tokenizer);
     let dir = cache.join(&key[..16]);
-    let usable = matches!(Shards::open(&dir), Ok(shards) if is_made_of(&shards, &key));
-    if !usable && dir.exists() {
-        fs::remove_dir_all(&dir).map_err(CorpusError::io("remove", &dir))?;
+    loop {
+        let usable = matches!(Shards::open(&dir), Ok(shards) if is_made_of(&shards, &key));
+        if !usable && dir.exists() {
+            fs::remove_dir_all(&dir).map_err(CorpusError::io("remove", &dir))?;
+        }
+        match prepare(corpus, tokenizer, encode, &dir, progress) {
+            Err(CorpusError::Busy { .. }) => {
+                progress(Progress { stage: Stage::Wait, ..Progress::default() });
+                std::thread::sleep(LOOK_EVERY);
+            }
+            result => return result,
+        }
     }
-    prepare(corpus, tokenizer, encode, &dir, progress)
+}
+
+/// Where a process that was stopped left what the next one goes on with, if it has.
+pub fn left_behind(out_dir: &Path) -> Option<PathBuf> {
+    Some(Workspace::folder_of(out_dir)).filter(|folder| folder.exists())
 }
 
 /// A hash of everything that decides what the shards hold: the contents of the files, how they are cut into documents
@@ -98,6 +132,33 @@ pub fn cache_key(corpus: &Corpus, tokenizer: &TokenizerInfo) -> String {
     let TokenizerInfo { sha256, vocab_size, end_of_text, token_table: _ } = tokenizer;
     let made_by = format!("shards {FORMAT_VERSION}\ntokenizer {sha256} {vocab_size} {end_of_text:?}\n");
     digest::of_bytes((made_by + &corpus.fingerprint()).as_bytes())
+}
+
+fn check_separator(corpus: &Corpus, tokenizer: &TokenizerInfo) -> Result<(), CorpusError> {
+    if tokenizer.end_of_text.is_some() || corpus.is_whole_files() {
+        return Ok(());
+    }
+    let boundary = if corpus.field().is_some() { "record" } else { corpus.boundary().name() };
+    Err(CorpusError::NoSeparator { boundary })
+}
+
+fn prepare_in(
+    workspace: Workspace,
+    corpus: &Corpus,
+    tokenizer: &TokenizerInfo,
+    encode: &impl Encode,
+    out_dir: &Path,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Shards, CorpusError> {
+    let key = cache_key(corpus, tokenizer);
+    // It may have been made while this process waited for its workspace.
+    if let Some(shards) = made_before(out_dir, &key)? {
+        workspace.discard();
+        return Ok(shards);
+    }
+    let made_from = Some(provenance(corpus, &key));
+    let writer = ShardWriter::in_workspace(out_dir, workspace, tokenizer.clone(), made_from, SHARD_TOKENS)?;
+    pipeline::run(corpus, encode, writer, progress)?.finish()
 }
 
 fn is_made_of(shards: &Shards, key: &str) -> bool {
@@ -122,26 +183,13 @@ fn made_before(dir: &Path, key: &str) -> Result<Option<Shards>, CorpusError> {
 fn provenance(corpus: &Corpus, key: &str) -> Provenance {
     let file = |file: &SourceFile| FileSummary {
         name: file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        format: Some(file.format).filter(|&format| format != Format::Text),
         bytes: file.bytes,
         sha256: file.sha256.clone(),
     };
     let files = corpus.files().iter().map(file).collect();
-    Provenance { key: key.to_owned(), boundary: corpus.boundary(), files }
-}
-
-/// The next documents, about [`CHUNK_BYTES`] of them; none at the end.
-fn next_chunk(
-    documents: &mut impl Iterator<Item = Result<String, CorpusError>>,
-) -> Result<Vec<String>, CorpusError> {
-    let mut chunk = Vec::new();
-    let mut bytes = 0;
-    while bytes < CHUNK_BYTES
-        && let Some(document) = documents.next().transpose()?
-    {
-        bytes += document.len();
-        chunk.push(document);
-    }
-    Ok(chunk)
+    let field = corpus.field().map(str::to_owned);
+    Provenance { key: key.to_owned(), boundary: corpus.boundary(), field, files }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::pipeline::CHUNK_BYTES;
 use super::*;
-use crate::sources::{HeldOut, Sources};
+use crate::sources::HeldOut;
+use crate::sources::{DocumentBoundary, Split};
 
 /// Bytes as tokens, 256 as end-of-text.
 fn byte_tokenizer(end_of_text: Option<u32>) -> TokenizerInfo {
@@ -33,8 +35,12 @@ impl Scene {
         self.folder.path().join(name)
     }
 
+    fn sources(&self, boundary: DocumentBoundary, held_out: HeldOut) -> Sources {
+        Sources { texts: vec![self.path("text.txt")], boundary, held_out, ..Sources::default() }
+    }
+
     fn corpus(&self, boundary: DocumentBoundary, held_out: HeldOut) -> Corpus {
-        Sources { texts: vec![self.path("text.txt")], boundary, held_out }.scan(&mut |_| {}).unwrap()
+        self.sources(boundary, held_out).scan(&mut |_| {}).unwrap()
     }
 
     fn files(&self, name: &str) -> Vec<(String, Vec<u8>)> {
@@ -58,7 +64,7 @@ fn whole_files_without_end_of_text_become_nanogpts_streams() {
     let scene = Scene::new("0123456789\nabcdefgh\n");
     let corpus = scene.corpus(DocumentBoundary::File, HeldOut::Fraction(0.1));
     let tokenizer = byte_tokenizer(None);
-    let shards = prepare(&corpus, &tokenizer, encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
+    let shards = prepare(&corpus, &tokenizer, &encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
     assert_eq!(all(&shards, Split::Train), encode_bytes("0123456789\nabcdefg"));
     assert_eq!(all(&shards, Split::HeldOut), encode_bytes("h\n"));
     assert_eq!(shards.split(Split::Train).unwrap().bytes(), 18);
@@ -72,7 +78,7 @@ fn every_document_stands_between_two_ends_of_text() {
     let scene = Scene::new("ab\nc\n\nd\n");
     let corpus = scene.corpus(DocumentBoundary::Line, HeldOut::Fraction(0.3));
     let tokenizer = byte_tokenizer(Some(256));
-    let shards = prepare(&corpus, &tokenizer, encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
+    let shards = prepare(&corpus, &tokenizer, &encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
     assert_eq!(all(&shards, Split::Train), [256, 97, 98, 256, 99, 256]);
     assert_eq!(all(&shards, Split::HeldOut), [256, 100, 256]);
     let train = shards.split(Split::Train).unwrap();
@@ -84,7 +90,7 @@ fn documents_that_would_run_together_are_refused() {
     let scene = Scene::new("a\nb\n");
     let corpus = scene.corpus(DocumentBoundary::Line, HeldOut::None);
     let out = scene.path("out");
-    let error = prepare(&corpus, &byte_tokenizer(None), encode_bytes, &out, &mut |_| {}).unwrap_err();
+    let error = prepare(&corpus, &byte_tokenizer(None), &encode_bytes, &out, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("by line need an end-of-text token"), "{error}");
 }
 
@@ -92,14 +98,14 @@ fn documents_that_would_run_together_are_refused() {
 fn the_bytes_are_the_same_at_any_number_of_threads() {
     // More than one chunk.
     let line = |index: usize| format!("{index} {}\n", "word ".repeat(index % 400));
-    let scene = Scene::new(&(0..6000).map(line).collect::<String>());
+    let scene = Scene::new(&(0..12000).map(line).collect::<String>());
     let corpus = scene.corpus(DocumentBoundary::Line, HeldOut::Fraction(0.2));
     assert!(corpus.bytes() > CHUNK_BYTES as u64);
     for threads in [1, 2, 5] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let out = scene.path(&threads.to_string());
         pool.install(|| {
-            prepare(&corpus, &byte_tokenizer(Some(256)), encode_bytes, &out, &mut |_| {}).unwrap();
+            prepare(&corpus, &byte_tokenizer(Some(256)), &encode_bytes, &out, &mut |_| {}).unwrap();
         });
         assert_eq!(scene.files(&threads.to_string()), scene.files("1"));
     }
@@ -110,10 +116,13 @@ fn progress_grows_and_ends_at_the_whole() {
     let scene = Scene::new("ab\ncd\n");
     let corpus = scene.corpus(DocumentBoundary::Line, HeldOut::Fraction(0.5));
     let mut reports = Vec::new();
-    let mut progress = |report| reports.push(report);
-    prepare(&corpus, &byte_tokenizer(Some(256)), encode_bytes, &scene.path("out"), &mut progress).unwrap();
+    prepare(&corpus, &byte_tokenizer(Some(256)), &encode_bytes, &scene.path("out"), &mut |report| {
+        reports.push(report);
+    })
+    .unwrap();
     assert!(reports.is_sorted_by_key(|report: &Progress| (report.bytes, report.tokens)));
-    let expected = Progress { stage: Stage::Encode, bytes: 6, total_bytes: 6, documents: 2, tokens: 8 };
+    let expected =
+        Progress { stage: Stage::Encode, bytes: 4, total_bytes: 4, documents: 2, tokens: 8, bytes_before: 0 };
     assert_eq!(reports.last(), Some(&expected));
 }
 
@@ -128,7 +137,7 @@ fn the_same_text_is_encoded_once() {
     let run = |held_out, cache: &str| {
         let corpus = scene.corpus(DocumentBoundary::Line, held_out);
         let tokenizer = byte_tokenizer(Some(256));
-        prepare_cached(&corpus, &tokenizer, encode, &scene.path(cache), &mut |_| {}).unwrap()
+        prepare_cached(&corpus, &tokenizer, &encode, &scene.path(cache), &mut |_| {}).unwrap()
     };
     let first = run(HeldOut::None, "cache");
     assert_eq!(calls.load(Ordering::Relaxed), 2);
@@ -148,11 +157,11 @@ fn an_output_made_of_something_else_is_kept() {
     let scene = Scene::new("ab\ncd\n");
     let out = scene.path("out");
     let corpus = scene.corpus(DocumentBoundary::File, HeldOut::None);
-    prepare(&corpus, &byte_tokenizer(None), encode_bytes, &out, &mut |_| {}).unwrap();
+    prepare(&corpus, &byte_tokenizer(None), &encode_bytes, &out, &mut |_| {}).unwrap();
     let before = scene.files("out");
     // The same again is no error.
-    prepare(&corpus, &byte_tokenizer(None), encode_bytes, &out, &mut |_| {}).unwrap();
-    let error = prepare(&corpus, &byte_tokenizer(Some(256)), encode_bytes, &out, &mut |_| {}).unwrap_err();
+    prepare(&corpus, &byte_tokenizer(None), &encode_bytes, &out, &mut |_| {}).unwrap();
+    let error = prepare(&corpus, &byte_tokenizer(Some(256)), &encode_bytes, &out, &mut |_| {}).unwrap_err();
     assert!(matches!(error, CorpusError::OutputExists(_)), "{error}");
     assert_eq!(scene.files("out"), before);
 }
@@ -187,10 +196,11 @@ proptest! {
             texts: vec![scene.path("text.txt")],
             boundary: DocumentBoundary::Line,
             held_out: HeldOut::Fraction(fraction),
+            ..Sources::default()
         };
         let Ok(corpus) = sources.scan(&mut |_| {}) else { return Ok(()) };
         let tokenizer = byte_tokenizer(Some(256));
-        let shards = prepare(&corpus, &tokenizer, encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
+        let shards = prepare(&corpus, &tokenizer, &encode_bytes, &scene.path("out"), &mut |_| {}).unwrap();
         let n_train = ((1.0 - fraction) * lines.len() as f64) as usize;
         for (split, lines) in [(Split::Train, &lines[..n_train]), (Split::HeldOut, &lines[n_train..])] {
             let expected: Vec<u32> = std::iter::once(256)

@@ -72,6 +72,11 @@ impl AddedTokens {
         &self.tokens
     }
 
+    /// Those that a document may spell.
+    pub(crate) fn ordinary(&self) -> impl Iterator<Item = &AddedToken> {
+        self.tokens.iter().filter(|token| !token.special)
+    }
+
     pub(crate) fn special(&self) -> &[(String, u32)] {
         &self.special
     }

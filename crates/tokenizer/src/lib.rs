@@ -33,7 +33,7 @@ mod table;
 mod tokenizer;
 mod vocabulary;
 
-pub use byte_level::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};
+pub use byte_level::{ByteLevelConfig, ByteLevelTrainer, Cutter, END_OF_TEXT};
 pub use characters::UNKNOWN;
 pub use error::TokenizerError;
 pub use pattern::Pattern;

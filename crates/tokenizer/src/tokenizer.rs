@@ -7,6 +7,7 @@ use crate::added::{AddedToken, AddedTokens, Part};
 use crate::byte_level::{ByteLevel, Merge, Trained};
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::characters::Characters;
+use crate::pattern::{has_cut, last_cut};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
     ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, StreamDecoder, TokenEntry, TokenTable, TokenizerError,
@@ -184,6 +185,23 @@ impl Tokenizer {
         self.encode_parts(text, true, &mut ids);
         ids.extend_from_slice(&self.parts.frame.after);
         ids
+    }
+
+    /// The last place where a text may be cut such that [`encode`](Self::encode) of what is before it and `encode` of
+    /// what is behind it, whatever comes after the text, are together `encode` of the whole. `None` where the tokenizer
+    /// has no such places in this text: a document must then be encoded in one piece.
+    ///
+    /// With one of the known patterns that is behind a word or number; a tokenizer of characters cuts anywhere.
+    pub fn safe_cut(&self, text: &str) -> Option<usize> {
+        match &self.parts.algorithm {
+            Algorithm::Characters(_) if self.parts.added.ordinary().next().is_none() => {
+                Some(text.len()).filter(|&end| end > 0)
+            }
+            Algorithm::ByteLevel(algorithm) if !algorithm.splitter().cuts_between_words() => None,
+            // An added token that has such a place inside could stand across the cut.
+            _ if self.parts.added.ordinary().any(|token| has_cut(&token.text)) => None,
+            _ => last_cut(text),
+        }
     }
 
     fn encode_parts(&self, text: &str, with_special: bool, ids: &mut Vec<u32>) {

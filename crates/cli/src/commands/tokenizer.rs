@@ -6,8 +6,8 @@ use crate::output::{line, piece, say, thousands};
 use crate::run::parse_ids;
 use crate::text;
 use anyhow::Context;
-use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources, Split};
-use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
+use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources};
+use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Pattern, Tokenizer};
 use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
@@ -22,14 +22,17 @@ pub(crate) fn run(command: &TokenizerCommand, global: &Global) -> anyhow::Result
 }
 
 fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
-    let sources =
-        Sources { texts: args.texts.clone(), boundary: DocumentBoundary::File, held_out: HeldOut::None };
+    let sources = Sources {
+        texts: args.texts.clone(),
+        format: args.format.into(),
+        field: args.field.clone(),
+        boundary: DocumentBoundary::File,
+        held_out: HeldOut::None,
+    };
     let corpus = text::scan(sources, global)?;
-    let documents: Vec<String> = corpus.documents(Split::Train).collect::<Result<_, _>>()?;
-    let texts = documents.iter().map(String::as_str);
     let started = Instant::now();
     let tokenizer = match args.algorithm {
-        Algorithm::Characters => Tokenizer::characters(texts, &args.special_tokens)?,
+        Algorithm::Characters => text::characters(&corpus, &args.special_tokens, global)?,
         Algorithm::Byte => {
             let special_tokens: Vec<String> =
                 args.special_tokens.iter().filter(|token| !token.is_empty()).cloned().collect();
@@ -47,7 +50,10 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
             };
             let config =
                 ByteLevelConfig { vocab_size, special_tokens, pattern, ..ByteLevelConfig::default() };
-            let tokenizer = Tokenizer::train_byte_level(texts, &config)?;
+            let mut trainer = ByteLevelTrainer::new(config)?;
+            let cutter = trainer.cutter();
+            text::for_each_part(&corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
+            let tokenizer = trainer.finish()?;
             if tokenizer.vocab_size() < vocab_size {
                 say(
                     global,

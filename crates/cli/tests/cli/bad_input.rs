@@ -14,7 +14,7 @@ fn text_that_cannot_be_trained_on_is_named() {
         ("missing.txt", ["missing.txt", "No such file"]),
         ("empty.txt", ["empty.txt", "is empty"]),
         ("invalid.txt", ["invalid.txt", "line 2, byte offset 18"]),
-        ("folder", ["folder", "no .txt file"]),
+        ("folder", ["folder", "there is no text in the folder"]),
     ] {
         scratch.pretrain("run", &[&format!("data.texts={text}")]).fails(2, &parts);
         scratch.run(&["tokenizer", "train", text, "--out", "t"]).fails(2, &parts);

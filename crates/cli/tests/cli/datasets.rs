@@ -296,7 +296,41 @@ fn a_dataset_stands_where_a_text_can() {
     prepare("dataset:tiny-stories").fails(2, &["did you mean `tinystories`?"]);
     scratch
         .run(&["prepare", "dataset:mine", "train.txt", "--tokenizer", "tok", "--out", "no"])
-        .fails(2, &["dataset:mine: its documents end at blank-line", "set the boundary"]);
+        .fails(2, &["dataset:mine: is not read like the other texts (it is text, boundary blank-line)"]);
+    scratch
+        .run(&[
+            "prepare",
+            "dataset:mine",
+            "train.txt",
+            "--tokenizer",
+            "tok",
+            "--out",
+            "both",
+            "--boundary",
+            "line",
+        ])
+        .succeeds();
+}
+
+#[test]
+fn records_of_a_dataset_are_text_too() {
+    let scratch = Scratch::with_text();
+    std::fs::create_dir(scratch.path("from")).expect("made");
+    let line = |i: usize| format!("Once there was a fox with {i} friends.\t{}\n", i % 2);
+    let rows = |n: usize| {
+        std::iter::once("sentence\tlabel\n".to_string()).chain((0..n).map(line)).collect::<String>()
+    };
+    scratch.write("from/train.tsv", rows(40));
+    scratch.write("from/dev.tsv", rows(9));
+    scratch.run(&["data", "fetch", "sst2", "--from", "from"]).succeeds();
+    let parts =
+        scratch.run(&["prepare", "dataset:sst2", "--tokenizer", "tok", "--out", "s", "--json"]).json_lines();
+    assert_eq!((&parts[0]["documents"], &parts[1]["documents"]), (&40.into(), &9.into()));
+    scratch.write("from/train.tsv", "gj04\t1\t\tThe cat sat.\n");
+    scratch.run(&["data", "fetch", "cola", "--from", "from", "--variant", "unpacked"]).succeeds();
+    scratch
+        .run(&["prepare", "dataset:cola", "--tokenizer", "tok", "--out", "no"])
+        .fails(2, &["dataset:cola", "columns without names"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Brings a dataset here: downloaded, copied or generated, verified, unpacked, and put in place as a whole.
 
+use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -294,7 +295,12 @@ pub(super) fn checksum(
 ) -> Result<String, DatasetError> {
     let total = fs::metadata(path).map_err(DatasetError::io("read", path))?.len();
     report(Event::Begin { action: "checking", file, total: Some(total) });
-    Ok(digest::of_file(path)?)
+    let (report, done) = (RefCell::new(report), Cell::new(0));
+    let sha256 = digest::of_file(path, &|bytes| {
+        done.set(done.get() + bytes);
+        (*report.borrow_mut())(Event::At(done.get()));
+    })?;
+    Ok(sha256)
 }
 
 /// A file that is verified.

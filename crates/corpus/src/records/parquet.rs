@@ -74,7 +74,7 @@ impl ParquetRows {
     }
 
     pub(super) fn sha256(&self) -> Result<String, CorpusError> {
-        digest::of_file(&self.path)
+        digest::of_file(&self.path, &|_| {})
     }
 
     pub(super) fn next_record(&mut self) -> Result<Option<Record>, CorpusError> {

@@ -65,6 +65,21 @@ impl Record {
         }
     }
 
+    /// [`Record::text`], taken out of the record without a copy.
+    ///
+    /// # Errors
+    /// As [`Record::text`].
+    pub fn take_text(&mut self, field: &str) -> Result<Option<String>, CorpusError> {
+        if self.text(field)?.is_none() {
+            return Ok(None);
+        }
+        let value = self.names.iter().position(|name| name == field).map(|index| &mut self.values[index]);
+        match value.map(|value| std::mem::replace(value, Value::Null)) {
+            Some(Value::Text(text)) => Ok(Some(text)),
+            _ => Ok(None),
+        }
+    }
+
     /// Where it begins: the line, counted from 1; in a Parquet file the row.
     pub fn line(&self) -> u64 {
         self.number
@@ -89,7 +104,7 @@ pub(super) fn no_such_field(field: &str, names: &[String]) -> String {
         .filter(|(similarity, _)| *similarity > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let hint = nearest.map_or(String::new(), |(_, name)| format!("; did you mean `{name}`?"));
-    format!("there is no field `{field}` among {}{hint}", list(names))
+    format!("there is no field `{field}`: name one of {}{hint}", list(names))
 }
 
 fn list(names: &[String]) -> String {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CorpusError;
+use crate::records::Format;
 use crate::sources::{DocumentBoundary, Split};
 
 /// The version of the format this program writes, and the only one it reads. It goes up with every change after which
@@ -66,18 +67,24 @@ pub(super) struct Manifest {
 pub struct Provenance {
     /// Everything that decides what the shards hold, as one hash: [`cache_key`](crate::prepare::cache_key).
     pub key: String,
-    /// Where documents ended.
+    /// Where documents of plain text ended.
     pub boundary: DocumentBoundary,
-    /// The text files, those to train on first.
+    /// The field of records that was their text; absent when there was plain text only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The files, those to train on first.
     pub files: Vec<FileSummary>,
 }
 
-/// A text file that shards were made from.
+/// A file that shards were made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSummary {
     /// Its name, without the folder.
     pub name: String,
+    /// What it was read as; absent for plain text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// Its size in bytes.
     pub bytes: u64,
     /// sha256 of its contents, in hexadecimal.

@@ -10,19 +10,23 @@
 //! preceded by it: so every token of a document has one before it that it can be predicted from, and the nats of a
 //! split are those of all its documents. Otherwise documents follow each other directly.
 //!
-//! A folder of shards is complete or not there: [`ShardWriter`] works in a folder beside it and renames that at the
-//! end. Knows nothing of tokenizers but what [`TokenizerInfo`] says.
+//! A folder of shards is complete or not there: [`ShardWriter`] works in a folder beside it, `NAME.preparing`, and
+//! renames what is in it at the end. There it also keeps a journal, so that a process that is killed is taken up by the
+//! next. Knows nothing of tokenizers but what [`TokenizerInfo`] says.
 
+mod journal;
 mod manifest;
 mod open;
 mod split;
-mod staging;
+mod workspace;
 mod writer;
 
 pub(crate) use manifest::FORMAT_VERSION;
 pub use manifest::{FileSummary, Provenance};
 pub use open::Shards;
 pub use split::TokenSplit;
+pub(crate) use workspace::Workspace;
+pub(crate) use writer::is_taken;
 pub use writer::{SHARD_TOKENS, ShardWriter};
 
 /// What shards record of the tokenizer that made them.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 
 use super::TokenSplit;
@@ -106,17 +107,34 @@ impl Shards {
         })
     }
 
+    /// Bytes of the token files on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        let width = self.manifest.dtype.width() as u64;
+        self.manifest.splits.values().flatten().map(|file| file.tokens * width).sum()
+    }
+
     /// Reads every file and compares it with its sha256 in the manifest.
     ///
     /// # Errors
     /// A file that cannot be read or holds something else than was written.
     pub fn verify(&self) -> Result<(), CorpusError> {
+        self.verify_reporting(&|_| {})
+    }
+
+    /// [`Shards::verify`], several files at a time; `report` is told of bytes that have been read.
+    ///
+    /// # Errors
+    /// As [`Shards::verify`].
+    pub fn verify_reporting(&self, report: &(dyn Fn(u64) + Sync)) -> Result<(), CorpusError> {
         let files = self.manifest.splits.values().flatten().map(|file| (file.name.as_str(), &file.sha256));
-        for (name, expected) in files.chain([(TOKEN_TABLE, &self.manifest.token_table_sha256)]) {
+        let files: Vec<_> = files.chain([(TOKEN_TABLE, &self.manifest.token_table_sha256)]).collect();
+        let check = |&(name, expected): &(&str, &String)| {
             let path = self.dir.join(name);
-            check_digest(&path, expected, digest::of_file(&path)?)?;
-        }
-        Ok(())
+            check_digest(&path, expected, digest::of_file(&path, report)?)
+        };
+        // The error of the first file is the one that is told, whichever thread met one first.
+        let checked: Vec<_> = files.par_iter().with_max_len(1).map(check).collect();
+        checked.into_iter().collect()
     }
 }
 

@@ -83,7 +83,10 @@ proptest! {
     ) {
         let temporary = tempfile::tempdir().unwrap();
         let dir = temporary.path().join("s");
-        let mut writer = ShardWriter::create_with(&dir, tokenizer(100, None), None, shard_tokens).unwrap();
+        let mut writer = {
+            let workspace = crate::shards::Workspace::claim(&dir).unwrap();
+            ShardWriter::in_workspace(&dir, workspace, tokenizer(100, None), None, shard_tokens).unwrap()
+        };
         for ids in &documents {
             writer.write_document(Split::Train, ids, 1).unwrap();
         }

@@ -2,60 +2,61 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{DocumentBoundary, DocumentReader, HeldOut, Sources, Split, text_files};
+use super::memory::Memory;
+use super::pieces::Pieces;
+use super::scan::scan_files;
+use super::{DocumentBoundary, DocumentReader, HeldOut, Parts, SourceFile, Sources, Split, source_files};
 use crate::error::CorpusError;
-use crate::progress::{Progress, REPORT_EVERY, Stage};
-
-/// A text file that has been read through once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SourceFile {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// sha256 of its contents, in hexadecimal.
-    pub sha256: String,
-    /// Documents in it.
-    pub documents: u64,
-    /// Characters (Unicode scalars) in its documents.
-    pub characters: u64,
-}
+use crate::input::Compression;
+use crate::progress::Progress;
+use crate::records::Format;
 
 /// Text whose files have been checked, counted and hashed, and divided into splits.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     boundary: DocumentBoundary,
+    field: String,
     held_out: HeldOut,
     files: Vec<SourceFile>,
-    pieces: [Vec<Piece>; Split::ALL.len()],
+    shares: [Vec<Share>; Split::ALL.len()],
 }
 
-/// A part of a file that belongs to one split.
+/// The part of a file that belongs to one split.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Piece {
+pub(super) struct Share {
     /// Index into `Corpus::files`.
-    file: usize,
-    /// Which of the file's units: characters of a whole file, else documents.
-    units: Range<u64>,
+    pub(super) file: usize,
+    /// Which of the file's units: characters of a file that is one document, else documents.
+    pub(super) units: Range<u64>,
 }
 
 impl Sources {
     /// Reads all the text once: checks that it is UTF-8, counts and hashes it, and decides what is held out.
     ///
     /// # Errors
-    /// Files that are missing, empty, unreadable or not UTF-8; a fraction outside (0, 1); a split without text.
-    pub fn scan(&self, progress: &mut dyn FnMut(Progress)) -> Result<Corpus, CorpusError> {
+    /// Files that are missing, empty, unreadable or not UTF-8; records that are malformed or lack the field; a fraction
+    /// outside (0, 1); a split without text.
+    pub fn scan(&self, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<Corpus, CorpusError> {
+        self.scan_remembering(&Memory::none(self), progress)
+    }
+
+    /// [`Sources::scan`], with the memory of an earlier one that was cut off.
+    pub(crate) fn scan_remembering(
+        &self,
+        memory: &Memory,
+        progress: &mut (dyn FnMut(Progress) + Send),
+    ) -> Result<Corpus, CorpusError> {
         if let HeldOut::Fraction(fraction) = self.held_out
             && !(fraction > 0.0 && fraction < 1.0)
         {
             return Err(CorpusError::InvalidFraction(fraction));
         }
-        let mut paths = text_files(&self.texts)?;
+        let mut paths = source_files(&self.texts, self.format)?;
         let mut held_out_paths = Vec::new();
         if let HeldOut::Files(held_out) = &self.held_out {
-            held_out_paths = text_files(held_out)?;
+            held_out_paths = source_files(held_out, self.format)?;
             let given = paths.len();
             paths = without(paths, &held_out_paths)?;
             if paths.is_empty() {
@@ -65,23 +66,45 @@ impl Sources {
         }
         let n_texts = paths.len();
         paths.append(&mut held_out_paths);
-        let files = scan_files(&paths, self.boundary, progress)?;
+        self.check_mixture(&paths)?;
+        let files = scan_files(self, &paths, memory, progress)?;
         let (texts, held_out) = files.split_at(n_texts);
-        let whole = |file: usize| Piece { file, units: 0..units(&files[file], self.boundary) };
-        let pieces = match self.held_out {
-            HeldOut::Fraction(fraction) => cut(texts, self.boundary, fraction)?,
+        let whole = |file: usize| Share { file, units: 0..files[file].units(self.boundary) };
+        let shares = match self.held_out {
+            HeldOut::Fraction(fraction) => divide(texts, self.boundary, fraction)?,
             HeldOut::Files(_) | HeldOut::None => {
                 [(0..n_texts).map(whole).collect(), (n_texts..n_texts + held_out.len()).map(whole).collect()]
             }
         };
-        Ok(Corpus { boundary: self.boundary, held_out: self.held_out.clone(), files, pieces })
+        let (boundary, field, held_out) = (self.boundary, self.field.clone(), self.held_out.clone());
+        Ok(Corpus { boundary, field, held_out, files, shares })
+    }
+
+    /// Files that are one document each and files of many do not go together: what would a fraction of both be?
+    fn check_mixture(&self, paths: &[PathBuf]) -> Result<(), CorpusError> {
+        let of = |text: bool| paths.iter().find(|path| (self.format.of(path) == Format::Text) == text);
+        match (of(true), of(false)) {
+            (Some(text), Some(records))
+                if self.boundary == DocumentBoundary::File
+                    && matches!(self.held_out, HeldOut::Fraction(_)) =>
+            {
+                Err(CorpusError::TextAndRecords { text: text.clone(), records: records.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
 impl Corpus {
-    /// Where documents end.
+    /// Where documents end in plain text.
     pub fn boundary(&self) -> DocumentBoundary {
         self.boundary
+    }
+
+    /// The field of records that is their text, where there are records.
+    pub fn field(&self) -> Option<&str> {
+        let has_records = self.files.iter().any(|file| file.format != Format::Text);
+        has_records.then_some(self.field.as_str())
     }
 
     /// What is held out.
@@ -89,32 +112,60 @@ impl Corpus {
         &self.held_out
     }
 
+    /// Whether every document is a whole file (or that part of it which is in one split).
+    pub fn is_whole_files(&self) -> bool {
+        self.files.iter().all(|file| file.is_one_document(self.boundary))
+    }
+
     /// The files, those to train on first, in the order they are read in.
     pub fn files(&self) -> &[SourceFile] {
         &self.files
     }
 
-    /// Bytes in all the files together.
+    /// Bytes in all the files together, as they lie on disk.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Whether a split has any text.
-    pub fn has(&self, split: Split) -> bool {
-        !self.pieces[split as usize].is_empty()
+    /// Bytes of text in all their documents together.
+    pub fn text_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.text_bytes).sum()
     }
 
-    /// Reads the documents of a split in order, each when it is asked for.
-    pub fn documents(&self, split: Split) -> Documents<'_> {
-        Documents { corpus: self, pieces: self.pieces[split as usize].iter(), current: None }
+    /// Whether a split has any text.
+    pub fn has(&self, split: Split) -> bool {
+        !self.shares[split as usize].is_empty()
+    }
+
+    /// Reads the text of a split in order, as it is asked for. Documents longer than a quarter of a MiB or so come in
+    /// parts: `cut` says of the beginning of a document where it may be cut, as late as possible; while it gives `None`
+    /// the part grows.
+    pub fn parts<C: Fn(&str) -> Option<usize>>(&self, split: Split, cut: C) -> Parts<'_, C> {
+        Parts::new(Pieces::new(self, &self.shares[split as usize]), cut)
+    }
+
+    /// Opens one of the files.
+    pub(super) fn open(&self, file: usize) -> Result<DocumentReader, CorpusError> {
+        let file = &self.files[file];
+        DocumentReader::open_as(&file.path, file.format, self.boundary, &self.field)
     }
 
     /// Everything that decides what the documents of every split are, as text: for hashing.
     pub(crate) fn fingerprint(&self) -> String {
         let mut lines = format!("boundary {}\n", self.boundary.name());
+        if let Some(field) = self.field() {
+            lines += &format!("field {field:?}\n");
+        }
         for split in Split::ALL {
-            for Piece { file, units } in &self.pieces[split as usize] {
-                lines += &format!("{split} {} {}..{}\n", self.files[*file].sha256, units.start, units.end);
+            for Share { file, units } in &self.shares[split as usize] {
+                let file = &self.files[*file];
+                lines += &format!("{split} {} {}..{}", file.sha256, units.start, units.end);
+                // The same bytes mean something else when they are read as something else.
+                let compression = Compression::of(&file.path).0;
+                if (file.format, compression) != (Format::Text, Compression::None) {
+                    lines += &format!(" {} {}", compression.name(), file.format.name());
+                }
+                lines.push('\n');
             }
         }
         lines
@@ -134,86 +185,28 @@ fn without(paths: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<PathBuf>, Corp
     Ok(kept)
 }
 
-fn scan_files(
-    paths: &[PathBuf],
-    boundary: DocumentBoundary,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Vec<SourceFile>, CorpusError> {
-    let mut total_bytes = 0;
-    for path in paths {
-        total_bytes += fs::metadata(path).map_err(CorpusError::io("read", path))?.len();
-    }
-    let mut done = Progress { stage: Stage::Scan, bytes: 0, total_bytes, documents: 0, tokens: 0 };
-    let mut next_report = REPORT_EVERY;
-    let mut files = Vec::with_capacity(paths.len());
-    for path in paths {
-        let bytes_before = done.bytes;
-        let file = scan_file(path, boundary, &mut |bytes| {
-            done.documents += 1;
-            done.bytes = (bytes_before + bytes).min(total_bytes);
-            if done.bytes >= next_report {
-                next_report = done.bytes + REPORT_EVERY;
-                progress(done);
-            }
-        })?;
-        done.bytes = bytes_before + file.bytes;
-        files.push(file);
-    }
-    done.bytes = total_bytes;
-    progress(done);
-    Ok(files)
-}
-
-/// Reads one file through; `each` gets the bytes read so far after each document.
-fn scan_file(
-    path: &Path,
-    boundary: DocumentBoundary,
-    each: &mut dyn FnMut(u64),
-) -> Result<SourceFile, CorpusError> {
-    let mut reader = DocumentReader::open(path, boundary)?;
-    let (mut documents, mut characters) = (0, 0);
-    while let Some(document) = reader.next_document()? {
-        documents += 1;
-        characters += document.chars().count() as u64;
-        each(reader.bytes_read());
-    }
-    if documents == 0 {
-        return Err(CorpusError::EmptyFile(path.to_path_buf()));
-    }
-    let (bytes, sha256) = (reader.bytes_read(), reader.sha256());
-    Ok(SourceFile { path: path.to_path_buf(), bytes, sha256, documents, characters })
-}
-
-/// What a file is divided by: characters when it is one document, documents otherwise.
-fn units(file: &SourceFile, boundary: DocumentBoundary) -> u64 {
-    match boundary {
-        DocumentBoundary::File => file.characters,
-        DocumentBoundary::BlankLine | DocumentBoundary::Line => file.documents,
-    }
-}
-
 /// Divides the files, one after the other, into a first part to train on and a last part that is held out.
-fn cut(
+fn divide(
     files: &[SourceFile],
     boundary: DocumentBoundary,
     fraction: f64,
-) -> Result<[Vec<Piece>; 2], CorpusError> {
-    let total: u64 = files.iter().map(|file| units(file, boundary)).sum();
+) -> Result<[Vec<Share>; 2], CorpusError> {
+    let total: u64 = files.iter().map(|file| file.units(boundary)).sum();
     let n_train = HeldOut::train_units(fraction, total);
     let (mut train, mut held_out) = (Vec::new(), Vec::new());
     let mut before = 0;
     for (index, file) in files.iter().enumerate() {
-        let n = units(file, boundary);
+        let n = file.units(boundary);
         let here = n_train.saturating_sub(before).min(n);
         if here > 0 {
-            train.push(Piece { file: index, units: 0..here });
+            train.push(Share { file: index, units: 0..here });
         }
         if here < n {
-            held_out.push(Piece { file: index, units: here..n });
+            held_out.push(Share { file: index, units: here..n });
         }
         before += n;
     }
-    let unit = if boundary == DocumentBoundary::File { "character" } else { "document" };
+    let unit = if files.iter().all(|file| file.is_one_document(boundary)) { "character" } else { "document" };
     let found = format!("{total} {unit}{} in all", if total == 1 { "" } else { "s" });
     if train.is_empty() {
         return Err(CorpusError::EmptySplit { split: Split::Train, found });
@@ -222,91 +215,6 @@ fn cut(
         return Err(CorpusError::EmptySplit { split: Split::HeldOut, found });
     }
     Ok([train, held_out])
-}
-
-/// The documents of one split, read as they are asked for; see [`Corpus::documents`].
-///
-/// Gives an error and then nothing more when a file can no longer be read or has changed since it was scanned.
-pub struct Documents<'a> {
-    corpus: &'a Corpus,
-    pieces: std::slice::Iter<'a, Piece>,
-    current: Option<OpenPiece<'a>>,
-}
-
-struct OpenPiece<'a> {
-    piece: &'a Piece,
-    reader: DocumentReader,
-    /// Units of the file read so far.
-    read: u64,
-}
-
-impl Documents<'_> {
-    fn next_document(&mut self) -> Result<Option<String>, CorpusError> {
-        loop {
-            let Some(open) = &mut self.current else {
-                let Some(piece) = self.pieces.next() else { return Ok(None) };
-                let reader = DocumentReader::open(&self.corpus.files[piece.file].path, self.corpus.boundary)?;
-                self.current = Some(OpenPiece { piece, reader, read: 0 });
-                continue;
-            };
-            let file = &self.corpus.files[open.piece.file];
-            let units = &open.piece.units;
-            let reads_to_the_end = units.end == self::units(file, self.corpus.boundary);
-            if open.read >= units.end && !reads_to_the_end {
-                self.current = None;
-                continue;
-            }
-            let Some(mut document) = open.reader.next_document()? else {
-                // Whatever is read to its end is compared with what was scanned.
-                if open.reader.sha256() != file.sha256 {
-                    return Err(CorpusError::FileChanged(file.path.clone()));
-                }
-                self.current = None;
-                continue;
-            };
-            if self.corpus.boundary == DocumentBoundary::File {
-                keep_characters(&mut document, units);
-                open.read = file.characters;
-                return Ok(Some(document));
-            }
-            open.read += 1;
-            if open.read > units.end {
-                return Err(CorpusError::FileChanged(file.path.clone()));
-            }
-            if open.read > units.start {
-                return Ok(Some(document));
-            }
-        }
-    }
-}
-
-impl Iterator for Documents<'_> {
-    type Item = Result<String, CorpusError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let document = self.next_document().transpose();
-        if matches!(document, Some(Err(_)) | None) {
-            self.pieces = [].iter();
-            self.current = None;
-        }
-        document
-    }
-}
-
-/// Cuts a text down to the given range of its characters.
-fn keep_characters(text: &mut String, range: &Range<u64>) {
-    let end = byte_of_character(text, range.end);
-    text.truncate(end);
-    let start = byte_of_character(text, range.start);
-    text.drain(..start);
-}
-
-/// Where the character of this index begins: the length of the text when there is none.
-fn byte_of_character(text: &str, index: u64) -> usize {
-    usize::try_from(index)
-        .ok()
-        .and_then(|index| text.char_indices().nth(index))
-        .map_or(text.len(), |(byte, _)| byte)
 }
 
 #[cfg(test)]

@@ -3,21 +3,25 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::FormatChoice;
 use crate::error::CorpusError;
+use crate::records::Format;
 
-/// The regular files `paths` stand for, in order: a file for itself, a folder for every `.txt` file in it and in its
-/// subfolders, sorted by path. Links to folders are not followed inside a folder.
+/// The regular files `paths` stand for, in order: a file for itself, a folder for every file in it and in its subfolders
+/// whose name says that it is in this format (in any known one: `.txt`, `.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`,
+/// `.parquet`, all but the last also with `.gz` or `.zst`), sorted by path. Links to folders are not followed inside a
+/// folder.
 ///
 /// # Errors
-/// No path at all, a path that is missing or unreadable, a folder without a `.txt` file, and things that are no regular
+/// No path at all, a path that is missing or unreadable, a folder without such a file, and things that are no regular
 /// files.
-pub fn text_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CorpusError> {
+pub fn source_files(paths: &[PathBuf], format: FormatChoice) -> Result<Vec<PathBuf>, CorpusError> {
     let mut files = Vec::new();
     for path in paths {
         let metadata = fs::metadata(path).map_err(CorpusError::io("read", path))?;
         if metadata.is_dir() {
             let before = files.len();
-            collect(path, &mut files)?;
+            collect(path, format, &mut files)?;
             if files.len() == before {
                 return Err(CorpusError::EmptyFolder(path.clone()));
             }
@@ -31,17 +35,25 @@ pub fn text_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CorpusError> {
     if files.is_empty() { Err(CorpusError::NoText) } else { Ok(files) }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), CorpusError> {
+fn collect(folder: &Path, format: FormatChoice, files: &mut Vec<PathBuf>) -> Result<(), CorpusError> {
     for entry in fs::read_dir(folder).map_err(CorpusError::io("list", folder))? {
         let entry = entry.map_err(CorpusError::io("list", folder))?;
         let path = entry.path();
         if entry.file_type().map_err(CorpusError::io("read", &path))?.is_dir() {
-            collect(&path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "txt") && path.is_file() {
+            collect(&path, format, files)?;
+        } else if stands_for(&path, format) && path.is_file() {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether a file in a folder is one of those the folder stands for.
+fn stands_for(path: &Path, format: FormatChoice) -> bool {
+    match (Format::known(path), format.forced()) {
+        (known, None) => known.is_some(),
+        (known, forced) => known == forced,
+    }
 }
 
 #[cfg(test)]
@@ -50,27 +62,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_stands_for_its_text_files_in_sorted_order() {
+    fn a_folder_stands_for_its_files_of_known_formats_in_sorted_order() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
-        for name in ["c.txt", "a.txt", "b/x.txt", "notes.md"] {
+        for name in ["c.txt", "a.txt.gz", "b/x.jsonl", "notes.md", "a.py.gz", "t.parquet"] {
             fs::write(dir.path().join(name), "text").unwrap();
         }
-        let found = text_files(&[dir.path().to_path_buf()]).unwrap();
-        let expected: Vec<_> =
-            ["a.txt", "b/x.txt", "c.txt"].iter().map(|name| dir.path().join(name)).collect();
-        assert_eq!(found, expected);
-        // The order of the arguments is kept.
-        let given = vec![dir.path().join("c.txt"), dir.path().join("a.txt")];
-        assert_eq!(text_files(&given).unwrap(), given);
+        let found = |format| {
+            let files = source_files(&[dir.path().to_path_buf()], format).unwrap();
+            let name = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().display().to_string();
+            files.iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(found(FormatChoice::Auto), ["a.txt.gz", "b/x.jsonl", "c.txt", "t.parquet"]);
+        assert_eq!(found(FormatChoice::Text), ["a.txt.gz", "c.txt"]);
+        // The order of the arguments is kept, and a file that is named is read whatever its name.
+        let given = vec![dir.path().join("notes.md"), dir.path().join("c.txt")];
+        assert_eq!(source_files(&given, FormatChoice::Auto).unwrap(), given);
     }
 
     #[test]
     fn what_is_missing_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("nowhere.txt");
-        assert!(text_files(&[missing]).unwrap_err().to_string().contains("nowhere.txt"));
-        assert!(matches!(text_files(&[dir.path().to_path_buf()]), Err(CorpusError::EmptyFolder(_))));
-        assert!(matches!(text_files(&[]), Err(CorpusError::NoText)));
+        assert!(
+            source_files(&[missing], FormatChoice::Auto).unwrap_err().to_string().contains("nowhere.txt")
+        );
+        assert!(matches!(
+            source_files(&[dir.path().to_path_buf()], FormatChoice::Auto),
+            Err(CorpusError::EmptyFolder(_))
+        ));
+        assert!(matches!(source_files(&[], FormatChoice::Auto), Err(CorpusError::NoText)));
     }
 }

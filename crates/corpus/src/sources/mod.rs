@@ -1,31 +1,47 @@
-//! Text files in, documents out: what is read, where documents end, what is held out.
+//! Files in, documents out: what is read, where documents end, what is held out.
 //!
 //! [`Sources`] says what is to be read; [`Sources::scan`] reads it once, checks it, counts and hashes it; the resulting
-//! [`Corpus`] gives the documents of each split as often as wanted, one at a time, so that only the documents in use
-//! are in memory. Knows nothing of tokens.
-//!
-//! Formats other than plain text (JSON lines, CSV, Parquet, compressed files) belong in [`DocumentReader`]: everything
-//! else sees documents only.
+//! [`Corpus`] gives the documents of each split as often as wanted, in parts, so that not even a document has to fit in
+//! memory. Knows nothing of tokens.
 
 mod corpus;
 mod files;
 mod held_out;
+mod memory;
+mod parts;
+mod pieces;
 mod reader;
+mod scan;
+mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use corpus::{Corpus, Documents, SourceFile};
-pub use files::text_files;
+use crate::records::Format;
+pub use corpus::Corpus;
+pub use files::source_files;
 pub use held_out::{HeldOut, Split};
+pub(crate) use memory::Memory;
+pub use parts::Parts;
+pub(crate) use parts::Position;
 pub use reader::DocumentReader;
+pub use scan::SourceFile;
 
-/// Where one document ends and the next begins.
+/// A run of text of one document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The text.
+    pub text: String,
+    /// Whether the document ends with it.
+    pub ends_document: bool,
+}
+
+/// Where one document ends and the next one begins, in plain text. In files of records each record is a document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentBoundary {
-    /// A file is one document, every byte of it. The file must fit in memory.
+    /// A file is one document, every byte of it.
     #[default]
     File,
     /// Documents are separated by one line or more of nothing but white space. A document keeps its inner line ends
@@ -46,16 +62,77 @@ impl DocumentBoundary {
     }
 }
 
+/// Which format files are taken to be in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormatChoice {
+    /// That which the name of each says.
+    #[default]
+    Auto,
+    /// Plain text.
+    Text,
+    /// A JSON object a line.
+    JsonLines,
+    /// Comma-separated values.
+    Csv,
+    /// Tab-separated values.
+    Tsv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+impl FormatChoice {
+    /// The one format all files are in; `None` when each has its own.
+    pub fn forced(self) -> Option<Format> {
+        match self {
+            Self::Auto => None,
+            Self::Text => Some(Format::Text),
+            Self::JsonLines => Some(Format::JsonLines),
+            Self::Csv => Some(Format::Csv),
+            Self::Tsv => Some(Format::Tsv),
+            Self::Parquet => Some(Format::Parquet),
+        }
+    }
+
+    /// The format of a file.
+    pub fn of(self, path: &Path) -> Format {
+        self.forced().unwrap_or_else(|| Format::of(path))
+    }
+}
+
 /// Which text is read, how it is cut into documents and what is held out of training: a section of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sources {
-    /// Files, or folders standing for the `.txt` files in them; read in this order.
+    /// Files, or folders standing for the files in them whose names say their format; read in this order.
     pub texts: Vec<PathBuf>,
+    /// Which format they are in.
+    #[serde(default)]
+    pub format: FormatChoice,
+    /// Which field of a record is its text.
+    #[serde(default = "default_field")]
+    pub field: String,
     /// Where documents end.
     #[serde(default)]
     pub boundary: DocumentBoundary,
     /// What is kept away from training, to measure on.
     #[serde(default)]
     pub held_out: HeldOut,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            texts: Vec::new(),
+            format: FormatChoice::default(),
+            field: default_field(),
+            boundary: DocumentBoundary::default(),
+            held_out: HeldOut::default(),
+        }
+    }
+}
+
+/// The field that most published corpora have their text in.
+fn default_field() -> String {
+    "text".to_owned()
 }

@@ -8,4 +8,4 @@ mod train;
 
 pub(crate) use encode::{ByteLevel, Merge};
 pub(crate) use train::Trained;
-pub use train::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};
+pub use train::{ByteLevelConfig, ByteLevelTrainer, Cutter, END_OF_TEXT};

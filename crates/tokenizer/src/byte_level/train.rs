@@ -4,7 +4,7 @@
 
 use super::merges::Row;
 use crate::bytes::{in_id_order, stand_in};
-use crate::pattern::Splitter;
+use crate::pattern::{Splitter, last_cut};
 use crate::{Pattern, TokenizerError};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,20 @@ pub struct ByteLevelTrainer {
     index: FxHashMap<Box<str>, u32>,
 }
 
+/// Where texts may be cut that are too long to come whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Cutter {
+    between_words: bool,
+}
+
+impl Cutter {
+    /// The last place where a text may be cut such that feeding both sides, whatever follows, is feeding the whole;
+    /// `None` where the pattern has no such place in this text.
+    pub fn safe_cut(&self, text: &str) -> Option<usize> {
+        if self.between_words { last_cut(text) } else { None }
+    }
+}
+
 /// What training yields: tokens in the order of their ids, and merges in the order of their ranks.
 #[derive(Debug)]
 pub(crate) struct Trained {
@@ -92,6 +106,11 @@ impl ByteLevelTrainer {
                 counts.push((piece.into(), 1));
             }
         });
+    }
+
+    /// Says where texts may be cut.
+    pub fn cutter(&self) -> Cutter {
+        Cutter { between_words: self.splitter.cuts_between_words() }
     }
 
     /// Chooses the merges: again and again the most frequent pair, the smaller ids winning a tie.

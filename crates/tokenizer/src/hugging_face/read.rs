@@ -5,7 +5,7 @@ use crate::added::{AddedToken, AddedTokens};
 use crate::byte_level::{ByteLevel, Merge};
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::characters::Characters;
-use crate::pattern::Splitter;
+use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{Pattern, Tokenizer, TokenizerError, files};
@@ -188,8 +188,8 @@ fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, TokenizerErro
     let field = "pre_tokenizer";
     let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
     match kind(part) {
-        "Digits" if flag(part, "individual_digits", false) => Ok(Pattern::Custom(r"\p{N}".into())),
-        "Digits" => Ok(Pattern::Custom(r"\p{N}+".into())),
+        "Digits" if flag(part, "individual_digits", false) => Ok(Pattern::Custom(DIGIT.into())),
+        "Digits" => Ok(Pattern::Custom(DIGITS.into())),
         "Split" if behavior != "Isolated" => Err(source.unsupported(
             field,
             format!("Split with behavior {behavior:?}"),

@@ -9,6 +9,7 @@ mod scan;
 mod tests;
 
 use crate::TokenizerError;
+use classes::{Class, Classes};
 use fancy_regex::{Regex, RegexBuilder};
 use scan::Scanner;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,11 @@ use serde::{Deserialize, Serialize};
 pub(crate) const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 pub(crate) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 pub(crate) const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// Every digit on its own: `Digits` of Hugging Face.
+pub(crate) const DIGIT: &str = r"\p{N}";
+/// Runs of digits on their own.
+pub(crate) const DIGITS: &str = r"\p{N}+";
 
 /// Other spellings of the known patterns found in published files; each matches exactly the same pieces.
 const ALIASES: [(&str, Pattern); 2] = [
@@ -96,10 +102,48 @@ impl Splitter {
         self.stages.iter().map(|stage| &stage.pattern)
     }
 
+    /// Whether [`last_cut`] finds places that are always between two pieces. The first pattern that cuts words from words
+    /// decides; patterns before it may only take digits out.
+    pub(crate) fn cuts_between_words(&self) -> bool {
+        let digits = |pattern: &Pattern| matches!(pattern, Pattern::Custom(expression) if expression == DIGIT || expression == DIGITS);
+        let first = self.patterns().find(|pattern| !digits(pattern));
+        matches!(first, Some(Pattern::Gpt2 | Pattern::Cl100k | Pattern::O200k))
+    }
+
     /// Calls `each` with the pieces of `text` in order. No piece is empty; together they are the text.
     pub(crate) fn for_each_piece<'t>(&self, text: &'t str, mut each: impl FnMut(&'t str)) {
         apply(&self.stages, text, &mut each);
     }
+}
+
+/// Whether a cut between two neighbouring characters is one between two pieces, whatever stands around them, in each of
+/// the known patterns: behind a letter or number and before something that is neither, goes on with neither (a mark), nor
+/// begins a contraction. There a run of letters or numbers ends; what follows does not look back, and what is before
+/// sees the end of its run just as it would see the end of the text.
+fn parts_pieces(classes: Classes, before: char, after: char) -> bool {
+    let is_word = |class: Class| class.is_letter() || class == Class::Number;
+    is_word(classes.of(before)) && matches!(classes.of(after), Class::Space | Class::Other) && after != '\''
+}
+
+/// Whether [`parts_pieces`] says so of some place inside a text.
+pub(crate) fn has_cut(text: &str) -> bool {
+    let classes = Classes::new();
+    text.chars().zip(text.chars().skip(1)).any(|(before, after)| parts_pieces(classes, before, after))
+}
+
+/// The last place in a text where [`parts_pieces`] says so.
+pub(crate) fn last_cut(text: &str) -> Option<usize> {
+    let classes = Classes::new();
+    let mut after = None;
+    for (at, char) in text.char_indices().rev() {
+        if let Some((cut, after)) = after
+            && parts_pieces(classes, char, after)
+        {
+            return Some(cut);
+        }
+        after = Some((at, char));
+    }
+    None
 }
 
 fn compile(pattern: &Pattern) -> Result<Option<Regex>, TokenizerError> {

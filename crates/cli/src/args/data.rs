@@ -27,7 +27,7 @@ Examples:
     Fetch(FetchDataArgs),
     /// What is in datasets or files: counts, lengths, labels, duplicates, examples
     #[command(after_help = "Duplicates are examples with the same words in the same order. For each text
-about fifty bytes are kept in memory.
+about a hundred bytes are kept in memory.
 
 Examples:
   firebrand data inspect sst2

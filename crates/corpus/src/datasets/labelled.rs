@@ -79,3 +79,80 @@ impl DatasetSplit<'_> {
         }))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Dataset, Options, SplitName, Store, built_in, fetch};
+    use super::*;
+
+    /// A built-in dataset with these files, copied from a folder.
+    fn copied(folder: &Path, name: &str, files: &[(&str, &str)]) -> Dataset {
+        let from = folder.join("from");
+        std::fs::create_dir(&from).unwrap();
+        for (name, text) in files {
+            std::fs::write(from.join(name), text).unwrap();
+        }
+        let manifest = built_in().iter().find(|manifest| manifest.name == name).unwrap();
+        let store = Store::new(folder.join("store"));
+        let options = Options { from: Some(from), ..Options::default() };
+        fetch(manifest, &store, &options, &mut |_| {}).unwrap();
+        store.open(name).unwrap()
+    }
+
+    #[test]
+    fn labels_get_their_numbers_whether_files_have_numbers_or_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let csv = "label,text\n4,\"a, b\"\nWorld,c\n";
+        let dataset = copied(folder.path(), "agnews", &[("train.csv", csv)]);
+        let (split, set) =
+            (dataset.split(SplitName::Train).unwrap(), dataset.manifest.label_set(None).unwrap());
+        let examples: Vec<LabelledExample> = split.labelled(set).unwrap().map(Result::unwrap).collect();
+        let example = |text: &str, label| LabelledExample { text: text.into(), text_b: None, label };
+        assert_eq!(examples, [example("a, b", 3), example("c", 0)]);
+        assert_eq!(set.names[3], "Sci/Tech");
+        let error = dataset.split(SplitName::Test).unwrap_err().to_string();
+        assert_eq!(error, "dataset agnews has no test split here; there is train");
+    }
+
+    #[test]
+    fn of_several_label_sets_one_is_chosen_and_a_wrong_label_is_located() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = concat!(
+            r#"{"text": "Who?", "label": "HUM", "fine_label": "HUM:ind"}"#,
+            "\n",
+            r#"{"text": "Why?", "label": "DESC", "fine_label": "DESC:raeson"}"#,
+        );
+        let dataset = copied(folder.path(), "trec", &[("train.jsonl", lines)]);
+        let split = dataset.split(SplitName::Train).unwrap();
+        let labels = |name: &str| {
+            let set = dataset.manifest.label_set(Some(name)).unwrap();
+            let labels = split.labelled(set).unwrap().map(|example| Ok(set.names[example?.label].clone()));
+            labels.collect::<Result<Vec<String>, DatasetError>>()
+        };
+        assert_eq!(labels("coarse").unwrap(), ["HUM", "DESC"]);
+        let error = labels("fine").unwrap_err().to_string();
+        assert!(error.contains("line 2: `DESC:raeson` is no label of `fine`: ABBR:abb, "), "{error}");
+        assert!(dataset.manifest.label_set(Some("finest")).is_err());
+        assert!(split.minimal_pairs().is_err(), "questions are no pairs");
+    }
+
+    #[test]
+    fn minimal_pairs_come_with_what_they_test() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = |group: &str| {
+            serde_json::json!({"sentence_good": "It is.", "sentence_bad": "It are.", "UID": group})
+                .to_string()
+        };
+        let files = [("b.jsonl", line("two")), ("a.jsonl", line("one"))];
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let dataset = copied(folder.path(), "blimp", &files);
+        let pairs: Vec<MinimalPair> =
+            dataset.split(SplitName::Test).unwrap().minimal_pairs().unwrap().map(Result::unwrap).collect();
+        let pair =
+            |group: &str| MinimalPair { good: "It is.".into(), bad: "It are.".into(), group: group.into() };
+        assert_eq!(pairs, [pair("one"), pair("two")]);
+    }
+}

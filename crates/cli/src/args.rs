@@ -1,6 +1,11 @@
 //! The command line.
 
+mod data;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use data::{
+    DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
+};
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -57,7 +62,7 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Write the built-in corpus: text of any size whose exact log-probability is known
+    /// Datasets by name, and the built-in corpus, whose exact log-probability is known
     #[command(subcommand)]
     Data(DataCommand),
     /// Train and use tokenizers
@@ -91,55 +96,6 @@ pub(crate) enum Command {
     BenchTrain(BenchTrainArgs),
     #[command(hide = true)]
     BenchGenerator,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Write stories, labelled reviews or sentence pairs of any size, with their exact log-probability
-    #[command(after_help = "Examples:
-  firebrand data generate --kind stories --bytes 12MB --out train.txt
-  firebrand data generate --split validation --bytes 200KB --out val.txt
-  firebrand data generate --kind reviews --count 1000 --out reviews.jsonl")]
-    Generate(GenerateDataArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct GenerateDataArgs {
-    /// What to write
-    #[arg(long, value_enum, default_value_t = DataKind::Stories)]
-    pub(crate) kind: DataKind,
-    /// Which split; no document is in two, whatever the seeds
-    #[arg(long, value_enum, default_value_t = DataSplit::Train)]
-    pub(crate) split: DataSplit,
-    /// Stories: at least so many bytes of text (500, 20KB, 12MB, 1GB)
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes, default_value = "1MB")]
-    pub(crate) bytes: u64,
-    /// Reviews and pairs: so many documents
-    #[arg(long, value_name = "N", default_value_t = 1000)]
-    pub(crate) count: u64,
-    /// The same seed gives the same bytes
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// File to write [default: stdout]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DataKind {
-    /// Plain text, a blank line between two stories
-    Stories,
-    /// JSON lines: a review and the sentiment of each of its aspects
-    Reviews,
-    /// JSON lines: two sentences, and whether the second follows from the first
-    Pairs,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum DataSplit {
-    Train,
-    Validation,
-    Test,
 }
 
 #[derive(Debug, Subcommand)]

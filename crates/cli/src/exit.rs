@@ -2,6 +2,7 @@
 
 use crate::output::complain;
 use firebrand_corpus::CorpusError;
+use firebrand_corpus::datasets::DatasetError;
 use firebrand_decode::DecodeError;
 use firebrand_tokenizer::TokenizerError;
 use firebrand_training::TrainingError;
@@ -83,6 +84,7 @@ fn is_usage(error: &anyhow::Error) -> bool {
             || cause.downcast_ref().is_some_and(is_impossible_training)
             || matches!(cause.downcast_ref(), Some(TransformerError::Config(_)))
             || cause.downcast_ref().is_some_and(is_unusable_text)
+            || cause.downcast_ref().is_some_and(is_unusable_dataset)
             || cause.downcast_ref().is_some_and(is_unusable_tokenizer)
     })
 }
@@ -118,6 +120,22 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::MissingSplit { .. }
         | CorpusError::TooShort { .. }
         | CorpusError::ZeroSeqLen => true,
+        _ => false,
+    }
+}
+
+fn is_unusable_dataset(error: &DatasetError) -> bool {
+    match error {
+        DatasetError::Io { action, reason, .. } => *action == "read" && reason.kind() == ErrorKind::NotFound,
+        DatasetError::Corpus(error) => is_unusable_text(error),
+        DatasetError::Unknown { .. }
+        | DatasetError::Manifest { .. }
+        | DatasetError::NotFetched { .. }
+        | DatasetError::NoSplit { .. }
+        | DatasetError::NoLabels { .. }
+        | DatasetError::NoForm { .. }
+        | DatasetError::NoVariant { .. }
+        | DatasetError::TooManyParts { .. } => true,
         _ => false,
     }
 }

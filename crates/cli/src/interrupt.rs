@@ -45,6 +45,15 @@ pub(crate) fn is_asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
+/// From here on a Ctrl-C says this and ends the process. For work that may stop at any instant, and goes on from there.
+pub(crate) fn end_with(message: &'static str) -> anyhow::Result<()> {
+    let end = move || {
+        complain(format_args!("\n{message}"));
+        std::process::exit(130);
+    };
+    ctrlc::set_handler(end).context("cannot listen for Ctrl-C")
+}
+
 /// What a Ctrl-C does.
 pub(crate) fn ask() {
     if ASKED.swap(true, Ordering::Relaxed) || !HEEDED.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod exit;
 mod interrupt;
+mod named;
 mod output;
 mod run;
 mod screen;

@@ -140,6 +140,19 @@ pub(crate) fn thousands(n: u64) -> String {
     text
 }
 
+/// A size as people say it: `1.9 GB`; powers of a thousand.
+pub(crate) fn size(bytes: u64) -> String {
+    let (mut number, mut unit) = (bytes as f64, "B");
+    for next in ["KB", "MB", "GB", "TB"] {
+        // What would be rounded to a thousand is one of the next unit.
+        if number < 999.5 {
+            break;
+        }
+        (number, unit) = (number / 1000.0, next);
+    }
+    if unit == "B" || number >= 99.95 { format!("{number:.0} {unit}") } else { format!("{number:.1} {unit}") }
+}
+
 /// Seconds in words: `12 s`, `3 min 05 s`, `2 h 40 min`.
 pub(crate) fn duration(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
@@ -147,5 +160,19 @@ pub(crate) fn duration(seconds: f64) -> String {
         (0, 0, s) => format!("{s} s"),
         (0, m, s) => format!("{m} min {s:02} s"),
         (h, m, _) => format!("{h} h {m:02} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_the_unit_that_fits() {
+        let cases =
+            [(0, "0 B"), (999, "999 B"), (1_115_394, "1.1 MB"), (99_960, "100 KB"), (999_600, "1.0 MB")];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text);
+        }
     }
 }

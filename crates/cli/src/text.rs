@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::config::DataConfig;
 use crate::exit::usage;
+use crate::named;
 use crate::output::{PrepareBar, bar, say};
 use anyhow::Context;
 use firebrand_corpus::CorpusError;
@@ -49,6 +50,7 @@ impl HashedTokenizer {
 
 /// Reads and checks text.
 pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> {
+    let sources = named::resolve(sources)?;
     let mut bar = PrepareBar::new(global);
     let corpus = sources.scan(&mut |progress| bar.update(progress))?;
     bar.finish();
@@ -118,6 +120,7 @@ pub(crate) fn prepare(
     out: &Path,
     global: &Global,
 ) -> anyhow::Result<Shards> {
+    let sources = &named::resolve(sources.clone())?;
     let mut bar = PrepareBar::new(global);
     let encoder = Encoder(&tokenizer.tokenizer);
     let result =
@@ -181,7 +184,7 @@ fn load_tokenizer(dir: &Path) -> anyhow::Result<HashedTokenizer> {
 }
 
 /// Where encoded text is kept for the next run.
-fn cache_dir() -> PathBuf {
+pub(crate) fn cache_dir() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("FIREBRAND_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("firebrand")))

@@ -2,9 +2,11 @@
 //!
 //! The way of the data: [`records`] reads JSON lines, CSV and Parquet, [`sources`] reads files as documents and holds some of them out; [`mod@prepare`] encodes
 //! them, in parallel, into [`shards`], memory-mapped token files with a manifest; [`batches`] says which windows of
-//! them make up which step. Nothing here knows how a tokenizer works: text goes into a function, ids come out.
+//! them make up which step; [`datasets`] fetches public data by name. Nothing here knows how a tokenizer works: text
+//! goes into a function, ids come out.
 
 pub mod batches;
+pub mod datasets;
 pub mod error;
 pub mod generator;
 pub mod prepare;

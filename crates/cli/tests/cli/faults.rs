@@ -140,6 +140,14 @@ fn without_clock(path: &Path) -> Vec<u8> {
             let lines = bytes.split_inclusive(|&byte| byte == b'\n');
             lines.filter(|line| !line.ends_with(b"state.json\n")).flatten().copied().collect()
         }
+        Some("fetched.toml") => {
+            let text = String::from_utf8(bytes).expect("TOML is text");
+            text.lines()
+                .filter(|line| !line.starts_with("fetched ="))
+                .collect::<Vec<_>>()
+                .join("\n")
+                .into_bytes()
+        }
         _ => bytes,
     }
 }
@@ -337,6 +345,60 @@ fn shards_that_take_long_go_on_wherever_a_fault_hits_their_journal() {
     });
     let went_on = went_on.into_inner();
     assert!(went_on > 10, "only {went_on} of {} went on", 3 * tried.len());
+}
+
+#[test]
+fn a_dataset_is_the_old_one_or_the_new_one_or_not_there() {
+    let Some(shim) = shim() else { return };
+    let scratch = Scratch::empty();
+    std::fs::create_dir(scratch.path("from")).expect("made");
+    for (name, text) in
+        [("from/a.txt", "one\n--\ntwo\n"), ("from/b.txt", "three\n"), ("from/c.txt", "four\n")]
+    {
+        scratch.write(name, text);
+    }
+    scratch.write(
+        "mine.toml",
+        "name = 'mine'\ntitle = 'Mine'\nlicence = 'MIT'\nkind = 'text'\nbase_urls = ['http://127.0.0.1:9']\n\
+         files = [{ name = 'a.txt', convert = { separated = '--' } }, { name = 'b.txt' }]\n\
+         [splits.train]\nfiles = ['a.jsonl']\nformat = 'json-lines'\n\
+         [splits.test]\nfiles = ['b.txt']\nformat = 'text'\nboundary = 'line'\n\
+         [[variants]]\nname = 'other'\n\
+         [variants.splits.train]\nfiles = ['c.txt']\nformat = 'text'\nboundary = 'line'\n",
+    );
+    let fetch =
+        ["data", "fetch", "--manifest", "mine.toml", "--from", "from", "--dir", "{}", "--quiet", "--force"];
+    let before = Subject::new(&scratch, &[&fetch[..], &["--variant", "other"]].concat());
+    let subject = Subject::new(&scratch, &fetch);
+    before.run("old").succeeds();
+    let old = contents(&scratch.path("old/mine/data"));
+    for folder in ["new", "logged"] {
+        before.run(folder).succeeds();
+    }
+    subject.run("new").succeeds();
+    let new = contents(&scratch.path("new/mine/data"));
+    assert!(new.contains_key("a.jsonl") && !new.contains_key("c.txt"), "{:?}", new.keys());
+    let operations = subject.operations("logged", shim);
+
+    at_every_operation(operations.len(), |kind, at| {
+        let operation = &operations[at - 1];
+        let context = format!("{kind} at operation {at}, {} {}", operation.name, operation.path);
+        let folder = format!("{kind}-{at}");
+        before.run(&folder).succeeds();
+        let ran = subject.run_with_fault(&folder, shim, kind, at);
+        assert_explained(&ran, kind, &context);
+        let data = scratch.path(&format!("{folder}/mine/data"));
+        // Between taking the old one away and putting the new one there, the old one is beside it.
+        let found = contents(&if data.exists() { data } else { data.with_extension("old") });
+        assert!(found == old || found == new, "{context}: neither the old nor the new dataset");
+        subject.run(&folder).succeeds();
+        assert_same(
+            &contents(&scratch.path(&format!("{folder}/mine"))),
+            &contents(&scratch.path("new/mine")),
+            &context,
+        );
+        std::fs::remove_dir_all(scratch.path(&folder)).expect("removed");
+    });
 }
 
 /// A file system of so many KiB, gone when dropped; `None`, with the reason printed, where mounting is not allowed.

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod configs;
+mod datasets;
 mod faults;
+mod fetching;
 mod generating;
 mod interruptions;
 mod preparing;
@@ -14,3 +16,4 @@ mod support;
 mod text_to_model;
 mod tools;
 mod watching;
+mod web;

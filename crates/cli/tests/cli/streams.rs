@@ -43,6 +43,8 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let prompts = || std::fs::File::open(scratch.path("prompts")).expect("written just now").into();
     for (args, stdin) in [
         (&["data", "generate", "--bytes", "4MB"][..], None),
+        (&["data", "list"], None),
+        (&["data", "inspect", "prompts"], None),
         (&["tokenizer", "inspect", "--tokenizer", "tok"], None),
         (&["generate", "run", "--max-new-tokens", "1", "--json"], Some(prompts())),
         (&["completions", "bash"], None),

@@ -97,7 +97,10 @@ impl Scratch {
             command.args(["--device", "cpu", "--threads", "1"]);
         }
         // A backtrace would be noise to a user, and some have asked for one everywhere.
-        command.env("RUST_BACKTRACE", "1").env("FIREBRAND_CACHE", self.path("cache"));
+        command
+            .env("RUST_BACKTRACE", "1")
+            .env("FIREBRAND_CACHE", self.path("cache"))
+            .env_remove("FIREBRAND_DATA");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -80,6 +80,9 @@ fn every_command_has_examples_that_can_be_copied_from_any_terminal() {
     let scratch = Scratch::empty();
     for command in [
         "",
+        "data list",
+        "data fetch",
+        "data inspect",
         "data generate",
         "tokenizer train",
         "tokenizer encode",

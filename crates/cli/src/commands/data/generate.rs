@@ -1,19 +1,13 @@
-//! `firebrand data`: the built-in corpus.
+//! `firebrand data generate`: the built-in corpus.
 
-use crate::args::{DataCommand, DataKind, DataSplit, GenerateDataArgs, Global};
+use crate::args::{DataKind, DataSplit, GenerateDataArgs, Global};
 use crate::output::{line, say};
 use anyhow::Context;
 use firebrand_corpus::generator::{Floor, Grammar, Kind, Split, write_labelled, write_stories};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-pub(crate) fn run(command: &DataCommand, global: &Global) -> anyhow::Result<()> {
-    match command {
-        DataCommand::Generate(args) => generate(args, global),
-    }
-}
-
-fn generate(args: &GenerateDataArgs, global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(args: &GenerateDataArgs, global: &Global) -> anyhow::Result<()> {
     let grammar = Grammar::built_in();
     let Some(path) = &args.out else {
         let floor = write(grammar, args, &mut BufWriter::new(std::io::stdout().lock()))?;

@@ -32,7 +32,7 @@ pub enum CorpusError {
 
     /// A folder without a single file whose name says that it is text.
     #[error(
-        "there is no text in the folder {}: no .txt, .jsonl, .ndjson, .json, .csv, .tsv (each also .gz or .zst) or \
+        "there is no text in the folder {}: no .txt, .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) or \
          .parquet file of the format that is read",
         .0.display()
     )]

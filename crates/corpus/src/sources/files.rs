@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::FormatChoice;
 use crate::error::CorpusError;
+use crate::input::{Compression, extension};
 use crate::records::Format;
 
 /// The regular files `paths` stand for, in order: a file for itself, a folder for every file in it and in its subfolders
-/// whose name says that it is in this format (in any known one: `.txt`, `.jsonl`, `.ndjson`, `.json`, `.csv`, `.tsv`,
+/// whose name says that it is in this format (in any known one: `.txt`, `.jsonl`, `.ndjson`, `.csv`, `.tsv`,
 /// `.parquet`, all but the last also with `.gz` or `.zst`), sorted by path. Links to folders are not followed inside a
 /// folder.
 ///
@@ -48,9 +49,15 @@ fn collect(folder: &Path, format: FormatChoice, files: &mut Vec<PathBuf>) -> Res
     Ok(())
 }
 
+fn is_json(path: &Path) -> bool {
+    extension(Path::new(Compression::of(path).1)).as_deref() == Some("json")
+}
+
 /// Whether a file in a folder is one of those the folder stands for.
 fn stands_for(path: &Path, format: FormatChoice) -> bool {
     match (Format::known(path), format.forced()) {
+        // Settings and notes beside a corpus are `.json` more often than the corpus is.
+        (Some(Format::JsonLines), None) => !is_json(path),
         (known, None) => known.is_some(),
         (known, forced) => known == forced,
     }
@@ -65,7 +72,7 @@ mod tests {
     fn a_folder_stands_for_its_files_of_known_formats_in_sorted_order() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("b")).unwrap();
-        for name in ["c.txt", "a.txt.gz", "b/x.jsonl", "notes.md", "a.py.gz", "t.parquet"] {
+        for name in ["c.txt", "a.txt.gz", "b/x.jsonl", "notes.md", "a.py.gz", "t.parquet", "settings.json"] {
             fs::write(dir.path().join(name), "text").unwrap();
         }
         let found = |format| {
@@ -75,6 +82,7 @@ mod tests {
         };
         assert_eq!(found(FormatChoice::Auto), ["a.txt.gz", "b/x.jsonl", "c.txt", "t.parquet"]);
         assert_eq!(found(FormatChoice::Text), ["a.txt.gz", "c.txt"]);
+        assert_eq!(found(FormatChoice::JsonLines), ["b/x.jsonl", "settings.json"]);
         // The order of the arguments is kept, and a file that is named is read whatever its name.
         let given = vec![dir.path().join("notes.md"), dir.path().join("c.txt")];
         assert_eq!(source_files(&given, FormatChoice::Auto).unwrap(), given);

@@ -42,6 +42,11 @@ pub(crate) fn run_step(what: &str, command: &mut Command) -> Result<()> {
 
 /// Runs `command` to its end and returns what it wrote to stdout; stderr goes where ours goes.
 pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
+    output_watching(what, command, |_| {})
+}
+
+/// [`output`], with the number of the process given to `watch` every few milliseconds while it runs.
+pub(crate) fn output_watching(what: &str, command: &mut Command, watch: impl FnMut(u32)) -> Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = spawn(what, command)?;
     let mut stdout = child.stdout.take().context("the child's stdout is not piped")?;
@@ -50,7 +55,8 @@ pub(crate) fn output(what: &str, command: &mut Command) -> Result<String> {
         let mut bytes = Vec::new();
         stdout.read_to_end(&mut bytes).map(|_| bytes)
     });
-    let status = wait(&mut child).with_context(|| format!("cannot wait for {}", command_line(command)))?;
+    let status = wait_watching(&mut child, watch)
+        .with_context(|| format!("cannot wait for {}", command_line(command)))?;
     judge(what, command, status)?;
     let Ok(read) = reader.join() else { bail!("reading the output of {} panicked", command_line(command)) };
     let bytes = read.with_context(|| format!("cannot read what {} prints", command_line(command)))?;
@@ -97,12 +103,17 @@ fn spawn(what: &str, command: &mut Command) -> Result<Child> {
 }
 
 fn wait(child: &mut Child) -> io::Result<ExitStatus> {
+    wait_watching(child, |_| {})
+}
+
+fn wait_watching(child: &mut Child, mut watch: impl FnMut(u32)) -> io::Result<ExitStatus> {
     let mut interrupted_at: Option<Instant> = None;
     let mut told = false;
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(status);
         }
+        watch(child.id());
         if INTERRUPTED.load(Ordering::Relaxed) {
             let since = *interrupted_at.get_or_insert_with(Instant::now);
             if !told && since.elapsed() >= GRACE {

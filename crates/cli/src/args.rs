@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Train and use tokenizers
     #[command(subcommand)]
     Tokenizer(TokenizerCommand),
-    /// Turn text into token shards
+    /// Turn text into token shards; if stopped, the same command goes on
     Prepare(PrepareArgs),
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
@@ -184,9 +184,7 @@ pub(crate) struct TokenizerUseArgs {
   firebrand prepare reviews.csv --field review --tokenizer tok --out shards
   firebrand prepare --check shards
   firebrand pretrain --config quickstart \\
-    --set data.shards=shards --set data.tokenizer=tok --out runs/mine
-
-A command that was stopped goes on where it was when it is given again.")]
+    --set data.shards=shards --set data.tokenizer=tok --out runs/mine")]
 pub(crate) struct PrepareArgs {
     /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
     #[arg(required_unless_present = "check", value_name = "TEXT")]

@@ -105,7 +105,12 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::EmptyFolder(_)
         | CorpusError::NotAFile(_)
         | CorpusError::InvalidUtf8 { .. }
+        | CorpusError::Compressed { .. }
         | CorpusError::Record { .. }
+        | CorpusError::NoRecords(_)
+        | CorpusError::CompressedParquet(_)
+        | CorpusError::Parquet { .. }
+        | CorpusError::TextAndRecords { .. }
         | CorpusError::InvalidFraction(_)
         | CorpusError::EmptySplit { .. }
         | CorpusError::NoSeparator { .. }

@@ -188,6 +188,146 @@ fn the_key_follows_contents_boundary_split_and_tokenizer_but_not_names() {
     }
 }
 
+/// Bytes as tokens, cut behind a line end; panics, as a stand-in for dying, when it has encoded so many bytes.
+struct Mortal {
+    lives: AtomicUsize,
+    whole: bool,
+}
+
+impl Encode for Mortal {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        let left = self.lives.load(Ordering::Relaxed).saturating_sub(text.len());
+        self.lives.store(left, Ordering::Relaxed);
+        assert!(left > 0, "it dies here");
+        encode_bytes(text)
+    }
+
+    fn cut(&self, text: &str) -> Option<usize> {
+        if self.whole { None } else { text.rfind('\n').map(|at| at + 1) }
+    }
+}
+
+fn immortal(whole: bool) -> Mortal {
+    Mortal { lives: AtomicUsize::new(usize::MAX), whole }
+}
+
+/// Prepares `out` with an encoder that dies after so many bytes; where it left its work.
+fn die_after(bytes: usize, sources: &Sources, tokenizer: &TokenizerInfo, out: &Path) -> Option<PathBuf> {
+    let mortal = Mortal { lives: AtomicUsize::new(bytes), whole: false };
+    let run = || prepare_sources(sources, tokenizer, &mortal, out, &mut |_| {}).map(drop);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).panic_handler(|_| {}).build().unwrap();
+    let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(run)));
+    assert!(died.is_err(), "it should have died");
+    assert!(!out.exists());
+    left_behind(out)
+}
+
+#[test]
+fn what_was_stopped_goes_on_and_ends_the_same() {
+    let line = |index: usize| format!("{index} {}\n", "word ".repeat(index % 400));
+    let text = (0..26_000).map(line).collect::<String>();
+    let scene = Scene::new(&text);
+    let tokenizer = byte_tokenizer(Some(256));
+    for boundary in [DocumentBoundary::Line, DocumentBoundary::File] {
+        let sources = scene.sources(boundary, HeldOut::Fraction(0.1));
+        let calm = scene.path(&format!("{}-calm", boundary.name()));
+        // What is encoded whole is the same as what is encoded in parts.
+        prepare_sources(&sources, &tokenizer, &immortal(true), &calm, &mut |_| {}).unwrap();
+        let expected = scene.files(&format!("{}-calm", boundary.name()));
+        for bytes in [CHUNK_BYTES / 2, CHUNK_BYTES * 3 / 2, CHUNK_BYTES * 5 / 2, text.len() - 100_000] {
+            let name = format!("{}-{bytes}", boundary.name());
+            let out = scene.path(&name);
+            let left = die_after(bytes, &sources, &tokenizer, &out);
+            assert_eq!(left.is_some(), bytes > CHUNK_BYTES, "there is a journal once a chunk is written");
+            if let Some(left) = &left {
+                // What had been written and not synced may be there or not.
+                let file = left.join("shards/train-00000.bin");
+                let file = fs::File::options().append(true).open(file).unwrap();
+                std::io::Write::write_all(&mut &file, b"more than the journal knows of").unwrap();
+                fs::write(left.join("shards/held-out-00000.bin"), "what is not in the journal").unwrap();
+            }
+            let mut first = None;
+            prepare_sources(&sources, &tokenizer, &immortal(false), &out, &mut |report| {
+                if report.stage == Stage::Encode {
+                    first.get_or_insert(report);
+                }
+            })
+            .unwrap();
+            let before = first.unwrap().bytes_before;
+            assert_eq!(before >= CHUNK_BYTES as u64, left.is_some(), "{name}: {before} bytes were done");
+            assert!(scene.files(&name) == expected, "{name}");
+            assert_eq!(left_behind(&out), None, "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_was_stopped_is_begun_anew_with_another_text_or_tokenizer() {
+    let text = "some words\n".repeat(CHUNK_BYTES / 5);
+    let scene = Scene::new(&text);
+    let sources = scene.sources(DocumentBoundary::Line, HeldOut::None);
+    let out = scene.path("out");
+    let prepare = |tokenizer: &TokenizerInfo| {
+        let mut before = 0;
+        let shards = prepare_sources(&sources, tokenizer, &immortal(false), &out, &mut |report| {
+            before = before.max(report.bytes_before);
+        });
+        (shards.unwrap(), before)
+    };
+    let tokenizer = byte_tokenizer(Some(256));
+    die_after(CHUNK_BYTES * 3 / 2, &sources, &tokenizer, &out).unwrap();
+    let other = TokenizerInfo { sha256: "another".to_owned(), ..tokenizer.clone() };
+    let (shards, before) = prepare(&other);
+    assert_eq!((before, shards.tokenizer_sha256()), (0, "another"));
+    shards.verify().unwrap();
+
+    fs::remove_dir_all(&out).unwrap();
+    die_after(CHUNK_BYTES * 3 / 2, &sources, &tokenizer, &out).unwrap();
+    fs::write(scene.path("text.txt"), "changed\n").unwrap();
+    let (shards, before) = prepare(&tokenizer);
+    assert_eq!((before, shards.split(Split::Train).unwrap().documents()), (0, 1));
+
+    // A journal that does not fit the files is worth nothing.
+    fs::write(scene.path("text.txt"), &text).unwrap();
+    fs::remove_dir_all(&out).unwrap();
+    let left = die_after(CHUNK_BYTES * 3 / 2, &sources, &tokenizer, &out).unwrap();
+    fs::File::options().write(true).open(left.join("shards/train-00000.bin")).unwrap().set_len(9).unwrap();
+    let (shards, before) = prepare(&tokenizer);
+    shards.verify().unwrap();
+    assert_eq!((before, shards.split(Split::Train).unwrap().documents()), (0, text.lines().count() as u64));
+}
+
+#[test]
+fn two_that_prepare_the_same_text_do_it_once() {
+    let scene = Scene::new(&"some words\n".repeat(10_000));
+    let corpus = scene.corpus(DocumentBoundary::Line, HeldOut::None);
+    let (calls, waited) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let encode = |text: &str| {
+        if calls.fetch_add(1, Ordering::Relaxed) == 0 {
+            // Long enough for the other one to find it at work.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        encode_bytes(text)
+    };
+    let prepare = || {
+        let tokenizer = byte_tokenizer(Some(256));
+        prepare_cached(&corpus, &tokenizer, &encode, &scene.path("cache"), &mut |report| {
+            waited.fetch_add(usize::from(report.stage == Stage::Wait), Ordering::Relaxed);
+        })
+        .unwrap()
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(prepare);
+        while calls.load(Ordering::Relaxed) == 0 {
+            std::thread::yield_now();
+        }
+        let dir = prepare().dir().to_path_buf();
+        assert_eq!(other.join().unwrap().dir(), dir);
+    });
+    assert_eq!(calls.load(Ordering::Relaxed), 10_000);
+    assert!(waited.load(Ordering::Relaxed) > 0);
+}
+
 proptest! {
     #[test]
     fn the_shards_are_the_documents(lines in prop::collection::vec("[a-zé]{1,9}", 2..30), fraction in 0.1..0.9) {

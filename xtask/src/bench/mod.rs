@@ -3,6 +3,7 @@
 mod figure;
 mod generator;
 mod peer;
+mod prepare;
 mod shakespeare;
 mod train;
 
@@ -87,6 +88,8 @@ enum Bench {
     Train,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,
+    /// Text into token shards, 1 GB of it: MB/s, peak memory; less of it as JSON lines and compressed. A minute.
+    Prepare,
     /// Tinyshakespeare by character with nanoGPT's settings, three seeds: loss on held-out text. Ten minutes.
     Shakespeare,
 }
@@ -96,6 +99,7 @@ impl Bench {
         match self {
             Self::Train => "train",
             Self::Generator => "generator",
+            Self::Prepare => "prepare",
             Self::Shakespeare => "shakespeare",
         }
     }
@@ -104,6 +108,7 @@ impl Bench {
         match self {
             Self::Train => train::run(firebrand, options),
             Self::Generator => generator::run(firebrand, options),
+            Self::Prepare => prepare::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),
         }
     }

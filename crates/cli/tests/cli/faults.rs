@@ -369,6 +369,41 @@ fn a_dataset_is_the_old_one_or_the_new_one_or_not_there() {
     });
 }
 
+#[test]
+fn shards_that_take_long_go_on_wherever_a_fault_hits_their_journal() {
+    let Some(shim) = shim() else { return };
+    let scratch = Scratch::with_text();
+    scratch.run(&["data", "generate", "--bytes", "11MB", "--out", "big.txt", "--quiet"]).succeeds();
+    let prepare = ["prepare", "big.txt", "--tokenizer", "tok", "--out", "{}/shards"];
+    let subject = Subject::new(&scratch, &prepare);
+    subject.run("calm").succeeds();
+    let expected = contents(&scratch.path("calm"));
+    let operations = subject.operations("logged", shim);
+    let journal = |operation: &Operation| operation.path.contains("journal.json");
+    let first = operations.iter().position(journal).expect("there is a journal");
+    // All that is not merely one more write of tokens, and a few of these.
+    let tried: Vec<usize> = (0..operations.len())
+        .filter(|at| operations[*at].name != "write" || journal(&operations[*at]) || at % 40 == 0)
+        .collect();
+    let went_on = AtomicUsize::new(0);
+    at_every_operation(tried.len(), |kind, at| {
+        let at = tried[at - 1];
+        let operation = &operations[at];
+        let context = format!("{kind} at operation {}, {} {}", at + 1, operation.name, operation.path);
+        let folder = format!("{kind}-{at}");
+        let ran = subject.run_with_fault(&folder, shim, kind, at + 1);
+        assert_explained(&ran, kind, &context);
+        let again = subject.run(&folder).succeeds();
+        let goes_on = again.stderr.contains("going on: ");
+        went_on.fetch_add(usize::from(goes_on), Ordering::Relaxed);
+        assert!(!goes_on || at > first, "{context}: there is nothing to go on with");
+        assert_same(&contents(&scratch.path(&folder)), &expected, &context);
+        std::fs::remove_dir_all(scratch.path(&folder)).expect("removed");
+    });
+    let went_on = went_on.into_inner();
+    assert!(went_on > 10, "only {went_on} of {} went on", 3 * tried.len());
+}
+
 /// A file system of so many KiB, gone when dropped; `None`, with the reason printed, where mounting is not allowed.
 struct SmallDisk {
     path: PathBuf,

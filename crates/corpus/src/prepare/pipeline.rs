@@ -66,7 +66,9 @@ pub(super) fn run(
         tokens: writer.tokens(),
         bytes_before: before.bytes,
     };
-    progress(done);
+    if before.bytes > 0 {
+        progress(done);
+    }
     let tokens = AtomicU64::new(done.tokens);
     let (read, written) = thread::scope(|scope| {
         let (to_encode, chunks) = sync_channel(QUEUE);

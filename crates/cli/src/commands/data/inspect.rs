@@ -215,7 +215,7 @@ fn labels(part: &PartStats) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut labels = part.labels.clone();
-    labels.sort_by(|a, b| b.1.cmp(&a.1));
+    labels.sort_by_key(|label| std::cmp::Reverse(label.1));
     line(format!("\nlabels of {}: {}", part.name, labels.len()))?;
     let most = labels[0].1;
     let width = labels.iter().take(LABELS).map(|label| label.0.chars().count()).max().unwrap_or(0);

@@ -58,6 +58,11 @@ impl RunFile {
         dir.join("run.toml")
     }
 
+    /// The file whose lock whoever trains the run holds.
+    pub(crate) fn lock(dir: &Path) -> PathBuf {
+        dir.join("checkpoints").join("lock")
+    }
+
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let path = Self::path(dir);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;

@@ -17,6 +17,7 @@ pub mod sources;
 
 mod digest;
 mod input;
+mod nearest;
 
 pub use error::CorpusError;
 pub use progress::{Progress, Stage};

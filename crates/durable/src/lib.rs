@@ -92,6 +92,15 @@ pub fn replace_folder(new: &Path, target: &Path) -> io::Result<()> {
     remove_folder(&aside)
 }
 
+/// Puts an old folder back whose process was killed in [`replace_folder`] before the new one was in its place.
+///
+/// # Errors
+/// What the operating system refuses.
+pub fn restore_folder(target: &Path) -> io::Result<()> {
+    let aside = aside(target);
+    if aside.is_dir() && !target.exists() { fs::rename(aside, target) } else { Ok(()) }
+}
+
 /// The end of the names of folders that are aside.
 pub const ASIDE: &str = ".old";
 
@@ -186,5 +195,12 @@ mod tests {
             assert_eq!(fs::read_to_string(target.join("file")).unwrap(), contents);
             assert_eq!(names(dir.path()), ["target"]);
         }
+        fs::rename(&target, aside(&target)).unwrap();
+        restore_folder(&target).unwrap();
+        assert_eq!(names(dir.path()), ["target"]);
+        // With a folder in its place, an old one is nothing to go back to.
+        fs::create_dir(aside(&target)).unwrap();
+        restore_folder(&target).unwrap();
+        assert_eq!(fs::read_to_string(target.join("file")).unwrap(), "two");
     }
 }

@@ -156,10 +156,8 @@ impl Checkpoints {
     /// # Errors
     /// When something cannot be moved or removed.
     pub fn tidy(&self) -> Result<(), TrainingError> {
-        let (best, aside) = (self.dir.join(BEST), durable::aside(&self.dir.join(BEST)));
-        if aside.is_dir() && !best.exists() {
-            std::fs::rename(&aside, &best).map_err(|error| TrainingError::io(&aside, error))?;
-        }
+        let best = self.dir.join(BEST);
+        durable::restore_folder(&best).map_err(|error| TrainingError::io(&best, error))?;
         for path in self.entries()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if name.ends_with(STAGING) || name.ends_with(durable::ASIDE) {

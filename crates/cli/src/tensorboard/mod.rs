@@ -1,7 +1,8 @@
 //! Event files for TensorBoard: the lines of `metrics.jsonl` as scalars.
 //!
-//! A run has one file, in `RUN/tensorboard/`. Whoever goes on with the run writes it anew from the lines that are kept,
-//! and appends from there, so that each step is in it once, whatever was killed. Knows nothing of training.
+//! A run has one file with contents, in `RUN/tensorboard/`. Whoever goes on with the run writes it anew from the lines
+//! that are kept, and appends from there, so that each step is in it once, whatever was killed. Knows nothing of
+//! training.
 
 mod messages;
 mod records;

@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use super::error;
 use super::manifest::Manifest;
 
 macro_rules! manifests {
@@ -41,7 +40,7 @@ pub fn built_in() -> &'static [Manifest] {
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names: Vec<&'static str> = built_in().iter().map(|manifest| manifest.name.as_str()).collect();
     let lower = name.to_lowercase();
-    error::nearest(&lower, &names)
+    crate::nearest::nearest(&lower, &names)
 }
 
 #[cfg(test)]

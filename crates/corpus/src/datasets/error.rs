@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::CorpusError;
+use crate::nearest::{did_you_mean, nearest};
 
 /// An error about a dataset.
 #[derive(Debug, thiserror::Error)]
@@ -229,17 +230,6 @@ impl DatasetError {
         };
         Self::Manifest { origin: origin.to_owned(), line, message: format!("{message}{hint}") }
     }
-}
-
-/// The nearest of some names, when one is near.
-pub(super) fn nearest<'a>(wanted: &str, known: &[&'a str]) -> Option<&'a str> {
-    let similarity = |name: &str| strsim::jaro_winkler(wanted, name);
-    let near = known.iter().filter(|name| similarity(name) > 0.7);
-    near.max_by(|a, b| similarity(a).total_cmp(&similarity(b))).copied()
-}
-
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"))
 }
 
 fn list(known: &[String]) -> String {

@@ -142,7 +142,7 @@ pub fn fetch(
     let lock_path = work.join("lock");
     let lock = Lock::take(&lock_path).map_err(DatasetError::io("write", &lock_path))?;
     let lock = lock.map_err(|holder| DatasetError::Busy { folder: store.root().join(name), holder })?;
-    restore(&data)?;
+    firebrand_durable::restore_folder(&data).map_err(DatasetError::io("rename", &data))?;
     // Another process may have fetched it while this one looked.
     let before = store.receipt(name).ok().flatten();
     if !options.force
@@ -188,15 +188,6 @@ fn intact(
         }
         Err(error) => Err(error),
     }
-}
-
-/// Puts back the old files when a process was killed in the moment between taking them away and putting new ones there.
-fn restore(data: &Path) -> Result<(), DatasetError> {
-    let aside = firebrand_durable::aside(data);
-    if aside.exists() && !data.exists() {
-        fs::rename(&aside, data).map_err(DatasetError::io("rename", &aside))?;
-    }
-    Ok(())
 }
 
 /// Writes manifest and receipt beside the files and renames the folder.

@@ -210,8 +210,7 @@ impl Grammar {
         let program = compile::compile(&source)?;
         let facts = check::check(&program)?;
         ambiguity::check(&program, &facts)?;
-        let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Grammar { program, hash })
+        Ok(Grammar { program, hash: crate::digest::finish(hasher) })
     }
 
     /// The version of the grammar: the SHA-256, in hexadecimal, of its files, each preceded by its length in 8

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::CorpusError;
+use crate::nearest::{did_you_mean, nearest};
 
 /// What a field holds, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +99,8 @@ impl Record {
 
 /// What to say of a field that is not there.
 pub(super) fn no_such_field(field: &str, names: &[String]) -> String {
-    let nearest = names
-        .iter()
-        .map(|name| (strsim::jaro_winkler(field, name), name))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    let hint = nearest.map_or(String::new(), |(_, name)| format!("; did you mean `{name}`?"));
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    let hint = did_you_mean(nearest(field, &known));
     format!("there is no field `{field}`: name one of {}{hint}", list(names))
 }
 

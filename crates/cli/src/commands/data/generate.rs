@@ -4,6 +4,7 @@ use crate::args::{DataKind, DataSplit, GenerateDataArgs, Global};
 use crate::output::{line, say};
 use anyhow::Context;
 use firebrand_corpus::generator::{Floor, Grammar, Kind, Split, write_labelled, write_stories};
+use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -49,28 +50,12 @@ fn write(grammar: &Grammar, args: &GenerateDataArgs, out: &mut impl Write) -> an
     Ok(floor)
 }
 
-/// Writes beside `path` and renames: the file is whole or not there.
+/// Writes a whole file, whose folders are made.
 fn write_file<T>(
     path: &Path,
-    f: impl FnOnce(&mut BufWriter<std::fs::File>) -> anyhow::Result<T>,
+    fill: impl FnOnce(&mut BufWriter<File>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    }
-    let mut name = path.file_name().context("--out names no file")?.to_os_string();
-    name.push(".tmp");
-    let staging = path.with_file_name(name);
-    let file = std::fs::File::create(&staging).with_context(|| staging.display().to_string())?;
-    let mut out = BufWriter::new(file);
-    let result = f(&mut out).and_then(|result| {
-        out.flush()?;
-        out.get_ref().sync_all()?;
-        std::fs::rename(&staging, path)?;
-        Ok(result)
-    });
-    if result.is_err() {
-        // A half-written file helps nobody; the error that matters is the first one.
-        std::fs::remove_file(&staging).ok();
-    }
-    result.with_context(|| path.display().to_string())
+    let folder = firebrand_durable::parent(path);
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    firebrand_durable::write_with(path, fill).with_context(|| path.display().to_string())
 }

@@ -33,9 +33,8 @@ pub(super) fn make_folder(dir: &Path) -> anyhow::Result<()> {
 
 /// Keeps a second process from training the same run.
 pub(super) fn lock(dir: &Path) -> anyhow::Result<Lock> {
-    let checkpoints = dir.join("checkpoints");
-    let path = checkpoints.join("lock");
-    let taken = std::fs::create_dir_all(&checkpoints).and_then(|()| Lock::take(&path));
+    let path = RunFile::lock(dir);
+    let taken = std::fs::create_dir_all(firebrand_durable::parent(&path)).and_then(|()| Lock::take(&path));
     taken.with_context(|| path.display().to_string())?.map_err(|holder| {
         let holder = holder.map_or("another process".to_string(), |holder| format!("process {holder}"));
         anyhow::anyhow!("{}: {holder} is training this run; wait for it, or stop it by Ctrl-C", dir.display())

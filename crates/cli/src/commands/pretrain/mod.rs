@@ -31,12 +31,12 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let device = device.autodiff();
-    if args.tui && !args.dry_run {
-        // Before data is read, which may take its time.
-        screen::check(global)?;
-    }
     if args.dry_run {
         return dry_run(&config, &device_name, global);
+    }
+    if args.tui {
+        // Before data is read, which may take its time.
+        screen::check(global)?;
     }
     start_or_resume(args.resume, &dir)?;
     make_folder(&dir)?;

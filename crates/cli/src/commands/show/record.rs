@@ -47,11 +47,6 @@ pub(super) fn is_one(dir: &Path) -> bool {
     RunFile::path(dir).exists() || hugging_face::is_model_folder(dir)
 }
 
-/// Where whoever trains a run holds its lock.
-pub(super) fn lock(dir: &Path) -> PathBuf {
-    dir.join("checkpoints").join("lock")
-}
-
 impl Record {
     /// Reads what there is.
     ///
@@ -64,7 +59,7 @@ impl Record {
             (None, None) => {
                 return Err(usage(format!("{}: holds neither a run nor a model", dir.display())));
             }
-            _ if Lock::is_held(&lock(dir)) => State::Running,
+            _ if Lock::is_held(&RunFile::lock(dir)) => State::Running,
             (None, Some(_)) => State::Model,
             (Some(_), Some(_)) => State::Finished,
             (Some(_), None) => State::Stopped,

@@ -10,5 +10,7 @@ pub mod device;
 mod fused;
 pub mod memory;
 pub mod ops;
+pub mod precision;
 
 pub use burn::tensor::Device;
+pub use precision::Precision;

@@ -6,10 +6,12 @@
 
 pub(crate) mod primitive;
 
-use crate::fused::{self, Activation};
+use std::sync::Arc;
+
+use crate::fused;
 use burn::tensor::{Bool, Int, Tensor};
 
-/// Which keys a query may look at.
+/// Which keys a query may look at. Queries are the last `s` of `t` positions where there are more keys than queries.
 #[derive(Debug, Clone)]
 #[allow(clippy::large_enum_variant, reason = "one mask a forward pass, and a tensor is a handle")]
 pub enum AttentionMask {
@@ -17,52 +19,101 @@ pub enum AttentionMask {
     Full,
     /// Query `i` of `s` sees keys `0 ..= i + (t - s)` of `t`: with cached keys the queries are the last `s` positions.
     Causal,
+    /// Causal within documents that were packed into one sequence: position `i` sees keys `starts[i] ..= i`, with
+    /// `starts` `[batch][seq]` the first position of its document.
+    Documents(Arc<[Vec<usize>]>),
+    /// The first `prefix` positions of each example, `[batch]`, see each other; those after them look back [Raffel 2020].
+    Prefix(Arc<[usize]>),
     /// Any pattern. `hidden` is `[batch, s, t]`, true where a query must not look.
     Hidden(Tensor<3, Bool>),
 }
 
-/// A linear layer. `x` is `[…, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`; returns `[…, d_out]`.
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    if fused::applies(&x) { fused::linear(x, weight, bias) } else { primitive::linear(x, weight, bias) }
+/// A linear map: weight `[d_in, d_out]` and perhaps a bias `[d_out]`.
+#[derive(Debug, Clone)]
+pub struct Map {
+    /// `[d_in, d_out]`
+    pub weight: Tensor<2>,
+    /// `[d_out]`
+    pub bias: Option<Tensor<1>>,
 }
 
-/// RMS norm over the last dimension: `x / sqrt(mean(x²) + eps) · gain` [Zhang & Sennrich 2019].
-pub fn rms_norm<const D: usize>(x: Tensor<D>, gain: Tensor<1>, eps: f64) -> Tensor<D> {
-    if fused::applies(&x) { fused::rms_norm(x, gain, eps) } else { primitive::rms_norm(x, gain, eps) }
+/// Which norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// RMS norm: `x / sqrt(mean(x²) + eps) · gain` [Zhang & Sennrich 2019].
+    Rms,
+    /// Layer norm, with the biased variance [Ba 2016].
+    Layer,
 }
 
-/// Layer norm over the last dimension, with the biased variance [Ba 2016].
-pub fn layer_norm<const D: usize>(
-    x: Tensor<D>,
-    gain: Tensor<1>,
-    bias: Option<Tensor<1>>,
-    eps: f64,
-) -> Tensor<D> {
-    if fused::applies(&x) {
-        fused::layer_norm(x, gain, bias, eps)
-    } else {
-        primitive::layer_norm(x, gain, bias, eps)
+/// A norm over the last dimension.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// Which one.
+    pub kind: NormKind,
+    /// `[d]`
+    pub gain: Tensor<1>,
+    /// `[d]`, for layer norm.
+    pub bias: Option<Tensor<1>>,
+    /// Added to the mean square or variance.
+    pub eps: f64,
+}
+
+/// What stands between the two maps of a feed-forward layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// GELU with the error function: `x · Φ(x)` [Hendrycks & Gimpel 2016].
+    Gelu,
+    /// GELU as GPT-2 computes it: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`.
+    GeluTanh,
+    /// `max(x, 0)²` [So 2021].
+    Relu2,
+    /// SwiGLU [Shazeer 2020]: of `[…, 2 · d_ff]` the first half is the gate, and the output is `silu(gate) · up`.
+    Swiglu,
+}
+
+impl Activation {
+    /// How many numbers it takes for each that it gives.
+    pub fn inputs(self) -> usize {
+        if self == Self::Swiglu { 2 } else { 1 }
     }
 }
 
-/// GELU with the error function: `x · Φ(x)` [Hendrycks & Gimpel 2016].
-pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if fused::applies(&x) { fused::activate(x, Activation::Gelu) } else { primitive::gelu(x) }
+/// What a projection does to its input first.
+#[derive(Debug, Clone)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// Normalizes it.
+    Norm(Norm),
+    /// Applies an activation.
+    Activation(Activation),
 }
 
-/// GELU as GPT-2 computes it: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`.
-pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if fused::applies(&x) { fused::activate(x, Activation::GeluTanh) } else { primitive::gelu_tanh(x) }
+/// Linear maps in one step with what comes before and after them: `residual + f(x) [W₁ | W₂ | …] + [b₁ | b₂ | …]`.
+///
+/// `x` is `[…, d]`; returns `[…, Σ d_out]`, the outputs of the maps side by side. Either all maps have a bias or none.
+pub fn project<const D: usize>(
+    x: Tensor<D>,
+    before: Before,
+    maps: Vec<Map>,
+    residual: Option<Tensor<D>>,
+) -> Tensor<D> {
+    if fused::applies(&x) {
+        fused::project(x, before, maps, residual)
+    } else {
+        primitive::project(x, before, maps, residual)
+    }
 }
 
-/// The gate of SwiGLU: `silu(gate) · up` [Shazeer 2020].
-pub fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    if fused::applies(&gate) { fused::swiglu(gate, up) } else { primitive::swiglu(gate, up) }
+/// A linear layer. `x` is `[…, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`; returns `[…, d_out]`.
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    project(x, Before::Nothing, vec![Map { weight, bias }], None)
 }
 
-/// `max(x, 0)²` [So 2021].
-pub fn relu2<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if fused::applies(&x) { fused::activate(x, Activation::Relu2) } else { primitive::relu2(x) }
+/// A norm over the last dimension.
+pub fn norm<const D: usize>(x: Tensor<D>, norm: Norm) -> Tensor<D> {
+    if fused::applies(&x) { fused::norm(x, norm) } else { primitive::norm(x, norm) }
 }
 
 /// Rotary position embedding, halves rotated against each other as Llama does [Su 2021].
@@ -75,12 +126,62 @@ pub fn rope(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
 /// Scaled dot-product attention [Vaswani 2017] with grouped queries [Ainslie 2023].
 ///
 /// `q` is `[batch, s, heads, d_head]`, `k` and `v` `[batch, t, kv_heads, d_head]`; `kv_heads` divides `heads`, and
-/// consecutive query heads share a key head. Returns `[batch, s, heads, d_head]`.
-pub fn attention(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, mask: &AttentionMask, scale: f64) -> Tensor<4> {
+/// consecutive query heads share a key head. `bias`, `[batch or 1, heads or 1, s, t]`, is added to the scaled scores
+/// [T5, ALiBi]. Returns `[batch, s, heads, d_head]`.
+pub fn attention(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: &AttentionMask,
+    bias: Option<Tensor<4>>,
+    scale: f64,
+) -> Tensor<4> {
     if fused::applies(&q) {
-        fused::attention(q, k, v, mask, scale)
+        fused::attention(q, k, v, mask, bias, scale)
     } else {
-        primitive::attention(q, k, v, mask, scale)
+        primitive::attention(q, k, v, mask, bias, scale)
+    }
+}
+
+/// Self-attention on what [`project`] puts out for queries, keys and values: `[batch, seq, (heads + 2 kv_heads) · d_head]`,
+/// queries first. With `rotary` (cosines and sines as [`rope`] takes them) queries and keys are rotated.
+/// Returns `[batch, seq, heads · d_head]`.
+pub fn self_attention(
+    qkv: Tensor<3>,
+    heads: Heads,
+    rotary: Option<&(Tensor<3>, Tensor<3>)>,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Tensor<3> {
+    if fused::applies(&qkv) {
+        fused::self_attention(qkv, heads, rotary, mask, scale)
+    } else {
+        primitive::self_attention(qkv, heads, rotary, mask, scale)
+    }
+}
+
+/// How many heads an attention has, and how large they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Numbers in a head.
+    pub d_head: usize,
+}
+
+impl Heads {
+    /// Queries `[batch, seq, heads, d_head]`, keys and values `[batch, seq, kv_heads, d_head]`, as views of
+    /// `[batch, seq, (heads + 2 kv_heads) · d_head]`.
+    pub fn split(self, qkv: Tensor<3>) -> [Tensor<4>; 3] {
+        let [batch, seq, _] = qkv.dims();
+        let all = qkv.reshape([batch, seq, self.heads + 2 * self.kv_heads, self.d_head]);
+        [
+            all.clone().narrow(2, 0, self.heads),
+            all.clone().narrow(2, self.heads, self.kv_heads),
+            all.narrow(2, self.heads + self.kv_heads, self.kv_heads),
+        ]
     }
 }
 

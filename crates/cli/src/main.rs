@@ -18,6 +18,7 @@ mod text;
 use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
+use std::num::NonZero;
 
 fn main() -> std::process::ExitCode {
     firebrand_backend::memory::keep_pages();
@@ -32,13 +33,14 @@ fn main() -> std::process::ExitCode {
 }
 
 fn dispatch(cli: &Cli) -> anyhow::Result<()> {
-    if let Some(threads) = cli.global.threads {
-        // The pool is built once; every crate below uses it.
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.get())
-            .build_global()
-            .with_context(|| format!("--threads {threads}"))?;
-    }
+    let threads = cli.global.threads.map_or(0, NonZero::get);
+    // The pool is built once; every crate below uses it. This thread is one of it: with the others it computes, instead of
+    // sleeping until they have.
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .use_current_thread()
+        .build_global()
+        .context("the threads to compute with cannot be started (`--threads N` says how many)")?;
     match &cli.command {
         Command::Data(command) => commands::data::run(command, &cli.global),
         Command::Tokenizer(command) => commands::tokenizer::run(command, &cli.global),

@@ -1,6 +1,7 @@
 //! The `[training]`, `[optimizer]` and `[schedule]` sections of a config.
 
 use crate::TrainingError;
+use firebrand_backend::Precision;
 use serde::{Deserialize, Serialize};
 
 /// How long, in what portions, and how often to look.
@@ -22,6 +23,8 @@ pub struct TrainingConfig {
     /// Held-out tokens used for that, from the start of the held-out part; 0 for all. The best weights are evaluated on
     /// all of it when the run ends.
     pub eval_tokens: usize,
+    /// What matrix products round their operands to; weights, gradients and the optimizer stay f32.
+    pub precision: Precision,
     /// Write a line of metrics every so many steps.
     pub log_every: u64,
     /// Keep a checkpoint every so many steps, and at the end; 0 for at the end only.
@@ -38,6 +41,7 @@ impl Default for TrainingConfig {
             grad_clip_norm: 1.0,
             eval_every: 250,
             eval_tokens: 0,
+            precision: Precision::F32,
             log_every: 10,
             checkpoint_every: 500,
         }

@@ -12,6 +12,7 @@ use crate::schedule::learning_rate;
 use crate::step::{StepReport, gradients_of_step};
 use burn::module::Module;
 use burn::tensor::Device;
+use firebrand_backend::precision;
 use firebrand_corpus::batches::{TokenBatch, WindowOrder, eval_batches};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_transformer::{named_tensors, with_tensors};
@@ -95,6 +96,7 @@ impl<O: Objective> Trainer<O> {
         run_dir: &Path,
     ) -> Result<Self, TrainingError> {
         training.validate()?;
+        training.precision.check(device).map_err(|error| TrainingError::Config(error.to_string()))?;
         optimizer.validate()?;
         schedule.validate()?;
         Ok(Self {
@@ -149,8 +151,9 @@ impl<O: Objective> Trainer<O> {
         let key = BatchKey { seed: self.seed, step, first_example: 0, training: true };
         let pieces = self.training.grad_accum_steps;
         let model = self.model.as_ref().expect("the model is away only inside the optimizer's step");
-        let (gradients, terms) =
-            gradients_of_step(&self.objective, model, rows, pieces, key, &self.device, &mut *self.exchange);
+        let (gradients, terms) = precision::scope(self.training.precision, || {
+            gradients_of_step(&self.objective, model, rows, pieces, key, &self.device, &mut *self.exchange)
+        });
         let loss: f64 = terms.iter().map(|&(_, weighted, _)| weighted).sum();
         let grad_norm = gradients.norm();
         for (what, value) in [("the loss", loss), ("the gradient norm", grad_norm)] {

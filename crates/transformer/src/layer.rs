@@ -6,7 +6,7 @@ use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use firebrand_backend::ops::{self, AttentionMask};
+use firebrand_backend::ops::{self, Activation, AttentionMask, Before, Map};
 
 /// A linear map with a weight `[d_in, d_out]` and perhaps a bias.
 #[derive(Module, Debug)]
@@ -20,9 +20,8 @@ impl Linear {
         Self { weight: init.normal([d_in, d_out], std), bias: bias.then(|| init.constant(d_out, 0.0)) }
     }
 
-    /// `[…, d_in]` to `[…, d_out]`.
-    fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    fn parameters(&self) -> Map {
+        Map { weight: self.weight.val(), bias: self.bias.as_ref().map(Param::val) }
     }
 }
 
@@ -43,10 +42,15 @@ impl Norm {
     }
 
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        if self.rms {
-            ops::rms_norm(x, self.weight.val(), self.eps)
-        } else {
-            ops::layer_norm(x, self.weight.val(), self.bias.as_ref().map(Param::val), self.eps)
+        ops::norm(x, self.parameters())
+    }
+
+    fn parameters(&self) -> ops::Norm {
+        ops::Norm {
+            kind: if self.rms { ops::NormKind::Rms } else { ops::NormKind::Layer },
+            gain: self.weight.val(),
+            bias: self.bias.as_ref().map(Param::val),
+            eps: self.eps,
         }
     }
 }
@@ -84,20 +88,29 @@ impl Attention {
         }
     }
 
-    /// `x` is `[batch, seq, d_model]`.
-    fn forward(
+    /// The maps to queries, keys and values.
+    fn inputs(&self) -> Vec<Map> {
+        [&self.query, &self.key, &self.value].map(Linear::parameters).to_vec()
+    }
+
+    /// From queries, keys and values, `[batch, seq, (n_heads + 2 n_kv_heads) · d_head]`, to `[batch, seq, d_model]`.
+    fn attend(
         &self,
-        x: Tensor<3>,
+        qkv: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
         cache: Option<&mut Option<KeysValues>>,
     ) -> Tensor<3> {
-        let [batch, seq, d_model] = x.dims();
-        let d_head = d_model / self.n_heads;
+        let [batch, seq, width] = qkv.dims();
+        let (n_heads, n_kv_heads) = (self.n_heads, self.n_kv_heads);
+        let d_head = width / (n_heads + 2 * n_kv_heads);
+        let heads = ops::Heads { heads: n_heads, kv_heads: n_kv_heads, d_head };
+        let scale = 1.0 / (d_head as f64).sqrt();
+        if cache.is_none() && self.query_norm.is_none() {
+            return ops::self_attention(qkv, heads, angles, mask, scale);
+        }
         // [batch, seq, heads, d_head]
-        let mut q = self.query.forward(x.clone()).reshape([batch, seq, self.n_heads, d_head]);
-        let mut k = self.key.forward(x.clone()).reshape([batch, seq, self.n_kv_heads, d_head]);
-        let mut v = self.value.forward(x).reshape([batch, seq, self.n_kv_heads, d_head]);
+        let [mut q, mut k, mut v] = heads.split(qkv);
         if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
             (q, k) = (query_norm.forward(q), key_norm.forward(k));
         }
@@ -107,8 +120,7 @@ impl Attention {
         if let Some(cache) = cache {
             (k, v) = append(cache, k, v);
         }
-        let y = ops::attention(q, k, v, mask, 1.0 / (d_head as f64).sqrt());
-        self.output.forward(y.reshape([batch, seq, d_model]))
+        ops::attention(q, k, v, mask, None, scale).reshape([batch, seq, n_heads * d_head])
     }
 }
 
@@ -133,15 +145,18 @@ impl Mlp {
         }
     }
 
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let up = self.up.forward(x.clone());
-        let h = match (&self.gate, self.kind) {
-            (Some(gate), _) => ops::swiglu(gate.forward(x), up),
-            (None, MlpKind::Gelu) => ops::gelu(up),
-            (None, MlpKind::Relu2) => ops::relu2(up),
-            (None, MlpKind::GeluTanh | MlpKind::Swiglu) => ops::gelu_tanh(up),
-        };
-        self.down.forward(h)
+    /// The maps to what the activation takes: for SwiGLU the gate first.
+    fn inputs(&self) -> Vec<Map> {
+        self.gate.iter().chain([&self.up]).map(Linear::parameters).collect()
+    }
+
+    fn activation(&self) -> Activation {
+        match self.kind {
+            MlpKind::Swiglu => Activation::Swiglu,
+            MlpKind::Gelu => Activation::Gelu,
+            MlpKind::GeluTanh => Activation::GeluTanh,
+            MlpKind::Relu2 => Activation::Relu2,
+        }
     }
 }
 
@@ -176,10 +191,27 @@ impl Layer {
         cache: Option<&mut Option<KeysValues>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
-        let y = self.attention.forward(self.attention_norm.forward(x.clone()), angles, mask, cache);
-        let x = x + drop(y, dropout);
-        let y = self.mlp.forward(self.mlp_norm.forward(x.clone()));
-        x + drop(y, dropout)
+        let before = Before::Norm(self.attention_norm.parameters());
+        let qkv = ops::project(x.clone(), before, self.attention.inputs(), None);
+        let y = self.attention.attend(qkv, angles, mask, cache);
+        let x = add(x, y, Before::Nothing, &self.attention.output, dropout);
+        let before = Before::Norm(self.mlp_norm.parameters());
+        let up = ops::project(x.clone(), before, self.mlp.inputs(), None);
+        add(x, up, Before::Activation(self.mlp.activation()), &self.mlp.down, dropout)
+    }
+}
+
+/// Adds the output of a map to the residual stream `x`.
+fn add(
+    x: Tensor<3>,
+    y: Tensor<3>,
+    before: Before,
+    map: &Linear,
+    dropout: &mut Option<&mut Dropout>,
+) -> Tensor<3> {
+    match dropout {
+        None => ops::project(y, before, vec![map.parameters()], Some(x)),
+        Some(dropout) => x + dropout.apply(ops::project(y, before, vec![map.parameters()], None)),
     }
 }
 

@@ -1,27 +1,52 @@
 //! Attention. Kept are its operands, its output and two numbers a row; the scores are computed again.
 
+use std::sync::Arc;
+
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use super::kernels::attention::{self as kernel, Mask, Statistics};
-use super::operation::{Operation, apply_3};
-use super::tensor::{contiguous, from_vec, heads, mask as mask_bytes, readable_heads, shape, slice};
-use crate::ops::AttentionMask;
+use super::kernels::attention::{self as kernel, Bias, Gradients, Mask, Problem, Statistics};
+use super::kernels::memory::{Shared, written};
+use super::kernels::rope::HeadLayout;
+use super::operation::{Operation, apply};
+use super::rope::Rope;
+use super::tensor::{
+    constant, contiguous, dims, from_vec, heads, into_vec, mask as mask_bytes, readable_heads, shape, slice,
+};
+use crate::ops::{self, AttentionMask};
+use crate::precision::{self, Precision};
 
-/// `q` is `[batch, s, heads, d_head]`, `k` and `v` `[batch, t, kv_heads, d_head]`; returns `[batch, s, heads, d_head]`.
+/// `q` is `[batch, s, heads, d_head]`, `k` and `v` `[batch, t, kv_heads, d_head]`, `bias` `[batch or 1, heads or 1, s, t]`;
+/// returns `[batch, s, heads, d_head]`.
 pub(crate) fn attention(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     mask: &AttentionMask,
+    bias: Option<Tensor<4>>,
     scale: f64,
 ) -> Tensor<4> {
-    let pattern = match mask {
-        AttentionMask::Full => Pattern::Full,
-        AttentionMask::Causal => Pattern::Causal,
-        AttentionMask::Hidden(hidden) => Pattern::Hidden(mask_bytes(hidden.clone())),
-    };
-    apply_3(q, k, v, Attention { pattern, scale: scale as f32 })
+    let attention = Attention::new(mask, scale);
+    let inputs = [q.into(), k.into(), v.into()];
+    match bias {
+        None => apply(inputs, attention),
+        Some(bias) => {
+            let [q, k, v] = inputs;
+            apply([q, k, v, bias.into()], attention)
+        }
+    }
+}
+
+/// `qkv` is `[batch, seq, (heads + 2 kv_heads) · d_head]`; returns `[batch, seq, heads · d_head]`.
+pub(crate) fn self_attention(
+    qkv: Tensor<3>,
+    heads: ops::Heads,
+    rotary: Option<&(Tensor<3>, Tensor<3>)>,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Tensor<3> {
+    let rope = rotary.map(|(cos, sin)| Rope { cos: constant(cos.clone()), sin: constant(sin.clone()) });
+    apply([qkv.into()], SelfAttention { attention: Attention::new(mask, scale), heads, rope })
 }
 
 /// An [`AttentionMask`] outside of any graph.
@@ -29,6 +54,8 @@ pub(crate) fn attention(
 enum Pattern {
     Full,
     Causal,
+    Documents(Arc<[Vec<usize>]>),
+    Prefix(Arc<[usize]>),
     Hidden(FlexTensor),
 }
 
@@ -37,6 +64,8 @@ impl Pattern {
         match self {
             Pattern::Full => Mask::Full,
             Pattern::Causal => Mask::Causal,
+            Pattern::Documents(starts) => Mask::Documents(starts),
+            Pattern::Prefix(lengths) => Mask::Prefix(lengths),
             Pattern::Hidden(hidden) => {
                 let (start, end) = hidden.layout().contiguous_offsets().expect("made contiguous before");
                 Mask::Hidden(&hidden.bytes()[start..end])
@@ -49,36 +78,167 @@ impl Pattern {
 struct Attention {
     pattern: Pattern,
     scale: f32,
+    precision: Precision,
+}
+
+impl Attention {
+    fn new(mask: &AttentionMask, scale: f64) -> Self {
+        let pattern = match mask {
+            AttentionMask::Full => Pattern::Full,
+            AttentionMask::Causal => Pattern::Causal,
+            AttentionMask::Documents(starts) => Pattern::Documents(starts.clone()),
+            AttentionMask::Prefix(lengths) => Pattern::Prefix(lengths.clone()),
+            AttentionMask::Hidden(hidden) => Pattern::Hidden(mask_bytes(hidden.clone())),
+        };
+        Self { pattern, scale: scale as f32, precision: precision::current() }
+    }
+
+    fn problem<'a>(&'a self, [q, k, v]: [kernel::Heads<'a>; 3], bias: Option<&'a FlexTensor>) -> Problem<'a> {
+        let bias = bias.map(|bias| {
+            let [batch, heads, ..] = dims::<4>(bias);
+            Bias { values: slice(bias), batch, heads }
+        });
+        Problem { q, k, v, mask: self.pattern.mask(), bias, scale: self.scale, precision: self.precision }
+    }
 }
 
 #[derive(Debug, Clone)]
 struct Saved {
-    inputs: [FlexTensor; 3],
+    /// Queries, keys, values and perhaps the bias; or all of the former in one.
+    inputs: Vec<FlexTensor>,
     out: FlexTensor,
     statistics: Statistics,
 }
 
-impl Operation<3> for Attention {
+/// Inputs: queries, keys, values and perhaps a bias.
+impl<const N: usize> Operation<N> for Attention {
     type Saved = Saved;
 
-    fn forward(&self, inputs: [FlexTensor; 3]) -> (FlexTensor, Saved) {
-        let inputs = inputs.map(readable_heads);
-        let [q, k, v] = inputs.each_ref().map(heads);
-        let (out, statistics) = kernel::forward(q, k, v, self.pattern.mask(), self.scale);
+    fn forward(&self, inputs: [FlexTensor; N], _tracked: bool) -> (FlexTensor, Saved) {
+        let inputs: Vec<FlexTensor> = inputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, input)| if i < 3 { readable_heads(input) } else { contiguous(input) })
+            .collect();
+        let problem = self.problem([0, 1, 2].map(|i| heads(&inputs[i])), inputs.get(3));
+        let (out, statistics) = kernel::forward(&problem);
         let out = from_vec(out, shape(&inputs[0]));
         (out.clone(), Saved { inputs, out, statistics })
     }
 
-    fn backward(self, saved: Saved, grad: FlexTensor, wanted: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    fn backward(self, saved: Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
         let Saved { inputs, out, statistics } = &saved;
-        let [q, k, v] = inputs.each_ref().map(heads);
-        let (mask, grad) = (self.pattern.mask(), contiguous(grad));
-        let forward = kernel::Saved { q, k, v, mask, scale: self.scale, out: slice(out), statistics };
-        let gradients = kernel::backward(&forward, slice(&grad));
-        let mut inputs = inputs.iter().zip(wanted);
-        gradients.map(|gradient| {
-            let (input, wanted) = inputs.next().expect("three gradients for three inputs");
-            wanted.then(|| from_vec(gradient, shape(input)))
+        let problem = self.problem([0, 1, 2].map(|i| heads(&inputs[i])), inputs.get(3));
+        let grad = contiguous(grad);
+        let lens: Vec<usize> = inputs.iter().map(|input| shape(input).num_elements()).collect();
+        let mut d_bias = wanted.get(3).is_some_and(|&wanted| wanted).then(|| vec![0.0; lens[3]]);
+        let [q_layout, k_layout] = [0, 1].map(|i| HeadLayout::contiguous(dims(&inputs[i])));
+        let (mut d_k, mut d_v) = (Vec::new(), Vec::new());
+        #[allow(unsafe_code, reason = "the gradients are not cleared before they are written")]
+        // SAFETY: three buffers of the shapes of queries, keys and values, all written in full, and a cleared one of that
+        // of the bias.
+        let d_q = unsafe {
+            written(lens[0], |d_q| {
+                d_k = written(lens[1], |d_k| {
+                    d_v = written(lens[2], |d_v| {
+                        let gradients = Gradients {
+                            q: (Shared::new(d_q), q_layout),
+                            k: (Shared::new(d_k), k_layout),
+                            v: (Shared::new(d_v), k_layout),
+                            bias: d_bias.as_deref_mut().map(Shared::of),
+                        };
+                        kernel::backward(&problem, statistics, slice(out), slice(&grad), gradients);
+                    });
+                });
+            })
+        };
+        let mut gradients = [Some(d_q), Some(d_k), Some(d_v), d_bias].into_iter().zip(inputs);
+        wanted.map(|wanted| {
+            let (gradient, input) = gradients.next()?;
+            gradient.filter(|_| wanted).map(|gradient| from_vec(gradient, shape(input)))
         })
+    }
+}
+
+/// Queries, keys and values in one tensor, rotated in place.
+#[derive(Debug, Clone)]
+struct SelfAttention {
+    attention: Attention,
+    heads: ops::Heads,
+    rope: Option<Rope>,
+}
+
+impl SelfAttention {
+    /// Where the `count` heads from `first` on lie, of `heads + 2 kv_heads`.
+    fn layout(&self, [batch, seq]: [usize; 2], first: usize, count: usize) -> (usize, HeadLayout) {
+        let ops::Heads { heads, kv_heads, d_head } = self.heads;
+        let row = (heads + 2 * kv_heads) * d_head;
+        (first * d_head, HeadLayout { shape: [batch, seq, count, d_head], strides: [seq * row, row, d_head] })
+    }
+
+    /// The layouts of queries, keys and values.
+    fn layouts(&self, size: [usize; 2]) -> [(usize, HeadLayout); 3] {
+        let ops::Heads { heads, kv_heads, .. } = self.heads;
+        [
+            self.layout(size, 0, heads),
+            self.layout(size, heads, kv_heads),
+            self.layout(size, heads + kv_heads, kv_heads),
+        ]
+    }
+
+    fn problem<'a>(&'a self, qkv: &'a FlexTensor) -> Problem<'a> {
+        let [batch, seq, _] = dims(qkv);
+        let heads = self.layouts([batch, seq]).map(|(start, layout)| {
+            let values = slice(qkv).get(start..).unwrap_or_default();
+            kernel::Heads { values, layout }
+        });
+        self.attention.problem(heads, None)
+    }
+
+    /// Rotates queries and keys, there or back.
+    fn rotate(&self, qkv: &mut [f32], size: [usize; 2], back: bool) {
+        if let Some(rope) = &self.rope {
+            let (_, layout) = self.layout(size, 0, self.heads.heads + self.heads.kv_heads);
+            rope.rotate(qkv, layout, back);
+        }
+    }
+}
+
+impl Operation<1> for SelfAttention {
+    type Saved = Saved;
+
+    fn forward(&self, [qkv]: [FlexTensor; 1], _tracked: bool) -> (FlexTensor, Saved) {
+        let [batch, seq, width] = dims(&qkv);
+        let ops::Heads { heads, kv_heads, d_head } = self.heads;
+        assert_eq!(width, (heads + 2 * kv_heads) * d_head, "queries, keys and values side by side");
+        let qkv = if self.rope.is_some() {
+            let qkv_shape = shape(&qkv);
+            let mut values = into_vec(qkv);
+            self.rotate(&mut values, [batch, seq], false);
+            from_vec(values, qkv_shape)
+        } else {
+            contiguous(qkv)
+        };
+        let (out, statistics) = kernel::forward(&self.problem(&qkv));
+        let out = from_vec(out, [batch, seq, heads * d_head].into());
+        (out.clone(), Saved { inputs: vec![qkv], out, statistics })
+    }
+
+    fn backward(self, saved: Saved, grad: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let Saved { inputs, out, statistics } = &saved;
+        let [batch, seq, width] = dims(&inputs[0]);
+        let grad = contiguous(grad);
+        #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
+        // SAFETY: queries, keys and values are all of the buffer, and all of them are written.
+        let mut d_qkv = unsafe {
+            written(batch * seq * width, |d_qkv| {
+                let d_qkv = Shared::new(d_qkv);
+                let [q, k, v] = self.layouts([batch, seq]).map(|(start, layout)| (d_qkv.from(start), layout));
+                let gradients = Gradients { q, k, v, bias: None };
+                kernel::backward(&self.problem(&inputs[0]), statistics, slice(out), slice(&grad), gradients);
+            })
+        };
+        self.rotate(&mut d_qkv, [batch, seq], true);
+        [Some(from_vec(d_qkv, shape(&inputs[0])))]
     }
 }

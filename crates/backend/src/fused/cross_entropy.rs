@@ -1,4 +1,5 @@
-//! Cross-entropy over the vocabulary. Kept are the operands and two numbers a row; the logits are computed again.
+//! Cross-entropy over the vocabulary. Where a backward pass may follow, the gradients of the nats' sum are computed with
+//! the logits: losses are sums times a number. For any other gradient the logits are computed again.
 
 use std::sync::Arc;
 
@@ -6,8 +7,10 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Int, Tensor};
 
 use super::kernels::cross_entropy::{self as kernel, Problem, Statistics};
-use super::operation::{Operation, apply_2};
-use super::tensor::{contiguous, dims, from_vec, shape, slice};
+use super::kernels::reduce::scale;
+use super::operation::{Operation, apply};
+use super::tensor::{contiguous, dims, from_vec, into_vec, shape, slice};
+use crate::precision::{self, Precision};
 
 /// `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`, `targets` `[n]`; returns nats, `[n]`.
 pub(crate) fn cross_entropy(
@@ -22,13 +25,15 @@ pub(crate) fn cross_entropy(
     let targets = targets.into_data();
     // A negative target becomes a huge one, which the kernel refuses by name.
     let targets = targets.iter::<i64>().map(|target| usize::try_from(target).unwrap_or(usize::MAX)).collect();
-    apply_2(hidden, head, CrossEntropy { targets, soft_cap: soft_cap.map(|cap| cap as f32) })
+    let (soft_cap, precision) = (soft_cap.map(|cap| cap as f32), precision::current());
+    apply([hidden.into(), head.into()], CrossEntropy { targets, soft_cap, precision })
 }
 
 #[derive(Debug, Clone)]
 struct CrossEntropy {
     targets: Arc<[usize]>,
     soft_cap: Option<f32>,
+    precision: Precision,
 }
 
 #[derive(Debug, Clone)]
@@ -36,31 +41,61 @@ struct Saved {
     hidden: FlexTensor,
     head: FlexTensor,
     statistics: Statistics,
+    /// The gradients of the nats' sum.
+    of_sum: Option<[FlexTensor; 2]>,
 }
 
 impl CrossEntropy {
     fn problem<'a>(&'a self, hidden: &'a FlexTensor, head: &'a FlexTensor) -> Problem<'a> {
         let [vocab, d] = dims(head);
-        let soft_cap = self.soft_cap;
-        Problem { hidden: slice(hidden), head: slice(head), targets: &self.targets, d, vocab, soft_cap }
+        let Self { soft_cap, precision, .. } = *self;
+        Problem {
+            hidden: slice(hidden),
+            head: slice(head),
+            targets: &self.targets,
+            d,
+            vocab,
+            soft_cap,
+            precision,
+        }
     }
 }
 
 impl Operation<2> for CrossEntropy {
     type Saved = Saved;
 
-    fn forward(&self, inputs: [FlexTensor; 2]) -> (FlexTensor, Saved) {
+    fn forward(&self, inputs: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Saved) {
         let [hidden, head] = inputs.map(contiguous);
-        let (nats, statistics) = kernel::forward(self.problem(&hidden, &head));
+        let problem = self.problem(&hidden, &head);
+        let (nats, statistics, of_sum) = if tracked && self.soft_cap.is_none() {
+            let (nats, statistics, [d_hidden, d_head]) = kernel::forward_with_gradients(problem);
+            let of_sum = [from_vec(d_hidden, shape(&hidden)), from_vec(d_head, shape(&head))];
+            (nats, statistics, Some(of_sum))
+        } else {
+            let (nats, statistics) = kernel::forward(problem);
+            (nats, statistics, None)
+        };
         let nats = from_vec(nats, [self.targets.len()].into());
-        (nats, Saved { hidden, head, statistics })
+        (nats, Saved { hidden, head, statistics, of_sum })
     }
 
     fn backward(self, saved: Saved, grad: FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let Saved { hidden, head, statistics } = &saved;
+        let Saved { hidden, head, statistics, of_sum } = saved;
         let grad = contiguous(grad);
-        let [d_hidden, d_head] =
-            kernel::backward(self.problem(hidden, head), statistics, slice(&grad), wanted);
-        [d_hidden.map(|grad| from_vec(grad, shape(hidden))), d_head.map(|grad| from_vec(grad, shape(head)))]
+        let same =
+            slice(&grad).first().copied().filter(|&first| slice(&grad).iter().all(|&grad| grad == first));
+        let gradients = match (of_sum, same) {
+            (Some(of_sum), Some(factor)) => of_sum.map(|gradient| {
+                let mut values = into_vec(gradient);
+                scale(&mut values, factor);
+                Some(values)
+            }),
+            _ => kernel::backward(self.problem(&hidden, &head), &statistics, slice(&grad), wanted),
+        };
+        let [d_hidden, d_head] = gradients;
+        let wanted_only = |gradient: Option<Vec<f32>>, wanted: bool, like: &FlexTensor| {
+            gradient.filter(|_| wanted).map(|gradient| from_vec(gradient, shape(like)))
+        };
+        [wanted_only(d_hidden, wanted[0], &hidden), wanted_only(d_head, wanted[1], &head)]
     }
 }

@@ -9,26 +9,24 @@
 //!
 //! What is not f32 on flex goes through the primitives; [`applies`] decides.
 
-mod activation;
 mod attention;
 mod cross_entropy;
 mod kernels;
-mod linear;
 mod norm;
 mod operation;
 mod optimizer;
+mod projection;
 mod rope;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use activation::{activate, swiglu};
-pub(crate) use attention::attention;
+pub(crate) use attention::{attention, self_attention};
 pub(crate) use cross_entropy::cross_entropy;
-pub(crate) use kernels::activation::Activation;
-pub(crate) use linear::linear;
-pub(crate) use norm::{layer_norm, rms_norm};
+pub(crate) use kernels::gemm::has_bf16;
+pub(crate) use norm::norm;
 pub(crate) use optimizer::{adamw, sum_of_squares};
+pub(crate) use projection::project;
 pub(crate) use rope::rope;
 
 use burn::tensor::{DType, Tensor};

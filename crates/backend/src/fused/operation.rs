@@ -4,86 +4,27 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::Tensor;
+
+/// Flex with gradients, as a device `.autodiff()` has it.
+type Graph = Autodiff<Flex, NoCheckpointing>;
 
 /// An operation on `N` tensors that can be differentiated by. What cannot (masks, targets, angles) it holds itself.
 pub(super) trait Operation<const N: usize>: Clone + Debug + Send + 'static {
     /// What the backward pass needs.
     type Saved: Clone + Debug + Send + 'static;
 
-    /// Computes the output.
-    fn forward(&self, inputs: [FlexTensor; N]) -> (FlexTensor, Self::Saved);
+    /// Computes the output. `tracked` says whether a backward pass may follow; else what is saved is dropped.
+    fn forward(&self, inputs: [FlexTensor; N], tracked: bool) -> (FlexTensor, Self::Saved);
 
     /// Computes the gradients of the inputs, those that are `wanted`, from that of the output.
     fn backward(self, saved: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N];
-}
-
-#[backend_extension(Flex, Autodiff)]
-trait Fused: Backend {
-    fn fused_1<O: Operation<1>>(a: FloatTensor<Self>, operation: O) -> FloatTensor<Self>;
-    fn fused_2<O: Operation<2>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self>;
-    fn fused_3<O: Operation<3>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self>;
-}
-
-impl Fused for Flex {
-    fn fused_1<O: Operation<1>>(a: FloatTensor<Self>, operation: O) -> FloatTensor<Self> {
-        operation.forward([a]).0
-    }
-
-    fn fused_2<O: Operation<2>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self> {
-        operation.forward([a, b]).0
-    }
-
-    fn fused_3<O: Operation<3>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self> {
-        operation.forward([a, b, c]).0
-    }
-}
-
-impl<C: CheckpointStrategy> Fused for Autodiff<Flex, C> {
-    fn fused_1<O: Operation<1>>(a: FloatTensor<Self>, operation: O) -> FloatTensor<Self> {
-        record::<C, O, 1>([a], operation)
-    }
-
-    fn fused_2<O: Operation<2>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self> {
-        record::<C, O, 2>([a, b], operation)
-    }
-
-    fn fused_3<O: Operation<3>>(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        c: FloatTensor<Self>,
-        operation: O,
-    ) -> FloatTensor<Self> {
-        record::<C, O, 3>([a, b, c], operation)
-    }
 }
 
 /// The backward step of `O`.
@@ -111,40 +52,49 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
     }
 }
 
-/// Runs the operation, and records it if one of its inputs has a gradient.
-fn record<C: CheckpointStrategy, O: Operation<N>, const N: usize>(
-    inputs: [FloatTensor<Autodiff<Flex, C>>; N],
-    operation: O,
-) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(|input| input.node());
-    let (output, saved) = operation.forward(inputs.map(|input| input.into_primitive()));
-    match Step::<O>(PhantomData).prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(step) => step.finish((operation, saved), output),
-        OpsKind::UnTracked(step) => step.finish(output),
+/// One input of an operation, whatever its rank.
+pub(super) enum Input {
+    Plain(FlexTensor),
+    Tracked(FloatTensor<Graph>),
+}
+
+impl<const D: usize> From<Tensor<D>> for Input {
+    fn from(x: Tensor<D>) -> Self {
+        const ON_FLEX: &str = "fused operations are chosen for tensors on flex";
+        if x.device().is_autodiff() {
+            Self::Tracked(x.try_into_primitive::<Graph>().expect(ON_FLEX))
+        } else {
+            Self::Plain(x.try_into_primitive::<Flex>().expect(ON_FLEX))
+        }
     }
 }
 
-/// Applies an operation to one tensor.
-pub(super) fn apply_1<O: Operation<1>, const D: usize>(a: Tensor<D>, operation: O) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_1(a.into_dispatch(), operation))
-}
-
-/// Applies an operation to two tensors.
-pub(super) fn apply_2<O: Operation<2>, const A: usize, const B: usize, const D: usize>(
-    a: Tensor<A>,
-    b: Tensor<B>,
+/// Applies an operation to its inputs, which are all on the same device, and records it if one of them has a gradient.
+pub(super) fn apply<O: Operation<N>, const N: usize, const D: usize>(
+    inputs: [Input; N],
     operation: O,
 ) -> Tensor<D> {
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_2(a.into_dispatch(), b.into_dispatch(), operation))
-}
-
-/// Applies an operation to three tensors.
-pub(super) fn apply_3<O: Operation<3>, const A: usize, const B: usize, const C: usize>(
-    a: Tensor<A>,
-    b: Tensor<B>,
-    c: Tensor<C>,
-    operation: O,
-) -> Tensor<A> {
-    let (a, b, c) = (a.into_dispatch(), b.into_dispatch(), c.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_3(a, b, c, operation))
+    let tracked = inputs.iter().filter(|input| matches!(input, Input::Tracked(_))).count();
+    assert!(tracked == 0 || tracked == N, "the inputs of an operation are on one device");
+    if tracked == 0 {
+        let inputs = inputs.map(|input| match input {
+            Input::Plain(tensor) => tensor,
+            Input::Tracked(_) => unreachable!("counted above"),
+        });
+        return Tensor::from_primitive::<Flex>(operation.forward(inputs, false).0);
+    }
+    let inputs = inputs.map(|input| match input {
+        Input::Tracked(tensor) => tensor,
+        Input::Plain(_) => unreachable!("counted above"),
+    });
+    let nodes = inputs.each_ref().map(|input| input.node());
+    let inputs = inputs.map(|input| input.into_primitive());
+    let output = match Step::<O>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(step) => {
+            let (output, saved) = operation.forward(inputs, true);
+            step.finish((operation, saved), output)
+        }
+        OpsKind::UnTracked(step) => step.finish(operation.forward(inputs, false).0),
+    };
+    Tensor::from_primitive::<Graph>(output)
 }

@@ -5,7 +5,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::{Bool, Shape, Tensor, TensorData};
 
 use super::kernels::attention::Heads;
-use super::kernels::matrix::View;
+use super::kernels::gemm::View;
 use super::kernels::rope::HeadLayout;
 
 /// The tensor with its numbers one after another: itself, or a copy.

@@ -2,57 +2,62 @@
 //! against.
 
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{AdamwStep, AttentionMask, vocabulary_logits};
+use super::{Activation, AdamwStep, AttentionMask, Before, Heads, Map, Norm, NormKind, vocabulary_logits};
 
-/// [`linear`](super::linear)
-pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
-    burn::tensor::module::linear(x, weight, bias)
-}
-
-/// [`rms_norm`](super::rms_norm)
-pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, gain: Tensor<1>, eps: f64) -> Tensor<D> {
-    let mean_square = x.clone().square().mean_dim(D - 1);
-    x * (mean_square + eps).sqrt().recip() * gain.unsqueeze()
-}
-
-/// [`layer_norm`](super::layer_norm)
-pub(crate) fn layer_norm<const D: usize>(
+/// [`project`](super::project)
+pub(crate) fn project<const D: usize>(
     x: Tensor<D>,
-    gain: Tensor<1>,
-    bias: Option<Tensor<1>>,
-    eps: f64,
+    before: Before,
+    maps: Vec<Map>,
+    residual: Option<Tensor<D>>,
 ) -> Tensor<D> {
-    let centred = x.clone() - x.mean_dim(D - 1);
-    let variance = centred.clone().square().mean_dim(D - 1);
-    let y = centred * (variance + eps).sqrt().recip() * gain.unsqueeze();
-    match bias {
+    let h = match before {
+        Before::Nothing => x,
+        Before::Norm(parameters) => norm(x, parameters),
+        Before::Activation(activation) => activate(x, activation),
+    };
+    let outputs: Vec<Tensor<D>> =
+        maps.into_iter().map(|map| burn::tensor::module::linear(h.clone(), map.weight, map.bias)).collect();
+    let y = Tensor::cat(outputs, D - 1);
+    match residual {
+        Some(residual) => residual + y,
+        None => y,
+    }
+}
+
+/// [`norm`](super::norm)
+pub(crate) fn norm<const D: usize>(x: Tensor<D>, norm: Norm) -> Tensor<D> {
+    let centred = match norm.kind {
+        NormKind::Rms => x,
+        NormKind::Layer => x.clone() - x.mean_dim(D - 1),
+    };
+    let mean_square = centred.clone().square().mean_dim(D - 1);
+    let y = centred * (mean_square + norm.eps).sqrt().recip() * norm.gain.unsqueeze();
+    match norm.bias {
         Some(bias) => y + bias.unsqueeze(),
         None => y,
     }
 }
 
-/// [`gelu`](super::gelu)
-pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    burn::tensor::activation::gelu(x)
-}
-
-/// [`gelu_tanh`](super::gelu_tanh)
-pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let inner = (x.clone() * x.clone().square() * 0.044715 + x.clone()) * (2.0 / std::f64::consts::PI).sqrt();
-    // ½(1 + tanh z) = sigmoid(2z)
-    x * sigmoid(inner * 2.0)
-}
-
-/// [`swiglu`](super::swiglu)
-pub(crate) fn swiglu<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    gate.clone() * sigmoid(gate) * up
-}
-
-/// [`relu2`](super::relu2)
-pub(crate) fn relu2<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    burn::tensor::activation::relu(x).square()
+/// Applies an [`Activation`]: `[…, d]` to `[…, d]`, for SwiGLU `[…, 2 d]` to `[…, d]`.
+pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    match activation {
+        Activation::Gelu => burn::tensor::activation::gelu(x),
+        Activation::GeluTanh => {
+            let inner =
+                (x.clone() * x.clone().square() * 0.044715 + x.clone()) * (2.0 / std::f64::consts::PI).sqrt();
+            // ½(1 + tanh z) = sigmoid(2z)
+            x * sigmoid(inner * 2.0)
+        }
+        Activation::Relu2 => burn::tensor::activation::relu(x).square(),
+        Activation::Swiglu => {
+            let width = x.dims()[D - 1] / 2;
+            let (gate, up) = (x.clone().narrow(D - 1, 0, width), x.narrow(D - 1, width, width));
+            gate.clone() * sigmoid(gate) * up
+        }
+    }
 }
 
 /// [`rope`](super::rope)
@@ -70,6 +75,7 @@ pub(crate) fn attention(
     k: Tensor<4>,
     v: Tensor<4>,
     mask: &AttentionMask,
+    bias: Option<Tensor<4>>,
     scale: f64,
 ) -> Tensor<4> {
     let [batch, s, heads, d_head] = q.dims();
@@ -78,21 +84,62 @@ pub(crate) fn attention(
     // [batch, heads, seq, d_head]
     let (q, k, v) = (q.swap_dims(1, 2), k.swap_dims(1, 2), v.swap_dims(1, 2));
     let scores = q.matmul(k.transpose()) * scale;
+    let scores = match bias {
+        Some(bias) => scores + bias,
+        None => scores,
+    };
     let hidden_mask = match mask {
         AttentionMask::Full => None,
         // One query sees all keys that are there: nothing to hide.
         AttentionMask::Causal if s == 1 => None,
-        AttentionMask::Causal => Some(hidden_future(s, t, &scores.device()).expand([batch, heads, s, t])),
-        AttentionMask::Hidden(hidden) => {
-            Some(hidden.clone().unsqueeze_dim::<4>(1).expand([batch, heads, s, t]))
+        AttentionMask::Causal => Some(hidden_future(s, t, &scores.device())),
+        AttentionMask::Documents(starts) => {
+            let hidden = |example: usize, i: usize, j: usize| j > i || j < starts[example][i];
+            Some(hidden_where([batch, s, t], hidden, &scores.device()))
         }
+        AttentionMask::Prefix(lengths) => {
+            let hidden = |example: usize, i: usize, j: usize| j > i && j >= lengths[example];
+            Some(hidden_where([batch, s, t], hidden, &scores.device()))
+        }
+        AttentionMask::Hidden(hidden) => Some(hidden.clone().unsqueeze_dim::<4>(1)),
     };
     // Not minus infinity: a query that sees nothing would become NaN.
     let scores = match hidden_mask {
-        Some(hidden_mask) => scores.mask_fill(hidden_mask, -1e30),
+        Some(hidden_mask) => scores.mask_fill(hidden_mask.expand([batch, heads, s, t]), -1e30),
         None => scores,
     };
     softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch, s, heads, d_head])
+}
+
+/// [`self_attention`](super::self_attention)
+pub(crate) fn self_attention(
+    qkv: Tensor<3>,
+    heads: Heads,
+    rotary: Option<&(Tensor<3>, Tensor<3>)>,
+    mask: &AttentionMask,
+    scale: f64,
+) -> Tensor<3> {
+    let [batch, seq, _] = qkv.dims();
+    let [mut q, mut k, v] = heads.split(qkv);
+    if let Some((cos, sin)) = rotary {
+        (q, k) = (rope(q, cos.clone(), sin.clone()), rope(k, cos.clone(), sin.clone()));
+    }
+    attention(q, k, v, mask, None, scale).reshape([batch, seq, heads.heads * heads.d_head])
+}
+
+/// `[batch, 1, s, t]`, true where `hidden(example, position of the query, key)`; queries are the last positions.
+fn hidden_where(
+    [batch, s, t]: [usize; 3],
+    hidden: impl Fn(usize, usize, usize) -> bool,
+    device: &Device,
+) -> Tensor<4, Bool> {
+    let mut values = Vec::with_capacity(batch * s * t);
+    for example in 0..batch {
+        for query in t - s..t {
+            values.extend((0..t).map(|key| hidden(example, query, key)));
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [batch, 1, s, t]), device)
 }
 
 /// `[1, 1, s, t]`, true where key `j` lies in the future of query `i`.

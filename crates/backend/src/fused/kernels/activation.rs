@@ -3,19 +3,9 @@
 use rayon::prelude::*;
 
 use super::math::{erf, exp, sigmoid};
-use super::memory::{BLOCK, Slot, written};
+use super::memory::{BLOCK, Shared, Slot, block, for_each, written};
 use super::vector::mul_add;
-
-/// An activation of one argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
-    /// `x · Φ(x)`, with the error function.
-    Gelu,
-    /// GPT-2's approximation of it.
-    GeluTanh,
-    /// `max(x, 0)²`.
-    Relu2,
-}
+use crate::ops::Activation;
 
 /// `√(2/π)` and the cubic's coefficient in GPT-2's GELU.
 const SQRT_2_OVER_PI: f32 = 0.797_884_6;
@@ -78,98 +68,103 @@ fn scale(x: &[f32], grad: &mut [f32], slope: impl Fn(f32) -> f32) {
 }
 
 #[inline(always)]
-fn forward_body<const FMA: bool>(activation: Activation, x: &[f32], y: &mut [Slot]) {
+fn forward_body<const FMA: bool>(activation: Activation, x: &[f32], width: usize, y: &mut [Slot]) {
     match activation {
         Activation::Gelu => map(x, y, gelu::<FMA>),
         Activation::GeluTanh => map(x, y, gelu_tanh::<FMA>),
         Activation::Relu2 => map(x, y, relu2::<FMA>),
+        Activation::Swiglu => {
+            for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
+                let (gate, up) = x.split_at(width);
+                for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
+                    y.write(gate * sigmoid::<FMA>(gate) * up);
+                }
+            }
+        }
     }
 }
 
+/// Activations of one number: multiplies `grad` by the slope at `x`.
 #[inline(always)]
 fn backward_body<const FMA: bool>(activation: Activation, x: &[f32], grad: &mut [f32]) {
     match activation {
         Activation::Gelu => scale(x, grad, gelu_slope::<FMA>),
         Activation::GeluTanh => scale(x, grad, gelu_tanh_slope::<FMA>),
         Activation::Relu2 => scale(x, grad, relu2_slope::<FMA>),
+        Activation::Swiglu => unreachable!("SwiGLU has two inputs"),
     }
 }
 
+/// SwiGLU: from the gradient of the output, `[rows, width]`, that of the input, `[rows, 2 · width]`.
 #[inline(always)]
-fn swiglu_body<const FMA: bool>(gate: &[f32], up: &[f32], y: &mut [Slot]) {
-    for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
-        y.write(gate * sigmoid::<FMA>(gate) * up);
+fn gated_backward_body<const FMA: bool>(x: &[f32], width: usize, grad: &[f32], d_x: &mut [Slot]) {
+    let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width)).zip(d_x.chunks_exact_mut(2 * width));
+    for ((x, grad), d_x) in rows {
+        let ((gate, up), (d_gate, d_up)) = (x.split_at(width), d_x.split_at_mut(width));
+        for ((((d_gate, d_up), &gate), &up), &grad) in d_gate.iter_mut().zip(d_up).zip(gate).zip(up).zip(grad)
+        {
+            let sigmoid = sigmoid::<FMA>(gate);
+            let silu = gate * sigmoid;
+            // silu' = σ + silu (1 − σ)
+            d_gate.write(grad * up * mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid));
+            d_up.write(grad * silu);
+        }
     }
 }
 
-/// `d_gate` goes to a new buffer, `d_up` replaces the incoming gradient.
-#[inline(always)]
-fn swiglu_backward_body<const FMA: bool>(gate: &[f32], up: &[f32], grad: &mut [f32], d_gate: &mut [Slot]) {
-    for (((d_gate, grad), &gate), &up) in d_gate.iter_mut().zip(grad).zip(gate).zip(up) {
-        let sigmoid = sigmoid::<FMA>(gate);
-        let silu = gate * sigmoid;
-        // silu' = σ + silu (1 − σ)
-        let slope = mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid);
-        d_gate.write(*grad * up * slope);
-        *grad *= silu;
-    }
-}
-
-vectorized!(fn forward_block(activation: Activation, x: &[f32], y: &mut [Slot]) = forward_body);
+vectorized!(fn forward_block(activation: Activation, x: &[f32], width: usize, y: &mut [Slot]) = forward_body);
 vectorized!(fn backward_block(activation: Activation, x: &[f32], grad: &mut [f32]) = backward_body);
-vectorized!(fn swiglu_block(gate: &[f32], up: &[f32], y: &mut [Slot]) = swiglu_body);
 vectorized!(
-    fn swiglu_backward_block(gate: &[f32], up: &[f32], grad: &mut [f32], d_gate: &mut [Slot]) = swiglu_backward_body
+    fn gated_backward_block(x: &[f32], width: usize, grad: &[f32], d_x: &mut [Slot]) = gated_backward_body
 );
 
-/// `f(x)`, elementwise.
-pub(crate) fn forward(activation: Activation, x: &[f32]) -> Vec<f32> {
-    #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-    // SAFETY: the blocks of the output and of `x` pair up, and `map` writes every slot of a block.
+/// Rows in a block.
+fn rows_of(width: usize) -> usize {
+    (BLOCK / width.max(1)).max(1)
+}
+
+/// `f(x)` for rows of `width` outputs: `x` is `[rows, width]`, or `[rows, 2 · width]` for SwiGLU, whose gate comes first.
+/// Returns `[rows, width]`.
+#[allow(unsafe_code, reason = "the output is not cleared before it is written")]
+pub(crate) fn forward(activation: Activation, x: &[f32], width: usize) -> Vec<f32> {
+    let wide = activation.inputs() * width;
+    let rows = x.len().checked_div(wide).unwrap_or(0);
+    assert_eq!(x.len(), rows * wide, "an activation's input is [rows, {wide}]");
+    // SAFETY: the blocks are disjoint and cover the output, and the kernel writes every slot of a block.
     unsafe {
-        written(x.len(), |y| {
-            y.par_chunks_mut(BLOCK)
-                .zip(x.par_chunks(BLOCK))
-                .for_each(|(y, x)| forward_block(activation, x, y));
+        written(rows * width, |y| {
+            let y = Shared::new(y);
+            for_each(rows.div_ceil(rows_of(width)), x.len() * 16, |index| {
+                let (start, rows) = block(index, rows_of(width), rows);
+                let (x, y) = (&x[start * wide..][..rows * wide], y.slots(start * width, rows * width));
+                forward_block(activation, x, width, y);
+            });
         })
     }
 }
 
-/// Multiplies `grad` by `f'(x)`, elementwise.
-pub(crate) fn backward(activation: Activation, x: &[f32], grad: &mut [f32]) {
-    assert_eq!(x.len(), grad.len(), "a gradient has the shape of what it is the gradient of");
-    grad.par_chunks_mut(BLOCK)
-        .zip(x.par_chunks(BLOCK))
-        .for_each(|(grad, x)| backward_block(activation, x, grad));
-}
-
-/// `silu(gate) · up`, elementwise.
-pub(crate) fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    assert_eq!(gate.len(), up.len(), "gate and up have the same shape");
-    #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-    // SAFETY: the blocks of all three pair up (equal lengths), and the kernel writes every slot of a block.
-    unsafe {
-        written(gate.len(), |y| {
-            y.par_chunks_mut(BLOCK)
-                .zip(gate.par_chunks(BLOCK))
-                .zip(up.par_chunks(BLOCK))
-                .for_each(|((y, gate), up)| swiglu_block(gate, up, y));
-        })
+/// The gradient of `x`, shaped as it, from that of the output, `[rows, width]`; in place where both are of a size.
+#[allow(unsafe_code, reason = "the output is not cleared before it is written")]
+pub(crate) fn backward(activation: Activation, x: &[f32], width: usize, mut grad: Vec<f32>) -> Vec<f32> {
+    assert_eq!(x.len(), activation.inputs() * grad.len(), "input and gradient have as many rows");
+    let rows = grad.len().checked_div(width).unwrap_or(0);
+    if activation.inputs() == 1 {
+        grad.par_chunks_mut(BLOCK)
+            .zip(x.par_chunks(BLOCK))
+            .for_each(|(grad, x)| backward_block(activation, x, grad));
+        return grad;
     }
-}
-
-/// The gradient of [`swiglu`] for `gate`; the one for `up` replaces `grad`.
-pub(crate) fn swiglu_backward(gate: &[f32], up: &[f32], grad: &mut [f32]) -> Vec<f32> {
-    assert!(gate.len() == grad.len() && up.len() == grad.len(), "all have the same shape");
-    #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-    // SAFETY: the blocks of all four pair up (equal lengths), and the kernel writes every slot of a block.
+    // SAFETY: the blocks are disjoint and cover the output, and the kernel writes every slot of a block.
     unsafe {
-        written(grad.len(), |d_gate| {
-            d_gate
-                .par_chunks_mut(BLOCK)
-                .zip(grad.par_chunks_mut(BLOCK))
-                .zip(gate.par_chunks(BLOCK).zip(up.par_chunks(BLOCK)))
-                .for_each(|((d_gate, grad), (gate, up))| swiglu_backward_block(gate, up, grad, d_gate));
+        written(x.len(), |d_x| {
+            let d_x = Shared::new(d_x);
+            for_each(rows.div_ceil(rows_of(width)), x.len() * 16, |index| {
+                let (start, rows) = block(index, rows_of(width), rows);
+                let part = |width: usize| (start * width, rows * width);
+                let ((x_start, x_len), (start, len)) = (part(2 * width), part(width));
+                let x = &x[x_start..][..x_len];
+                gated_backward_block(x, width, &grad[start..][..len], d_x.slots(x_start, x_len));
+            });
         })
     }
 }
@@ -180,7 +175,7 @@ mod tests {
     use crate::fused::kernels::memory::as_written;
 
     fn inputs() -> Vec<f32> {
-        (0..1003).map(|i| (i as f32 - 500.0) * 0.019).collect()
+        (0..1002).map(|i| (i as f32 - 500.0) * 0.019).collect()
     }
 
     fn slots(n: usize) -> Vec<Slot> {
@@ -198,26 +193,32 @@ mod tests {
     fn vector_kernels_equal_their_scalar_twins() {
         let x = inputs();
         let up: Vec<f32> = x.iter().rev().map(|x| x + 0.5).collect();
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2] {
-            let mut twin = slots(x.len());
-            forward_body::<false>(activation, &x, &mut twin);
+        for (activation, width) in [
+            (Activation::Gelu, 17),
+            (Activation::GeluTanh, 59),
+            (Activation::Relu2, 1002),
+            (Activation::Swiglu, 501),
+            (Activation::Swiglu, 167),
+        ] {
+            let len = x.len() / (activation.inputs() * width) * activation.inputs() * width;
+            let (x, up) = (&x[..len], &up[..len]);
+            let mut twin = slots(len / activation.inputs());
+            forward_body::<false>(activation, x, width, &mut twin);
             // SAFETY: created with a value each.
-            close(&forward(activation, &x), unsafe { as_written(&mut twin) });
-            let (mut grad, mut twin) = (up.clone(), up.clone());
-            backward(activation, &x, &mut grad);
-            backward_body::<false>(activation, &x, &mut twin);
-            close(&grad, &twin);
+            close(&forward(activation, x, width), unsafe { as_written(&mut twin) });
+            let grad = &up[..len / activation.inputs()];
+            let got = backward(activation, x, width, grad.to_vec());
+            if activation.inputs() == 1 {
+                let mut twin = grad.to_vec();
+                backward_body::<false>(activation, x, &mut twin);
+                close(&got, &twin);
+            } else {
+                let mut twin = slots(len);
+                gated_backward_body::<false>(x, width, grad, &mut twin);
+                // SAFETY: created with a value each.
+                close(&got, unsafe { as_written(&mut twin) });
+            }
         }
-        let mut twin = slots(x.len());
-        swiglu_body::<false>(&x, &up, &mut twin);
-        // SAFETY: created with a value each.
-        close(&swiglu(&x, &up), unsafe { as_written(&mut twin) });
-        let (mut grad, mut twin_grad, mut twin) = (x.clone(), x.clone(), slots(x.len()));
-        let d_gate = swiglu_backward(&x, &up, &mut grad);
-        swiglu_backward_body::<false>(&x, &up, &mut twin_grad, &mut twin);
-        close(&grad, &twin_grad);
-        // SAFETY: created with a value each.
-        close(&d_gate, unsafe { as_written(&mut twin) });
     }
 
     #[test]

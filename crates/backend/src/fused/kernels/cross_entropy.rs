@@ -2,10 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::gemm::{Product, Start, View};
 use super::math::tanh;
-use super::matrix::{View, accumulate, assign};
+use super::memory::{Shared, written};
 use super::reduce::{exponentials, maximum};
 use super::vector::mul_add;
+use crate::precision::Precision;
 
 /// Logits in a chunk, about: 8 MiB.
 const CHUNK: usize = 1 << 21;
@@ -32,6 +34,7 @@ pub(crate) struct Problem<'a> {
     pub(crate) vocab: usize,
     /// Logits are `cap · tanh(logits / cap)`.
     pub(crate) soft_cap: Option<f32>,
+    pub(crate) precision: Precision,
 }
 
 impl<'a> Problem<'a> {
@@ -118,29 +121,84 @@ vectorized!(
 
 /// The nats of each row, `−log P(target)`.
 pub(crate) fn forward(problem: Problem<'_>) -> (Vec<f32>, Statistics) {
+    forward_chunks(problem, None)
+}
+
+/// The gradients of a sum of nats: of `hidden`, `[n, d]`, and `head`, `[vocab, d]`.
+pub(crate) type SumGradients = [Vec<f32>; 2];
+
+/// As [`forward`], and the gradients of the nats' sum from the same logits. Without a soft cap.
+///
+/// The logits are half of the work of a backward pass that has to compute them again. A gradient other than of a sum is
+/// left to [`backward`].
+pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Vec<f32>, Statistics, SumGradients) {
+    assert!(problem.soft_cap.is_none(), "capped logits have slopes of their own");
+    let Problem { targets, d, vocab, precision, .. } = problem;
+    let mut d_head = vec![0.0; vocab * d];
+    #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
+    // SAFETY: the chunks cover all rows.
+    unsafe {
+        let (mut nats, mut statistics) = (Vec::new(), None);
+        let d_hidden = written(targets.len() * d, |d_hidden| {
+            let d_hidden = Shared::new(d_hidden);
+            let mut accumulate = |start: usize, d_logits: &[f32]| {
+                let (hidden, rows) = problem.chunk(start);
+                let d_logits = View::rows(d_logits, vocab);
+                Product::new([rows, d, vocab], d_logits, problem.head(), precision).write(
+                    d_hidden.from(start * d),
+                    d,
+                    Start::Zero,
+                );
+                Product::new([vocab, d, rows], d_logits.transposed(), hidden, precision)
+                    .into_slice(&mut d_head, Start::Output);
+            };
+            let (got_nats, got_statistics) = forward_chunks(problem, Some(&mut accumulate));
+            (nats, statistics) = (got_nats, Some(got_statistics));
+        });
+        let statistics = statistics.expect("computed above");
+        (nats, statistics, [d_hidden, d_head])
+    }
+}
+
+/// Computes the nats chunk by chunk. `with_gradient` is given the first row of each chunk and the gradient of its nats'
+/// sum to its logits, if it is there.
+fn forward_chunks(
+    problem: Problem<'_>,
+    with_gradient: Option<&mut dyn FnMut(usize, &[f32])>,
+) -> (Vec<f32>, Statistics) {
     problem.check();
-    let Problem { targets, d, vocab, soft_cap, .. } = problem;
+    let Problem { targets, d, vocab, soft_cap, precision, .. } = problem;
     let n = targets.len();
     let mut nats = vec![0.0; n];
     let mut statistics = Statistics { max: vec![0.0; n], inv_sum: vec![0.0; n] };
     let mut logits = problem.buffer();
+    let mut with_gradient = with_gradient;
     for start in (0..n).step_by(rows_of(vocab)) {
         let (hidden, rows) = problem.chunk(start);
         let chunk = start..start + rows;
         let logits = &mut logits[..rows * vocab];
-        assign([rows, vocab, d], hidden, problem.head().transposed(), logits);
+        Product::new([rows, vocab, d], hidden, problem.head().transposed(), precision)
+            .into_slice(logits, Start::Zero);
         let outputs = nats[chunk.clone()]
             .par_iter_mut()
             .zip(&mut statistics.max[chunk.clone()])
             .zip(&mut statistics.inv_sum[chunk.clone()]);
+        let differentiated = with_gradient.is_some();
         logits.par_chunks_mut(vocab).zip(&targets[chunk]).zip(outputs).with_min_len(16).for_each(
             |((logits, &target), ((nats, row_max), inv_sum))| {
                 let [chosen, max, sum] = row(logits, target, soft_cap);
                 *nats = sum.ln() + (max - chosen);
                 *row_max = max;
                 *inv_sum = 1.0 / sum;
+                if differentiated {
+                    logits.iter_mut().for_each(|weight| *weight *= *inv_sum);
+                    logits[target] -= 1.0;
+                }
             },
         );
+        if let Some(with_gradient) = &mut with_gradient {
+            with_gradient(start, logits);
+        }
     }
     (nats, statistics)
 }
@@ -152,7 +210,7 @@ pub(crate) fn backward(
     grad: &[f32],
     wanted: [bool; 2],
 ) -> [Option<Vec<f32>>; 2] {
-    let Problem { targets, d, vocab, soft_cap, .. } = problem;
+    let Problem { targets, d, vocab, soft_cap, precision, .. } = problem;
     let n = targets.len();
     assert_eq!(grad.len(), n, "one gradient a row");
     let mut d_hidden = wanted[0].then(|| vec![0.0; n * d]);
@@ -162,7 +220,8 @@ pub(crate) fn backward(
         let (hidden, rows) = problem.chunk(start);
         let chunk = start..start + rows;
         let logits = &mut logits[..rows * vocab];
-        assign([rows, vocab, d], hidden, problem.head().transposed(), logits);
+        Product::new([rows, vocab, d], hidden, problem.head().transposed(), precision)
+            .into_slice(logits, Start::Zero);
         let inputs = targets[chunk.clone()]
             .par_iter()
             .zip(&statistics.max[chunk.clone()])
@@ -175,10 +234,12 @@ pub(crate) fn backward(
         );
         let d_logits = View::rows(logits, vocab);
         if let Some(d_hidden) = &mut d_hidden {
-            assign([rows, d, vocab], d_logits, problem.head(), &mut d_hidden[start * d..(start + rows) * d]);
+            Product::new([rows, d, vocab], d_logits, problem.head(), precision)
+                .into_slice(&mut d_hidden[start * d..(start + rows) * d], Start::Zero);
         }
         if let Some(d_head) = &mut d_head {
-            accumulate([vocab, d, rows], d_logits.transposed(), hidden, d_head);
+            Product::new([vocab, d, rows], d_logits.transposed(), hidden, precision)
+                .into_slice(d_head, Start::Output);
         }
     }
     [d_hidden, d_head]
@@ -208,6 +269,14 @@ mod tests {
     #[should_panic(expected = "target 9 is outside of a vocabulary of 9")]
     fn a_target_outside_of_the_vocabulary_is_named() {
         let (hidden, head) = ([0.0; 2], [0.0; 18]);
-        forward(Problem { hidden: &hidden, head: &head, targets: &[9], d: 2, vocab: 9, soft_cap: None });
+        forward(Problem {
+            hidden: &hidden,
+            head: &head,
+            targets: &[9],
+            d: 2,
+            vocab: 9,
+            soft_cap: None,
+            precision: Precision::F32,
+        });
     }
 }

@@ -69,6 +69,11 @@ impl Shared {
         self.0.wrapping_add(offset)
     }
 
+    /// The buffer from element `offset` on.
+    pub(crate) fn from(self, offset: usize) -> Self {
+        Self(self.at(offset))
+    }
+
     /// Elements `start .. start + len` as slots.
     ///
     /// # Safety

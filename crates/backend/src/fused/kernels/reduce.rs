@@ -1,6 +1,9 @@
 //! Sums and maxima of rows, in an order that is fixed and fit for vector instructions.
 
+use rayon::prelude::*;
+
 use super::math::exp;
+use super::memory::BLOCK;
 
 /// How many numbers a running sum or maximum keeps side by side: two AVX2 registers, or one of AVX-512.
 ///
@@ -75,4 +78,23 @@ pub(super) fn exponentials<const FMA: bool>(row: &mut [f32], max: f32) -> f32 {
         *lane += *x;
     }
     sum_lanes(lanes)
+}
+
+/// Adds the rows of `x` in order: `[rows, width]`, rows `stride` apart; returns `[width]`.
+pub(crate) fn column_sums(x: &[f32], stride: usize, width: usize) -> Vec<f32> {
+    const COLUMNS: usize = 256;
+    let mut sums = vec![0.0; width];
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+        for row in x.chunks(stride.max(1)) {
+            for (sum, x) in sums.iter_mut().zip(&row[chunk * COLUMNS..]) {
+                *sum += x;
+            }
+        }
+    });
+    sums
+}
+
+/// Multiplies every number by `factor`.
+pub(crate) fn scale(x: &mut [f32], factor: f32) {
+    x.par_chunks_mut(BLOCK).for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
 }

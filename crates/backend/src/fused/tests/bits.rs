@@ -1,7 +1,7 @@
 //! The same bits for any number of threads.
 
 use super::{Tensor, TensorData, run};
-use crate::ops::{self, AttentionMask};
+use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind};
 
 /// Outputs and gradients as bits, computed on a pool of `threads`.
 fn bits<const N: usize, const D: usize>(
@@ -25,16 +25,28 @@ fn same<const N: usize, const D: usize>(lens: [usize; N], f: impl Fn([Tensor<1>;
 
 #[test]
 fn threads_do_not_change_the_bits() {
-    same([40_000], |[x]| ops::gelu(x));
     same([64 * 300, 300, 300], |[x, gain, bias]| {
-        ops::layer_norm(x.reshape([64, 300]), gain, Some(bias), 1e-5)
+        let norm = Norm { kind: NormKind::Layer, gain, bias: Some(bias), eps: 1e-5 };
+        ops::norm(x.reshape([64, 300]), norm)
     });
-    same([600 * 90, 90 * 500, 500], |[x, w, b]| {
-        ops::linear(x.reshape([600, 90]), w.reshape([90, 500]), Some(b))
+    same([600 * 90, 90, 90 * 500, 500], |[x, gain, w, b]| {
+        let before = Before::Norm(Norm { kind: NormKind::Rms, gain, bias: None, eps: 1e-5 });
+        let map = Map { weight: w.reshape([90, 500]), bias: Some(b) };
+        ops::project(x.reshape([600, 90]), before, vec![map], None)
     });
-    same([2 * 150 * 64, 2 * 150 * 32, 2 * 150 * 32], |[q, k, v]| {
+    same([600 * 180, 90 * 500, 600 * 500], |[x, w, residual]| {
+        let before = Before::Activation(Activation::Swiglu);
+        let map = Map { weight: w.reshape([90, 500]), bias: None };
+        ops::project(x.reshape([600, 180]), before, vec![map], Some(residual.reshape([600, 500])))
+    });
+    same([2 * 150 * 64, 2 * 150 * 32, 2 * 150 * 32, 4 * 150 * 150], |[q, k, v, bias]| {
         let (k, v) = (k.reshape([2, 150, 2, 16]), v.reshape([2, 150, 2, 16]));
-        ops::attention(q.reshape([2, 150, 4, 16]), k, v, &AttentionMask::Causal, 0.25)
+        let bias = Some(bias.reshape([1, 4, 150, 150]));
+        ops::attention(q.reshape([2, 150, 4, 16]), k, v, &AttentionMask::Causal, bias, 0.25)
+    });
+    same([2 * 150 * 128], |[qkv]| {
+        let heads = Heads { heads: 4, kv_heads: 2, d_head: 16 };
+        ops::self_attention(qkv.reshape([2, 150, 128]), heads, None, &AttentionMask::Causal, 0.25)
     });
     same([2500 * 40, 100 * 40], |[hidden, head]| {
         let targets: Vec<i32> = (0..2500).map(|i| i * 3 % 100).collect();

@@ -30,6 +30,11 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let config = read_config(args, &dir)?;
     config.validate()?;
     let (device_name, device) = run::device(global)?;
+    config
+        .training
+        .precision
+        .check(&device)
+        .map_err(|error| usage(format!("training.precision: {error}")))?;
     let device = device.autodiff();
     if args.dry_run {
         return dry_run(&config, &device_name, global);

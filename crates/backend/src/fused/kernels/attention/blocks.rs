@@ -3,10 +3,23 @@
 use super::super::math::exp;
 use super::super::reduce::{exponentials, maximum, sum_over};
 use super::super::vector::mul_add;
-use super::Window;
+use super::mask::Window;
 
 /// The score of a hidden key. Not minus infinity: a query that sees nothing would become NaN.
 const HIDDEN: f32 = -1e30;
+
+/// Rows of numbers to add to scores, so far apart.
+type BiasRows<'a> = Option<(&'a [f32], usize)>;
+
+/// Adds a row of the bias to scores.
+#[inline(always)]
+fn add_bias(scores: &mut [f32], bias: BiasRows<'_>, row: usize, first: usize) {
+    if let Some((bias, stride)) = bias {
+        for (score, bias) in scores.iter_mut().zip(&bias[row * stride + first..]) {
+            *score += bias;
+        }
+    }
+}
 
 /// Turns scores into `e^(score − max)` with the largest score so far, and brings `max` and `sum` up to date. What was
 /// summed before must be multiplied by `corrections`.
@@ -15,21 +28,25 @@ fn softmax_body<const FMA: bool>(
     scores: &mut [f32],
     keys: usize,
     window: Window<'_>,
+    bias: BiasRows<'_>,
     max: &mut [f32],
     sum: &mut [f32],
     corrections: &mut [f32],
 ) {
     let rows = scores.chunks_exact_mut(keys).zip(max).zip(sum).zip(corrections);
     for (row, (((scores, max), sum), correction)) in rows.enumerate() {
-        let (visible, hidden) = window.of(row, keys);
-        let (scores, unseen) = scores.split_at_mut(visible);
-        unseen.fill(0.0);
-        if visible == 0 {
+        let (first, end, hidden) = window.of(row, keys);
+        if first >= end {
+            scores.fill(0.0);
             *correction = 1.0;
             continue;
         }
+        scores[..first].fill(0.0);
+        scores[end..].fill(0.0);
+        let scores = &mut scores[first..end];
+        add_bias(scores, bias, row, first);
         if let Some(hidden) = hidden {
-            for (score, &hidden) in scores.iter_mut().zip(hidden) {
+            for (score, &hidden) in scores.iter_mut().zip(&hidden[first..]) {
                 *score = if hidden == 0 { *score } else { HIDDEN };
             }
         }
@@ -40,39 +57,46 @@ fn softmax_body<const FMA: bool>(
     }
 }
 
-/// Turns scores into weights, and the gradient of the weights into that of the scores before scaling.
+/// Turns scores into weights, and the gradient of the weights into that of the scores.
 #[inline(always)]
-#[allow(clippy::too_many_arguments, reason = "two blocks, the mask and four rows' worth of numbers")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "two blocks, the mask, the bias and three rows' worth of numbers"
+)]
 fn gradient_body<const FMA: bool>(
     scores: &mut [f32],
     grad: &mut [f32],
     keys: usize,
     window: Window<'_>,
+    bias: BiasRows<'_>,
     max: &[f32],
     inv_sum: &[f32],
     delta: &[f32],
-    scale: f32,
 ) {
     let rows =
         scores.chunks_exact_mut(keys).zip(grad.chunks_exact_mut(keys)).zip(max).zip(inv_sum).zip(delta);
     for (row, ((((scores, grad), &max), &inv_sum), &delta)) in rows.enumerate() {
-        let (visible, hidden) = window.of(row, keys);
-        scores[visible..].fill(0.0);
-        grad[visible..].fill(0.0);
-        let (scores, grad) = (&mut scores[..visible], &mut grad[..visible]);
+        let (first, end, hidden) = window.of(row, keys);
+        let end = end.max(first);
+        for outside in [&mut *scores, &mut *grad] {
+            outside[..first].fill(0.0);
+            outside[end..].fill(0.0);
+        }
+        let (scores, grad) = (&mut scores[first..end], &mut grad[first..end]);
+        add_bias(scores, bias, row, first);
         match hidden {
             Some(hidden) => {
-                for ((score, grad), &hidden) in scores.iter_mut().zip(grad).zip(hidden) {
+                for ((score, grad), &hidden) in scores.iter_mut().zip(grad).zip(&hidden[first..]) {
                     let masked = if hidden == 0 { *score } else { HIDDEN };
                     *score = exp::<FMA>(masked - max) * inv_sum;
                     // The score of a hidden key is a constant: it has a weight perhaps, but no gradient.
-                    *grad = if hidden == 0 { *score * (*grad - delta) * scale } else { 0.0 };
+                    *grad = if hidden == 0 { *score * (*grad - delta) } else { 0.0 };
                 }
             }
             None => {
                 for (score, grad) in scores.iter_mut().zip(grad) {
                     *score = exp::<FMA>(*score - max) * inv_sum;
-                    *grad = *score * (*grad - delta) * scale;
+                    *grad = *score * (*grad - delta);
                 }
             }
         }
@@ -93,6 +117,7 @@ vectorized!(
         scores: &mut [f32],
         keys: usize,
         window: Window<'_>,
+        bias: BiasRows<'_>,
         max: &mut [f32],
         sum: &mut [f32],
         corrections: &mut [f32],
@@ -104,10 +129,10 @@ vectorized!(
         grad: &mut [f32],
         keys: usize,
         window: Window<'_>,
+        bias: BiasRows<'_>,
         max: &[f32],
         inv_sum: &[f32],
         delta: &[f32],
-        scale: f32,
     ) = gradient_body
 );
 vectorized!(
@@ -131,6 +156,7 @@ pub(super) unsafe fn finish_rows(out: *mut f32, stride: usize, width: usize, fac
 
 #[cfg(test)]
 mod tests {
+    use super::super::mask::Mask;
     use super::*;
 
     fn close(a: &[f32], b: &[f32]) {
@@ -139,16 +165,27 @@ mod tests {
 
     #[test]
     fn vector_kernels_equal_their_scalar_twins() {
-        let (rows, keys) = (5, 37);
+        let (rows, keys, t) = (5, 37, 40);
         let scores: Vec<f32> = (0..rows * keys).map(|i| ((i * 31) % 23) as f32 * 0.4 - 4.0).collect();
-        let hidden: Vec<u8> = (0..rows * keys).map(|i| u8::from(i % 3 == 0)).collect();
-        for (edge, hidden) in [(0, None), (30, None), (99, Some(&hidden[..]))] {
-            let window = Window { edge, hidden, hidden_stride: keys };
+        let hidden: Vec<u8> = (0..rows * t).map(|i| u8::from(i % 3 == 0)).collect();
+        let bias: Vec<f32> = (0..rows * t).map(|i| (i % 7) as f32 * 0.3).collect();
+        let starts: Vec<Vec<usize>> = vec![(0..t).map(|i| i / 38 * 38).collect()];
+        let masks = [Mask::Full, Mask::Causal, Mask::Documents(&starts), Mask::Hidden(&hidden)];
+        for (mask, bias) in masks.into_iter().zip([None, Some((&bias[..], t)), None, Some((&bias[..], t))]) {
+            let window = Window { mask, example: 0, query: 0, key: 2, s: rows, t };
             let start = || (scores.clone(), vec![f32::NEG_INFINITY; rows], vec![0.0; rows], vec![0.0; rows]);
             let (mut a, mut max, mut sum, mut correction) = start();
-            softmax_block(&mut a, keys, window, &mut max, &mut sum, &mut correction);
+            softmax_block(&mut a, keys, window, bias, &mut max, &mut sum, &mut correction);
             let (mut b, mut twin_max, mut twin_sum, mut twin_correction) = start();
-            softmax_body::<false>(&mut b, keys, window, &mut twin_max, &mut twin_sum, &mut twin_correction);
+            softmax_body::<false>(
+                &mut b,
+                keys,
+                window,
+                bias,
+                &mut twin_max,
+                &mut twin_sum,
+                &mut twin_correction,
+            );
             close(&a, &b);
             close(&sum, &twin_sum);
             close(&correction, &twin_correction);
@@ -156,9 +193,9 @@ mod tests {
 
             let (max, inv_sum, delta) = (vec![5.0; rows], vec![0.2; rows], vec![0.1; rows]);
             let (mut a, mut grad) = (scores.clone(), scores.clone());
-            gradient_block(&mut a, &mut grad, keys, window, &max, &inv_sum, &delta, 0.5);
+            gradient_block(&mut a, &mut grad, keys, window, bias, &max, &inv_sum, &delta);
             let (mut b, mut twin) = (scores.clone(), scores.clone());
-            gradient_body::<false>(&mut b, &mut twin, keys, window, &max, &inv_sum, &delta, 0.5);
+            gradient_body::<false>(&mut b, &mut twin, keys, window, bias, &max, &inv_sum, &delta);
             close(&a, &b);
             close(&grad, &twin);
         }

@@ -1,0 +1,241 @@
+//! Linear maps, with what comes before them (a norm, an activation) and after them (a residual) in the same step.
+//!
+//! Kept is the input alone: the norm or activation is computed again in the backward pass, which costs a few per cent of
+//! the product and saves the largest tensors of a layer.
+
+use std::borrow::Cow;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::Tensor;
+
+use super::kernels::gemm::{Product, Start, View};
+use super::kernels::memory::{Shared, written};
+use super::kernels::reduce::column_sums;
+use super::kernels::{activation, norm};
+use super::operation::{Input, Operation, apply};
+use super::tensor::{contiguous, dims, from_vec, matrix, readable_matrix, shape, slice};
+use crate::ops::{Activation, Before, Map, NormKind};
+use crate::precision::{self, Precision};
+
+/// `x` is `[…, d]`; returns `[…, Σ d_out]`, the outputs of all maps side by side, plus the residual.
+pub(crate) fn project<const D: usize>(
+    x: Tensor<D>,
+    before: Before,
+    maps: Vec<Map>,
+    residual: Option<Tensor<D>>,
+) -> Tensor<D> {
+    let biases = maps.iter().filter(|map| map.bias.is_some()).count();
+    assert!(biases == 0 || biases == maps.len(), "either all maps have a bias or none");
+    let prologue = match &before {
+        Before::Nothing => Prologue::Nothing,
+        Before::Norm(norm) => Prologue::Norm {
+            eps: norm.eps as f32,
+            centred: norm.kind == NormKind::Layer,
+            biased: norm.bias.is_some(),
+        },
+        Before::Activation(activation) => Prologue::Activation(*activation),
+    };
+    let projection = Projection {
+        prologue,
+        maps: maps.len(),
+        biased: biases > 0,
+        residual: residual.is_some(),
+        precision: precision::current(),
+    };
+    let mut inputs = vec![Input::from(x)];
+    if let Before::Norm(norm) = before {
+        inputs.push(norm.gain.into());
+        inputs.extend(norm.bias.map(Input::from));
+    }
+    let (weights, biases): (Vec<_>, Vec<_>) = maps.into_iter().map(|map| (map.weight, map.bias)).unzip();
+    inputs.extend(weights.into_iter().map(Input::from));
+    inputs.extend(biases.into_iter().flatten().map(Input::from));
+    inputs.extend(residual.map(Input::from));
+    /// Burn's graph wants the number of inputs at compile time.
+    macro_rules! apply_any {
+        ($($n:literal)*) => {
+            match inputs.len() {
+                $($n => apply::<_, $n, D>(to_array(inputs), projection),)*
+                n => unreachable!("a projection of {n} inputs"),
+            }
+        };
+    }
+    apply_any!(2 3 4 5 6 7 8 9 10 11)
+}
+
+fn to_array<T, const N: usize>(items: Vec<T>) -> [T; N] {
+    items.try_into().unwrap_or_else(|items: Vec<T>| unreachable!("{} items, not {N}", items.len()))
+}
+
+/// What is done to the input first.
+#[derive(Debug, Clone, Copy)]
+enum Prologue {
+    Nothing,
+    Norm { eps: f32, centred: bool, biased: bool },
+    Activation(Activation),
+}
+
+/// Inputs: `x`, the norm's gain and bias, the weights, the biases, the residual; those that there are.
+#[derive(Debug, Clone)]
+struct Projection {
+    prologue: Prologue,
+    maps: usize,
+    biased: bool,
+    residual: bool,
+    precision: Precision,
+}
+
+/// The places of a projection's inputs.
+struct Places {
+    norm_bias: Option<usize>,
+    weights: usize,
+    biases: Option<usize>,
+    residual: Option<usize>,
+}
+
+impl Projection {
+    fn places(&self) -> Places {
+        let (norm, norm_bias) = match self.prologue {
+            Prologue::Norm { biased, .. } => (1 + usize::from(biased), biased.then_some(2)),
+            _ => (0, None),
+        };
+        let weights = 1 + norm;
+        let biases = self.biased.then_some(weights + self.maps);
+        let residual = weights + self.maps * (1 + usize::from(self.biased));
+        Places { norm_bias, weights, biases, residual: self.residual.then_some(residual) }
+    }
+
+    /// The numbers that are multiplied, `[rows, d_in]`, and what the norm's gradient needs.
+    fn multiplied<'a>(
+        &self,
+        inputs: &'a [FlexTensor],
+        d_in: usize,
+    ) -> (Cow<'a, [f32]>, Option<norm::Statistics>) {
+        let x = slice(&inputs[0]);
+        match self.prologue {
+            Prologue::Nothing => (Cow::Borrowed(x), None),
+            Prologue::Norm { eps, centred, .. } => {
+                let bias = self.places().norm_bias.map(|place| slice(&inputs[place]));
+                let (y, statistics) = norm::forward(x, slice(&inputs[1]), bias, eps, centred);
+                (Cow::Owned(y), Some(statistics))
+            }
+            Prologue::Activation(activation) => (Cow::Owned(activation::forward(activation, x, d_in)), None),
+        }
+    }
+}
+
+impl<const N: usize> Operation<N> for Projection {
+    /// The inputs but the residual.
+    type Saved = Vec<FlexTensor>;
+
+    fn forward(&self, inputs: [FlexTensor; N], _tracked: bool) -> (FlexTensor, Self::Saved) {
+        let places = self.places();
+        let weights = places.weights..places.weights + self.maps;
+        let mut inputs: Vec<FlexTensor> = inputs
+            .into_iter()
+            .enumerate()
+            .map(|(i, input)| if weights.contains(&i) { readable_matrix(input) } else { contiguous(input) })
+            .collect();
+        let residual = places.residual.and_then(|_| inputs.pop());
+        let [d_in, _] = dims(&inputs[places.weights]);
+        let widths: Vec<usize> = inputs[weights.clone()].iter().map(|weight| dims::<2>(weight)[1]).collect();
+        let width: usize = widths.iter().sum();
+        let (h, _) = self.multiplied(&inputs, d_in);
+        let rows = h.len() / d_in.max(1);
+        let mut y_shape = shape(&inputs[0]);
+        let last = y_shape.num_dims() - 1;
+        y_shape[last] = width;
+        assert!(
+            residual.as_ref().is_none_or(|residual| shape(residual) == y_shape),
+            "a residual has the shape of what is added to it"
+        );
+        #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
+        // SAFETY: the maps write disjoint columns, all of the output, and nothing reads it.
+        let y = unsafe {
+            written(rows * width, |y| {
+                let y = Shared::new(y);
+                let mut column = 0;
+                for (j, &d_out) in widths.iter().enumerate() {
+                    let bias = places.biases.map(|place| slice(&inputs[place + j]));
+                    let start = match &residual {
+                        Some(residual) if rows > 0 => Start::Matrix(&slice(residual)[column..], width),
+                        _ => Start::Zero,
+                    };
+                    let weight = matrix(&inputs[places.weights + j]);
+                    Product::new([rows, d_out, d_in], View::rows(&h, d_in), weight, self.precision)
+                        .plus_row(bias)
+                        .write(y.from(column), width, start);
+                    column += d_out;
+                }
+            })
+        };
+        (from_vec(y, y_shape), inputs)
+    }
+
+    fn backward(self, inputs: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
+        let places = self.places();
+        let [d_in, _] = dims(&inputs[places.weights]);
+        let grad = contiguous(grad);
+        let d_y = slice(&grad);
+        let (h, statistics) = self.multiplied(&inputs, d_in);
+        let rows = h.len() / d_in.max(1);
+        let width = shape(&grad)[shape(&grad).num_dims() - 1];
+        let mut gradients = [const { None }; N];
+
+        let mut column = 0;
+        let mut columns = Vec::with_capacity(self.maps);
+        for j in 0..self.maps {
+            let [_, d_out] = dims(&inputs[places.weights + j]);
+            let d_y = d_y.get(column..).unwrap_or_default();
+            columns.push((View::rows(d_y, width), d_out));
+            if wanted[places.weights + j] {
+                let h = View::rows(&h, d_in).transposed();
+                let product = Product::new([d_in, d_out, rows], h, View::rows(d_y, width), self.precision);
+                gradients[places.weights + j] =
+                    Some(from_vec(product.to_vec(Start::Zero), [d_in, d_out].into()));
+            }
+            if let Some(place) = places.biases.map(|place| place + j).filter(|&place| wanted[place]) {
+                gradients[place] = Some(from_vec(column_sums(d_y, width, d_out), [d_out].into()));
+            }
+            column += d_out;
+        }
+        drop(h);
+
+        if wanted[..places.weights].contains(&true) {
+            #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
+            // SAFETY: the first map writes all of `d_h`, and the others add to it.
+            let mut d_h = unsafe {
+                written(rows * d_in, |d_h| {
+                    for (j, &(d_y, d_out)) in columns.iter().enumerate() {
+                        let weight = matrix(&inputs[places.weights + j]).transposed();
+                        let start = if j == 0 { Start::Zero } else { Start::Output };
+                        Product::new([rows, d_in, d_out], d_y, weight, self.precision).write(
+                            Shared::new(d_h),
+                            d_in,
+                            start,
+                        );
+                    }
+                })
+            };
+            let x = slice(&inputs[0]);
+            match self.prologue {
+                Prologue::Nothing => {}
+                Prologue::Activation(activation) => d_h = activation::backward(activation, x, d_in, d_h),
+                Prologue::Norm { .. } => {
+                    let statistics = statistics.expect("a norm computes its statistics");
+                    let with_bias = places.norm_bias.is_some_and(|place| wanted[place]);
+                    let parameters = norm::backward(x, slice(&inputs[1]), &statistics, &mut d_h, with_bias);
+                    gradients[1] = wanted[1].then(|| from_vec(parameters.gain, [d_in].into()));
+                    if with_bias {
+                        gradients[2] = Some(from_vec(parameters.bias, [d_in].into()));
+                    }
+                }
+            }
+            gradients[0] = wanted[0].then(|| from_vec(d_h, shape(&inputs[0])));
+        }
+        if let Some(place) = places.residual.filter(|&place| wanted[place]) {
+            gradients[place] = Some(grad);
+        }
+        gradients
+    }
+}

@@ -111,6 +111,12 @@ pub fn cross_entropy(
     }
 }
 
+/// A scalar `[1]` to begin a backward pass at, so that `y` gets `gradient`, of the same shape, for its own. What number
+/// the scalar holds means nothing.
+pub fn seed_gradient<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    if fused::applies(&y) { fused::seed_gradient(y, gradient) } else { primitive::seed_gradient(y, gradient) }
+}
+
 /// The sum of squares of `x` `[numbers]`, in a fixed order: the same bits each time.
 pub fn sum_of_squares(x: Tensor<1>) -> f64 {
     if fused::applies(&x) { fused::sum_of_squares(x) } else { primitive::sum_of_squares(x) }

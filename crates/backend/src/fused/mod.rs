@@ -18,6 +18,7 @@ mod norm;
 mod operation;
 mod optimizer;
 mod rope;
+mod seed;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub(crate) use linear::linear;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use optimizer::{adamw, sum_of_squares};
 pub(crate) use rope::rope;
+pub(crate) use seed::seed_gradient;
 
 use burn::tensor::{DType, Tensor};
 

@@ -156,3 +156,8 @@ pub(crate) fn adamw(
         value * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
     (value, m, v)
 }
+
+/// A scalar whose gradient with respect to `y` is `gradient`.
+pub(crate) fn seed_gradient<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    (y * gradient).sum()
+}

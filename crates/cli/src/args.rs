@@ -432,6 +432,10 @@ pub(crate) struct BenchTrainArgs {
     /// Measure no matrix products.
     #[arg(long)]
     pub(crate) no_gemm: bool,
+    #[arg(long)]
+    pub(crate) activation_checkpointing: bool,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) grad_accum_steps: usize,
 }
 
 /// A number of threads that a machine can have; more would take minutes to start.

@@ -7,6 +7,7 @@
 //! logits go out; heavy operations are those of `firebrand_backend::ops`.
 
 mod cache;
+mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;

@@ -11,6 +11,7 @@
 
 mod activation;
 mod attention;
+pub(crate) mod checkpoint;
 mod cross_entropy;
 mod kernels;
 mod linear;
@@ -25,11 +26,12 @@ mod tests;
 
 pub(crate) use activation::{activate, swiglu};
 pub(crate) use attention::attention;
+pub(crate) use checkpoint::checkpoint;
 pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use kernels::activation::Activation;
 pub(crate) use linear::linear;
 pub(crate) use norm::{layer_norm, rms_norm};
-pub(crate) use optimizer::{adamw, sum_of_squares};
+pub(crate) use optimizer::{adamw, add, sums_of_squares};
 pub(crate) use rope::rope;
 pub(crate) use seed::seed_gradient;
 

@@ -4,7 +4,7 @@
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Bool, Device, Int, Tensor};
 
-use super::{AdamwStep, AttentionMask, vocabulary_logits};
+use super::{AdamwStep, AdamwTensors, AttentionMask, vocabulary_logits};
 
 /// [`linear`](super::linear)
 pub(crate) fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
@@ -140,21 +140,16 @@ pub(crate) fn sum_of_squares(x: Tensor<1>) -> f64 {
     sum
 }
 
-/// [`adamw`](super::adamw)
-pub(crate) fn adamw(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    step: &AdamwStep,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let gradient = gradient * step.gradient_scale;
-    let m = m * step.beta1 + gradient.clone() * (1.0 - step.beta1);
-    let v = v * step.beta2 + gradient.square() * (1.0 - step.beta2);
+/// One update of [`adamw`](super::adamw).
+pub(crate) fn adamw(tensors: AdamwTensors, step: &AdamwStep) -> AdamwTensors {
+    let AdamwTensors { value, gradient, m, v } = tensors;
+    let scaled = gradient.clone() * step.gradient_scale;
+    let m = m * step.beta1 + scaled.clone() * (1.0 - step.beta1);
+    let v = v * step.beta2 + scaled.square() * (1.0 - step.beta2);
     let denominator = (v.clone() / step.correction2).sqrt() + step.eps;
     let value =
         value * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
-    (value, m, v)
+    AdamwTensors { value, gradient, m, v }
 }
 
 /// A scalar whose gradient with respect to `y` is `gradient`.

@@ -41,10 +41,12 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
     }
     let (device_name, device) = run::device(global)?;
     let device = device.autodiff();
-    let model = Decoder::new(&config, 0, &device)?;
+    let model = Decoder::new(&config, 0, &device)?.with_checkpointing(args.activation_checkpointing);
     let training = TrainingConfig {
         steps: 1 << 40,
         batch_size: args.batch,
+        grad_accum_steps: args.grad_accum_steps,
+        activation_checkpointing: args.activation_checkpointing,
         seq_len: args.seq,
         ..TrainingConfig::default()
     };

@@ -21,7 +21,7 @@ use firebrand_transformer::ModelConfig;
 use firebrand_transformer::hugging_face::Architecture;
 use std::path::{Path, PathBuf};
 
-use checks::{check_context, check_same_run, lock, make_folder, new_model, start_or_resume};
+use checks::{check_checkpointing, check_context, check_same_run, lock, make_folder, new_model, start_or_resume};
 use pace::Pace;
 use view::{Bar, EventFileView, Heading, Tui, View};
 
@@ -31,6 +31,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let device = device.autodiff();
+    check_checkpointing(&config, &device_name)?;
     if args.dry_run {
         return dry_run(&config, &device_name, global);
     }
@@ -67,7 +68,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             ));
         }
     }
-    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?
+        .with_checkpointing(config.training.activation_checkpointing);
     // Only now is anything written: a refused command leaves a run as it was.
     tokenizer.tokenizer.save(&dir)?;
     run_file.write(&dir)?;

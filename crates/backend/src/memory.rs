@@ -33,6 +33,18 @@ pub fn peak_bytes() -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// The memory this machine has, or that this process may use if that is less, in bytes; `None` where the system does not
+/// tell.
+pub fn total_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    // A container's limit; the word `max` is none.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|limit| limit.trim().parse().ok());
+    Some((kib * 1024).min(limit.unwrap_or(u64::MAX)))
+}
+
 /// How often this process touched a page that the kernel had to give it first (minor page faults); `None` where the
 /// system does not tell.
 pub fn page_faults() -> Option<u64> {
@@ -51,6 +63,6 @@ mod tests {
         let after = super::page_faults().expect("Linux tells");
         // 16,384 pages, or 32 huge ones.
         assert!(after >= before + 32 && pages[1 << 20] == 1, "{before} and {after}");
-        assert!(super::peak_bytes() > Some(64 << 20));
+        assert!(super::peak_bytes() > Some(64 << 20) && super::total_bytes() > super::peak_bytes());
     }
 }

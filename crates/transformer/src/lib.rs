@@ -15,6 +15,7 @@ mod error;
 pub mod hugging_face;
 mod init;
 mod layer;
+mod memory;
 mod tensor_file;
 mod weights;
 
@@ -23,5 +24,6 @@ pub use config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use error::TransformerError;
+pub use memory::Activations;
 pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{NamedTensor, named_tensors, with_tensors};

@@ -209,7 +209,8 @@ fn dropout_changes_the_gradient_with_the_step_and_the_seed() {
 /// The loss and all gradients as bits, with 0.3 dropout.
 fn bits(model: &Decoder, pieces: usize) -> (u64, BTreeMap<String, Vec<u64>>) {
     let (gradients, loss) = gradients(model, &batch(4, 7), pieces, 0.3);
-    let bits = gradients.into_iter().map(|(name, values)| (name, values.iter().map(|x| x.to_bits()).collect()));
+    let bits =
+        gradients.into_iter().map(|(name, values)| (name, values.iter().map(|x| x.to_bits()).collect()));
     (loss.to_bits(), bits.collect())
 }
 
@@ -238,8 +239,14 @@ fn activation_checkpointing_trains_the_same_model_and_elsewhere_does_nothing() {
                 seq_len: 8,
                 ..Default::default()
             };
-            let mut trainer =
-                crate::trainer(model, 0.1, training, Default::default(), &device, std::path::Path::new("unused"));
+            let mut trainer = crate::trainer(
+                model,
+                0.1,
+                training,
+                Default::default(),
+                &device,
+                std::path::Path::new("unused"),
+            );
             for _ in 0..3 {
                 trainer.step(&batch(4, 9)).expect("it stays finite");
             }

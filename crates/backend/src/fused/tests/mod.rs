@@ -225,8 +225,7 @@ fn the_optimizer_leaves_shared_tensors_alone() {
         gradient_scale: 1.0,
     };
     let x = tensor(100, 1, &Device::flex());
-    let shared =
-        AdamwTensors { value: x.clone(), gradient: x.clone(), m: x.clone(), v: x.clone().square() };
+    let shared = AdamwTensors { value: x.clone(), gradient: x.clone(), m: x.clone(), v: x.clone().square() };
     let updated = ops::adamw(vec![(shared, step)]);
     assert_ne!(values(updated[0].value.clone()), numbers(100, 1));
     let sum = ops::add_in_place(x.clone(), x.clone());

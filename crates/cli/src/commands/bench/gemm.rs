@@ -62,7 +62,8 @@ impl Products {
             let y = linear(x, weight, None);
             let gradients = seed_gradient(y, product.gradient.clone()).backward();
             // Reading one number makes sure that the products are there.
-            let there = product.weight.grad(&gradients).map(|gradient| gradient.narrow(0, 0, 1).narrow(1, 0, 1));
+            let there =
+                product.weight.grad(&gradients).map(|gradient| gradient.narrow(0, 0, 1).narrow(1, 0, 1));
             std::hint::black_box(there.map(Tensor::into_scalar::<f32>));
             product.seconds.push(started.elapsed().as_secs_f64());
         }

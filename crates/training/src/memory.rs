@@ -34,8 +34,7 @@ pub struct MemoryEstimate {
     pub data: usize,
     /// The process itself, gaps between tensors.
     pub process: usize,
-    /// The most there is at once, in a step or while a checkpoint is written: less than the sum, for not everything is
-    /// there together.
+    /// The most there is at once: less than the sum, for not everything is there together.
     pub peak: usize,
 }
 
@@ -67,9 +66,8 @@ impl MemoryEstimate {
         let backward_ends = numbers + tied + activations.layer_input + activations.working;
         let update = numbers + scratch;
         let step = sums + backward_begins.max(backward_ends).max(update);
-        // A checkpoint is copied to the host before it is written.
-        let saving = numbers + state;
-        let of_step = numbers + state + step.max(saving);
+        // A checkpoint takes no more: its tensors are written one by one.
+        let of_step = numbers + state + step;
 
         let read = training.steps.saturating_mul((training.batch_size * (training.seq_len + 1)) as u64);
         let data = data.min(usize::try_from(read).unwrap_or(usize::MAX).saturating_mul(2));

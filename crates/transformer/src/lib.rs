@@ -26,4 +26,4 @@ pub use dropout::Dropout;
 pub use error::TransformerError;
 pub use memory::Activations;
 pub use tensor_file::{read_tensors, write_tensors};
-pub use weights::{NamedTensor, named_tensors, with_tensors};
+pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};

@@ -1,28 +1,30 @@
 //! Named tensors in a safetensors file.
 
 use crate::TransformerError;
-use crate::weights::NamedTensor;
+use crate::weights::{NamedTensor, StoredTensor};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `tensors` as f32, the whole file or nothing. Nothing is copied but one block at a time.
+/// Writes `tensors` as f32, the whole file or nothing. Of tensors on a device one at a time is on the host.
 ///
 /// # Errors
 /// When the file cannot be written; what was there before stays.
-pub fn write_tensors(path: &Path, tensors: &[NamedTensor]) -> Result<(), TransformerError> {
-    let mut tensors: Vec<&NamedTensor> = tensors.iter().collect();
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+pub fn write_tensors<T: StoredTensor>(path: &Path, tensors: &[T]) -> Result<(), TransformerError> {
+    let mut tensors: Vec<&T> = tensors.iter().collect();
+    tensors.sort_by(|a, b| a.name().cmp(b.name()));
     let header = header(&tensors);
     let written = firebrand_durable::write_with(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         let mut bytes = Vec::with_capacity(BLOCK * size_of::<f32>());
-        for block in tensors.iter().flat_map(|tensor| tensor.values.chunks(BLOCK)) {
-            bytes.clear();
-            bytes.extend(block.iter().flat_map(|value| value.to_le_bytes()));
-            file.write_all(&bytes)?;
+        for tensor in tensors {
+            for block in tensor.values().chunks(BLOCK) {
+                bytes.clear();
+                bytes.extend(block.iter().flat_map(|value| value.to_le_bytes()));
+                file.write_all(&bytes)?;
+            }
         }
         Ok::<(), std::io::Error>(())
     });
@@ -34,14 +36,14 @@ const BLOCK: usize = 1 << 16;
 
 /// The header of a safetensors file: JSON, padded so that the numbers are aligned. As the crate of that name writes it,
 /// which however wants all of the file in memory.
-fn header(tensors: &[&NamedTensor]) -> String {
+fn header<T: StoredTensor>(tensors: &[&T]) -> String {
     let mut entries = Map::new();
     entries.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut start = 0;
     for tensor in tensors {
-        let end = start + tensor.values.len() * size_of::<f32>();
-        let entry = json!({"dtype": "F32", "shape": tensor.shape, "data_offsets": [start, end]});
-        entries.insert(tensor.name.clone(), entry);
+        let end = start + tensor.shape().iter().product::<usize>() * size_of::<f32>();
+        let entry = json!({"dtype": "F32", "shape": tensor.shape(), "data_offsets": [start, end]});
+        entries.insert(tensor.name().to_owned(), entry);
         start = end;
     }
     let mut header = Value::Object(entries).to_string();

@@ -42,7 +42,7 @@ fn check(vocabulary: u32, cases: &[(&str, &[&str])]) {
         let Some(measured) = run(&["--out", name])["peak_bytes"].as_f64() else { return };
         let ratio = expected / measured;
         let mib = |bytes: f64| bytes / f64::from(1 << 20);
-        println!(
+        eprintln!(
             "{name:<32} estimate {:7.1} MiB, measured {:7.1} MiB, ratio {ratio:.3}",
             mib(expected),
             mib(measured)
@@ -113,4 +113,34 @@ fn the_estimate_of_memory_is_within_15_percent_of_large_runs() {
     ];
     let cases: Vec<(&str, &[&str])> = cases.iter().map(|(name, sets)| (*name, sets.as_slice())).collect();
     check(8192, &cases);
+}
+
+#[test]
+fn activation_checkpointing_changes_no_byte_of_a_run() {
+    let scratch = Scratch::with_text();
+    let sets = ["model.dropout=0.1", "training.grad_accum_steps=2"];
+    scratch.pretrain("plain", &sets).succeeds();
+    scratch.pretrain("again", &[&sets[..], &[CHECKPOINTING]].concat()).succeeds();
+    assert!(scratch.bytes("plain/model.safetensors") == scratch.bytes("again/model.safetensors"));
+}
+
+#[test]
+fn activation_checkpointing_is_refused_where_there_is_none() {
+    let scratch = Scratch::with_text();
+    let args =
+        ["pretrain", "--config", "tiny.toml", "--out", "run", "--device", "ndarray", "--set", CHECKPOINTING];
+    scratch.run(&args).fails(2, &["training.activation_checkpointing", "--device cpu", "ndarray"]);
+    assert!(!scratch.path("run").exists());
+}
+
+#[test]
+fn a_run_that_needs_more_memory_than_there_is_gets_a_warning() {
+    let scratch = Scratch::with_text();
+    let args = ["pretrain", "--config", "tiny.toml", "--dry-run"];
+    let small = scratch.run(&args).succeeds();
+    assert!(small.stdout.contains("of memory at most: weights 1 MiB"), "{}", small.stdout);
+    assert_eq!(small.stderr, "");
+    let large = ["--set", "model.d_model=65536", "--set", "model.n_layers=1000"];
+    let large = scratch.run(&[&args[..], &large].concat()).succeeds();
+    assert!(large.stderr.contains("warning: this will need about"), "{}", large.stderr);
 }

@@ -7,7 +7,7 @@ use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::gradients::NamedGradients;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use firebrand_transformer::NamedTensor;
+use firebrand_transformer::{NamedTensor, TensorHandle};
 use std::collections::BTreeMap;
 
 /// An optimizer and its state.
@@ -36,12 +36,12 @@ impl Optimizer {
         module.map(&mut Put { path: Vec::new(), updated })
     }
 
-    /// The state as named tensors on the host, and the number of updates.
-    pub fn export(&self) -> (Vec<NamedTensor>, u64) {
-        let tensors = self.state.iter().map(|(name, tensor)| {
-            let data = tensor.clone().into_data().convert::<f32>();
-            let values = data.try_into_vec::<f32>().expect("converted to f32 above");
-            NamedTensor { name: name.clone(), shape: vec![values.len()], values }
+    /// The state as tensors by name, where they are, and the number of updates.
+    pub fn export(&self) -> (Vec<TensorHandle>, u64) {
+        let tensors = self.state.iter().map(|(name, tensor)| TensorHandle {
+            name: name.clone(),
+            shape: tensor.dims().to_vec(),
+            numbers: tensor.clone(),
         });
         (tensors.collect(), self.updates)
     }

@@ -6,6 +6,7 @@ mod attention;
 mod bits;
 mod checkpoint;
 mod fallback;
+mod finite;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

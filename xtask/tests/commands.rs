@@ -145,7 +145,16 @@ fn without_pytorch_training_is_measured_alone_and_says_so() {
     let ended = scratch
         .run(&["bench", "train", "--only", "gpt2-11m", "--rounds", "1"])
         .expect(0, "PyTorch is skipped");
-    for said in ["4,000", "100.0", "80.0", "410.0", "≥ 0.8 × no peer"] {
+    for said in [
+        "4,000",
+        "100.0",
+        "80.0",
+        "410.0",
+        "≥ 2 × no peer, goal 2.5",
+        "≥ 75 met",
+        "≤ 0.01 × MISSED",
+        "≥ 1.8 MISSED",
+    ] {
         assert!(ended.stdout.contains(said), "{said} is missing:\n{}", ended.stdout);
     }
 }

@@ -58,5 +58,5 @@ case $command in
         done ;;
     bench-generator) echo '{"mb_per_s":25.0}' ;;
     bench-train)
-        echo '{"tokens_per_s":4000.0,"peak_bytes":104857600,"mfu":0.8,"gemm_gflops":410.0,"loss_first":6.2,"loss_last":6.1}' ;;
+        echo '{"tokens_per_s":4000.0,"peak_bytes":104857600,"mfu":0.8,"seconds_per_step":0.5,"page_faults_per_step":5,"gemm_gflops":410.0,"loss_first":6.2,"loss_last":6.1}' ;;
 esac

@@ -3,7 +3,7 @@
 /// Tells the C library's allocator to keep freed memory instead of giving it back to the kernel.
 ///
 /// A training step allocates and frees the same large tensors again and again. By default glibc maps each anew and
-/// the kernel clears every page: a fifth of a step's time. Call once, first thing in `main`. Elsewhere than on
+/// the kernel clears every page: a fifth of a step's time. Call once, before anything large is allocated. Elsewhere than on
 /// glibc this does nothing.
 pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -31,4 +31,38 @@ pub fn peak_bytes() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024)
+}
+
+/// The memory this machine has, or that this process may use if that is less, in bytes; `None` where the system does not
+/// tell.
+pub fn total_bytes() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    // A container's limit; the word `max` is none.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|limit| limit.trim().parse().ok());
+    Some((kib * 1024).min(limit.unwrap_or(u64::MAX)))
+}
+
+/// How often this process touched a page that the kernel had to give it first (minor page faults); `None` where the
+/// system does not tell.
+pub fn page_faults() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name, in parentheses, may hold spaces; the field is the eighth after it.
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(7)?.parse().ok()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    #[test]
+    fn touching_fresh_memory_faults() {
+        let before = super::page_faults().expect("Linux tells");
+        let pages = std::hint::black_box(vec![1u8; 64 << 20]);
+        let after = super::page_faults().expect("Linux tells");
+        // 16,384 pages, or 32 huge ones.
+        assert!(after >= before + 32 && pages[1 << 20] == 1, "{before} and {after}");
+        assert!(super::peak_bytes() > Some(64 << 20) && super::total_bytes() > super::peak_bytes());
+    }
 }

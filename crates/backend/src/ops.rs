@@ -6,6 +6,8 @@
 
 pub(crate) mod primitive;
 
+pub use crate::fused::checkpoint::{Detached, Leaves, Part, can_checkpoint};
+
 use std::sync::Arc;
 
 use crate::fused;
@@ -212,9 +214,29 @@ pub fn cross_entropy(
     }
 }
 
-/// The sum of squares of `x` `[numbers]`, in a fixed order: the same bits each time.
+/// A scalar `[1]` to begin a backward pass at, so that `y` gets `gradient`, of the same shape, for its own. What number
+/// the scalar holds means nothing.
+pub fn seed_gradient<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    if fused::applies(&y) { fused::seed_gradient(y, gradient) } else { primitive::seed_gradient(y, gradient) }
+}
+
+/// The sum of squares of each tensor, in a fixed order: the same bits each time. On the CPU one pass over all of them.
+pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Vec<f64> {
+    if tensors.first().is_some_and(fused::applies) {
+        fused::sums_of_squares(tensors)
+    } else {
+        tensors.into_iter().map(primitive::sum_of_squares).collect()
+    }
+}
+
+/// The sum of squares of `x` `[numbers]`, as [`sums_of_squares`].
 pub fn sum_of_squares(x: Tensor<1>) -> f64 {
-    if fused::applies(&x) { fused::sum_of_squares(x) } else { primitive::sum_of_squares(x) }
+    sums_of_squares(vec![x]).into_iter().sum()
+}
+
+/// `sum + more`, both `[numbers]` and outside of any graph; in the place of `sum` if nothing else holds it.
+pub fn add_in_place(sum: Tensor<1>, more: Tensor<1>) -> Tensor<1> {
+    if fused::applies(&sum) { fused::add(sum, more) } else { sum + more }
 }
 
 /// The numbers of one AdamW update.
@@ -238,18 +260,39 @@ pub struct AdamwStep {
     pub gradient_scale: f64,
 }
 
-/// One AdamW update [Loshchilov & Hutter 2019] of flat tensors: value, gradient and both moments, each `[numbers]`.
-/// Returns the new value and moments.
-pub fn adamw(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    step: &AdamwStep,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    if fused::applies(&value) {
-        fused::adamw(value, gradient, m, v, step)
+/// What one AdamW update works on: flat tensors, each `[numbers]`, outside of any graph.
+#[derive(Debug, Clone)]
+pub struct AdamwTensors {
+    /// The parameters.
+    pub value: Tensor<1>,
+    /// Their gradients.
+    pub gradient: Tensor<1>,
+    /// The running mean of the gradients.
+    pub m: Tensor<1>,
+    /// The running mean of their squares.
+    pub v: Tensor<1>,
+}
+
+/// One AdamW update [Loshchilov & Hutter 2019] of every tensor, each by its own numbers. Returns them in the same order
+/// with new values and means. On the CPU one pass over all of them, in place where nothing else holds them.
+pub fn adamw(updates: Vec<(AdamwTensors, AdamwStep)>) -> Vec<AdamwTensors> {
+    if updates.first().is_some_and(|(tensors, _)| fused::applies(&tensors.value)) {
+        fused::adamw(updates)
     } else {
-        primitive::adamw(value, gradient, m, v, step)
+        updates.into_iter().map(|(tensors, step)| primitive::adamw(tensors, &step)).collect()
     }
+}
+
+/// Runs `part`, which keeps `x` only and runs once more when gradients are wanted: less memory for more time
+/// [Chen 2016]. `x` is `[batch, seq, d_model]`, with autodiff; so is the result.
+///
+/// `parameters` are those of `part`, taken out of their graph by [`Detached::detach`]; `part` knows them as they are
+/// without it. It is run twice: without [`Leaves`], and with them, when it puts [`Leaves::attach`]'s in the place of each
+/// parameter, in the order in which they were detached. Both runs must do the same. The gradients arrive where those of
+/// the parameters themselves would, to the same bits.
+///
+/// # Panics
+/// Where [`can_checkpoint`] says no.
+pub fn checkpoint(x: Tensor<3>, parameters: Detached, part: Part) -> Tensor<3> {
+    fused::checkpoint(x, parameters, part)
 }

@@ -424,6 +424,18 @@ pub(crate) struct BenchTrainArgs {
     pub(crate) batch: usize,
     #[arg(long, default_value_t = 8)]
     pub(crate) steps: u64,
+    #[arg(long, default_value = "f32")]
+    pub(crate) precision: String,
+    /// Leave the C library's allocator as it is: what a step costs without `memory::keep_pages`.
+    #[arg(long)]
+    pub(crate) plain_allocator: bool,
+    /// Measure no matrix products.
+    #[arg(long)]
+    pub(crate) no_gemm: bool,
+    #[arg(long)]
+    pub(crate) activation_checkpointing: bool,
+    #[arg(long, default_value_t = 1)]
+    pub(crate) grad_accum_steps: usize,
 }
 
 /// A number of threads that a machine can have; more would take minutes to start.

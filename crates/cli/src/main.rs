@@ -21,13 +21,15 @@ use clap::Parser;
 use std::num::NonZero;
 
 fn main() -> std::process::ExitCode {
-    firebrand_backend::memory::keep_pages();
     #[allow(unsafe_code, reason = "the environment can be set only here")]
     // SAFETY: `main` has just begun, and nothing before this line starts a thread.
     unsafe {
         firebrand_backend::device::quiet_drivers();
     }
     let cli = Cli::parse();
+    if !matches!(&cli.command, Command::BenchTrain(args) if args.plain_allocator) {
+        firebrand_backend::memory::keep_pages();
+    }
     interrupt::follow_supervisor();
     exit::code(dispatch(&cli))
 }

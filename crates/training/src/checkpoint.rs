@@ -10,7 +10,7 @@
 
 use crate::TrainingError;
 use firebrand_durable as durable;
-use firebrand_transformer::{NamedTensor, read_tensors, write_tensors};
+use firebrand_transformer::{NamedTensor, StoredTensor, read_tensors, write_tensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
@@ -44,15 +44,15 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// A checkpoint in memory.
+/// A checkpoint in memory: one that was read, or with [`TensorHandle`](firebrand_transformer::TensorHandle)s one that is to be written.
 #[derive(Debug, Clone)]
-pub struct Checkpoint {
+pub struct Checkpoint<T = NamedTensor> {
     /// Where the run stands.
     pub progress: Progress,
     /// The model's tensors.
-    pub model: Vec<NamedTensor>,
+    pub model: Vec<T>,
     /// The optimizer's tensors.
-    pub optimizer: Vec<NamedTensor>,
+    pub optimizer: Vec<T>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When it cannot be written; older ones stay.
-    pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+    pub fn save<T: StoredTensor>(&self, checkpoint: &Checkpoint<T>) -> Result<(), TrainingError> {
         let name = format!("step-{:08}", checkpoint.progress.step);
         self.write(&name, checkpoint)?;
         // Those of later steps are damaged, or the run would have gone on from them. They must not count as the newest.
@@ -100,7 +100,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// When they cannot be written; the old ones stay.
-    pub fn save_best(&self, progress: Progress, model: Vec<NamedTensor>) -> Result<(), TrainingError> {
+    pub fn save_best<T: StoredTensor>(&self, progress: Progress, model: Vec<T>) -> Result<(), TrainingError> {
         self.write(BEST, &Checkpoint { progress, model, optimizer: Vec::new() })
     }
 
@@ -167,7 +167,7 @@ impl Checkpoints {
         self.drop_old()
     }
 
-    fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+    fn write<T: StoredTensor>(&self, name: &str, checkpoint: &Checkpoint<T>) -> Result<(), TrainingError> {
         let staging = self.dir.join(format!("{name}{STAGING}"));
         remove(&staging)?;
         let written = self.fill(&staging, checkpoint).and_then(|()| {
@@ -181,7 +181,7 @@ impl Checkpoints {
         written
     }
 
-    fn fill(&self, staging: &Path, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+    fn fill<T: StoredTensor>(&self, staging: &Path, checkpoint: &Checkpoint<T>) -> Result<(), TrainingError> {
         std::fs::create_dir_all(staging).map_err(|error| TrainingError::io(staging, error))?;
         let write = |file: &str, text: &str| {
             let path = staging.join(file);

@@ -2,6 +2,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use firebrand_backend::ops;
 use std::collections::BTreeMap;
 
 /// The gradient of every trained tensor, flattened. Names are the paths of the fields.
@@ -28,9 +29,8 @@ impl NamedGradients {
 
     /// The Euclidean norm of all gradients together. The order of summation is fixed.
     pub fn norm(&self) -> f64 {
-        let squares =
-            self.tensors.values().map(|gradient| firebrand_backend::ops::sum_of_squares(gradient.clone()));
-        squares.sum::<f64>().sqrt()
+        let squares = ops::sums_of_squares(self.tensors.values().cloned().collect());
+        squares.into_iter().sum::<f64>().sqrt()
     }
 }
 
@@ -56,7 +56,7 @@ impl ModuleVisitor for Collector<'_> {
             let gradient = gradient.reshape([numbers]);
             let name = self.path.join(".");
             let sum = match self.into.remove(&name) {
-                Some(sum) => sum + gradient,
+                Some(sum) => ops::add_in_place(sum, gradient),
                 None => gradient,
             };
             self.into.insert(name, sum);

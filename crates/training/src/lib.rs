@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod evaluate;
 mod gradients;
+mod memory;
 mod metrics;
 mod objective;
 mod optimizer;
@@ -20,6 +21,7 @@ pub use config::{OptimizerConfig, OptimizerKind, ScheduleConfig, ScheduleKind, T
 pub use error::TrainingError;
 pub use evaluate::{Evaluation, evaluate};
 pub use gradients::{Alone, Exchange, NamedGradients};
+pub use memory::MemoryEstimate;
 pub use metrics::{Metrics, read_metrics};
 pub use objective::{BatchKey, Objective, Term};
 pub use optimizer::Optimizer;

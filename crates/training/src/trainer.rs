@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use firebrand_backend::precision;
 use firebrand_corpus::batches::{TokenBatch, WindowOrder, eval_batches};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_transformer::{named_tensors, with_tensors};
+use firebrand_transformer::{tensor_handles, with_tensors};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -223,7 +223,7 @@ impl<O: Objective> Trainer<O> {
                 if best {
                     self.progress.best_val_loss = Some(evaluation.loss);
                     self.progress.best_step = step;
-                    checkpoints.save_best(self.progress, named_tensors(self.model()))?;
+                    checkpoints.save_best(self.progress, tensor_handles(self.model()))?;
                 }
                 on_event(Event::Evaluated { step, evaluation: &evaluation, best });
                 evaluated = Some((evaluation, limit));
@@ -255,7 +255,7 @@ impl<O: Objective> Trainer<O> {
     fn save(&self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
         let (optimizer, updates) = self.optimizer.export();
         let progress = Progress { updates, ..self.progress };
-        checkpoints.save(&Checkpoint { progress, model: named_tensors(self.model()), optimizer })
+        checkpoints.save(&Checkpoint { progress, model: tensor_handles(self.model()), optimizer })
     }
 
     /// Puts the best weights, or the last ones where nothing is held out, into the run's folder; returns their loss on
@@ -265,6 +265,8 @@ impl<O: Objective> Trainer<O> {
         checkpoints: &Checkpoints,
         held_out: Option<&TokenSplit>,
     ) -> Result<Option<Evaluation>, TrainingError> {
+        // The last checkpoint has its state; here it would only be in the way of the weights that are read.
+        self.optimizer = Optimizer::new(&self.optimizer_config);
         let recorded = self.progress.best_val_loss.is_some();
         if let Some(best) = recorded.then(|| checkpoints.load_best()).transpose()?.flatten() {
             self.model = self.model.take().map(|model| with_tensors(model, best.model)).transpose()?;

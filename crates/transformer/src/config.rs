@@ -221,14 +221,16 @@ impl ModelConfig {
         embeddings + positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm
     }
 
-    /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two,
-    /// attention over a full context of `seq_len` included and its causal half not deducted [Chowdhery 2022, PaLM].
+    /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
+    /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
+    /// the square. What is computed a second time to save memory is not counted.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
         let matmuls =
             self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
-        let attention = self.n_layers * 2 * d * seq_len;
+        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
+        let attention = self.n_layers * d * (seq_len + 1);
         6.0 * (matmuls + attention) as f64
     }
 }

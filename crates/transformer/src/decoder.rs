@@ -2,6 +2,7 @@
 
 use crate::TransformerError;
 use crate::cache::Cache;
+use crate::checkpoint;
 use crate::config::{ModelConfig, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
@@ -20,6 +21,8 @@ pub struct Decoder {
     pub(crate) head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     config: ModelConfig,
+    /// Layers keep only their inputs for the backward pass.
+    checkpointing: bool,
 }
 
 impl Decoder {
@@ -40,7 +43,15 @@ impl Decoder {
             norm: Norm::new(config, d, init),
             head: (!config.tied_head).then(|| init.normal([config.vocab_size, d], STD)),
             config: config.clone(),
+            checkpointing: false,
         })
+    }
+
+    /// This model with activation checkpointing [Chen 2016] on or off: in training each layer keeps only its input, and
+    /// is run a second time in the backward pass. It changes no number. On devices other than `cpu` nothing changes.
+    #[must_use]
+    pub fn with_checkpointing(self, checkpointing: bool) -> Self {
+        Self { checkpointing, ..self }
     }
 
     /// What this model is.
@@ -119,7 +130,12 @@ impl Decoder {
         }
         x = drop(x, &mut dropout);
         let angles = angles(&self.config, positions, &x.device());
+        let checkpointing = self.checkpointing && cache.is_none() && ops::can_checkpoint(&x);
         for (index, layer) in self.layers.iter().enumerate() {
+            if checkpointing {
+                x = checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout);
+                continue;
+            }
             let cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
             x = layer.forward(x, angles.as_ref(), mask, cache, &mut dropout);
         }

@@ -5,7 +5,7 @@ use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// The masks of one forward pass over consecutive examples of a step.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dropout {
     probability: f64,
     // One generator an example; its masks follow one another in the order of the layers.
@@ -45,6 +45,7 @@ impl Dropout {
         }
         let device = x.device().without_autodiff();
         let mask = Tensor::<3>::from_data(TensorData::new(mask, [batch, seq, d]), &device);
-        x * Tensor::from_inner(mask)
+        // A checkpointed layer runs outside of any graph at first.
+        if x.device().is_autodiff() { x * Tensor::from_inner(mask) } else { x * mask }
     }
 }

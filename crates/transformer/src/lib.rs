@@ -7,6 +7,7 @@
 //! logits go out; heavy operations are those of `firebrand_backend::ops`.
 
 mod cache;
+mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;
@@ -14,6 +15,7 @@ mod error;
 pub mod hugging_face;
 mod init;
 mod layer;
+mod memory;
 mod tensor_file;
 mod weights;
 
@@ -22,5 +24,6 @@ pub use config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use error::TransformerError;
+pub use memory::Activations;
 pub use tensor_file::{read_tensors, write_tensors};
-pub use weights::{NamedTensor, named_tensors, with_tensors};
+pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};

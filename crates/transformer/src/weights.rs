@@ -6,6 +6,7 @@
 use crate::TransformerError;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A tensor on the host, row-major.
@@ -17,6 +18,63 @@ pub struct NamedTensor {
     pub shape: Vec<usize>,
     /// Its numbers.
     pub values: Vec<f32>,
+}
+
+/// A tensor that can be written to a file.
+pub trait StoredTensor {
+    /// The path of its field.
+    fn name(&self) -> &str;
+    /// Its shape.
+    fn shape(&self) -> &[usize];
+    /// Its numbers, row-major, on the host.
+    fn values(&self) -> Cow<'_, [f32]>;
+}
+
+impl StoredTensor for NamedTensor {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn values(&self) -> Cow<'_, [f32]> {
+        Cow::Borrowed(&self.values)
+    }
+}
+
+/// A tensor on its device, which comes to the host when it is written: one after the other, not all at once.
+#[derive(Debug, Clone)]
+pub struct TensorHandle {
+    /// The path of its field.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its numbers, flattened, outside of any graph.
+    pub numbers: Tensor<1>,
+}
+
+impl StoredTensor for TensorHandle {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn values(&self) -> Cow<'_, [f32]> {
+        let data = self.numbers.clone().into_data().convert::<f32>();
+        Cow::Owned(data.try_into_vec::<f32>().expect("converted to f32 above"))
+    }
+}
+
+/// Every float parameter of `module`, in the order of its fields, where it is: nothing is copied.
+pub fn tensor_handles<M: Module>(module: &M) -> Vec<TensorHandle> {
+    let mut handles = Handles::default();
+    module.visit(&mut handles);
+    handles.tensors
 }
 
 /// Every float parameter of `module`, in the order of its fields.
@@ -46,6 +104,30 @@ pub fn with_tensors<M: Module>(module: M, tensors: Vec<NamedTensor>) -> Result<M
             let more = if more > 0 { format!("; and {more} more") } else { String::new() };
             Err(TransformerError::Weights(format!("{}{more}", writer.problems.join("; "))))
         }
+    }
+}
+
+#[derive(Default)]
+struct Handles {
+    path: Vec<String>,
+    tensors: Vec<TensorHandle>,
+}
+
+impl ModuleVisitor for Handles {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        let shape = value.dims().to_vec();
+        let value = if value.device().is_autodiff() { value.inner() } else { value };
+        let numbers = value.reshape([shape.iter().product::<usize>()]);
+        self.tensors.push(TensorHandle { name: self.path.join("."), shape, numbers });
     }
 }
 

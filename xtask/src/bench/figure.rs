@@ -27,6 +27,9 @@ pub(super) struct Figure {
     pub(super) target_is: Option<TargetIs>,
     /// Whether the target is reached; unknown without the peer that it needs.
     pub(super) met: Option<bool>,
+    /// The number that is wished for, beyond the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) goal: Option<f64>,
 }
 
 /// What a target bounds.
@@ -35,6 +38,8 @@ pub(super) struct Figure {
 pub(super) enum TargetIs {
     /// `ratio` is to be at least the target.
     LeastRatio,
+    /// `ratio` is to be at most the target.
+    MostRatio,
     /// `value` is to be at least the target.
     LeastValue,
     /// `value` is to be at most the target.
@@ -59,6 +64,7 @@ impl Figure {
             target: None,
             target_is: None,
             met: None,
+            goal: None,
         })
     }
 
@@ -76,18 +82,31 @@ impl Figure {
     pub(super) fn with_target(mut self, target_is: TargetIs, target: f64) -> Self {
         self.target = Some(target);
         self.target_is = Some(target_is);
-        self.met = match target_is {
-            TargetIs::LeastRatio => self.ratio.map(|ratio| ratio >= target),
-            TargetIs::LeastValue => Some(self.value >= target),
-            TargetIs::MostValue => Some(self.value <= target),
-        };
+        self.met = self.reaches(target);
         self
+    }
+
+    /// With a number beyond the target. Comes after [`Figure::with_target`].
+    pub(super) fn with_goal(mut self, goal: f64) -> Self {
+        self.goal = Some(goal);
+        self
+    }
+
+    /// Whether a number of the target's kind is reached; unknown without the peer that it needs.
+    fn reaches(&self, number: f64) -> Option<bool> {
+        match self.target_is? {
+            TargetIs::LeastRatio => self.ratio.map(|ratio| ratio >= number),
+            TargetIs::MostRatio => self.ratio.map(|ratio| ratio <= number),
+            TargetIs::LeastValue => Some(self.value >= number),
+            TargetIs::MostValue => Some(self.value <= number),
+        }
     }
 
     fn target_cell(&self) -> String {
         let (Some(target), Some(target_is)) = (self.target, self.target_is) else { return String::new() };
         let bound = match target_is {
             TargetIs::LeastRatio => format!("≥ {} ×", number(target)),
+            TargetIs::MostRatio => format!("≤ {} ×", number(target)),
             TargetIs::LeastValue => format!("≥ {}", number(target)),
             TargetIs::MostValue => format!("≤ {}", number(target)),
         };
@@ -96,7 +115,12 @@ impl Figure {
             Some(false) => "MISSED",
             None => "no peer",
         };
-        format!("{bound} {met}")
+        let goal = match self.goal.map(|goal| (number(goal), self.reaches(goal))) {
+            Some((goal, Some(true))) => format!(", goal {goal} met"),
+            Some((goal, _)) => format!(", goal {goal}"),
+            None => String::new(),
+        };
+        format!("{bound} {met}{goal}")
     }
 
     fn cells(&self) -> [String; 7] {
@@ -108,7 +132,7 @@ impl Figure {
             self.peer
                 .zip(self.peer_value)
                 .map_or_else(String::new, |(peer, value)| format!("{} ({peer})", number(value))),
-            self.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            self.ratio.map_or_else(String::new, ratio),
             self.target_cell(),
         ]
     }
@@ -140,7 +164,7 @@ pub(super) fn markdown(figures: &[Figure], commit: &str) -> String {
 }
 
 /// The middle value, or the mean of the two in the middle.
-fn median(values: &[f64]) -> Option<f64> {
+pub(super) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -149,6 +173,11 @@ fn median(values: &[f64]) -> Option<f64> {
         odd if odd % 2 == 1 => Some(sorted[middle]),
         _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
+}
+
+/// A ratio with two decimals, or those that a small one needs.
+fn ratio(ratio: f64) -> String {
+    if ratio == 0.0 || ratio >= 0.1 { format!("{ratio:.2}") } else { format!("{ratio:.4}") }
 }
 
 /// A number with the digits that mean something: `2,310`, `47.3`, `1.893`.
@@ -206,6 +235,19 @@ mod tests {
         let loss = Figure::new("shakespeare", "gpt2", "nats", &[1.91]).expect("it has a value");
         assert_eq!(loss.with_target(TargetIs::MostValue, 1.9).met, Some(false));
         assert_eq!(Figure::new("train", "none", "tokens/s", &[]), None);
+    }
+
+    #[test]
+    fn a_bound_from_above_and_a_goal_are_said() {
+        let faults = Figure::new("train", "gpt2-11m", "faults/step", &[12.0]).expect("it has a value");
+        let faults = faults.beside("plain allocator", &[80_000.0]).with_target(TargetIs::MostRatio, 0.01);
+        assert_eq!((faults.met, faults.target_cell()), (Some(true), "≤ 0.01 × met".to_owned()));
+        let cell = |goal| speed().with_goal(goal).target_cell();
+        assert_eq!(
+            (cell(2.5).as_str(), cell(0.8).as_str()),
+            ("≥ 0.8 × met, goal 2.5", "≥ 0.8 × met, goal 0.8 met")
+        );
+        assert_eq!((ratio(0.00015), ratio(0.0), ratio(2.1)), ("0.0001".into(), "0.00".into(), "2.10".into()));
     }
 
     #[test]

@@ -49,7 +49,7 @@ struct Options {
     /// How often each speed is measured.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Training steps a round. [default: 8 at 11 M parameters, 100 at 0.9 M]
+    /// Training steps a round. [default: 100 at 0.9 M parameters, 8 at 11 M, 4 at 50 M]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
     /// Threads on each side.
@@ -74,8 +74,14 @@ Examples:
   cargo xtask bench shakespeare --markdown >> BENCHMARKS.md
 
 Each line of --json has bench, case, value, unit, peer, peer_value,
-ratio (value / peer_value), target, target_is (least-ratio, least-value or
-most-value) and met. What is unknown is null.
+ratio (value / peer_value), target, target_is (least-ratio, most-ratio,
+least-value or most-value) and met; where there is one, a goal beyond the
+target. What is unknown is null.
+
+Utilization is of the GEMM rate measured in the same run on the shapes of the
+model's own products, forward and backward; attention is counted as causal
+attention needs it, half of the square. Page faults are beside those with the
+C library's allocator as it comes.
 
 PyTorch runs ../shared/peers/train_gpt.py with the first that has it of
 $FIREBRAND_PYTHON (which, if set, is the only one), ~/.venvs/peers/bin/python
@@ -84,7 +90,8 @@ and python3.";
 /// A benchmark.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Bench {
-    /// Training steps on random tokens, 11 M and 0.9 M parameters: tokens/s, peak memory, use of the processor. Minutes.
+    /// Training steps on random tokens, 0.9 M to 50 M parameters, f32 and bf16: speed, memory, use of the processor, page
+    /// faults, one thread against two. Half an hour.
     Train,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,

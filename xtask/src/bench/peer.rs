@@ -11,6 +11,9 @@ use crate::{machine, process};
 /// What the peer is called in tables.
 pub(super) const PYTORCH: &str = "PyTorch";
 
+/// And when it compiles the model first, for which it needs a C++ compiler.
+pub(super) const PYTORCH_COMPILED: &str = "PyTorch --compile";
+
 /// The peer, ready to run.
 pub(super) struct Peer {
     python: PathBuf,

@@ -1,4 +1,6 @@
-//! Speed of training steps on random tokens, against PyTorch on the same shapes.
+//! Speed and memory of training steps on random tokens, against PyTorch on the same shapes.
+
+mod cases;
 
 use std::path::Path;
 use std::process::Command;
@@ -6,159 +8,203 @@ use std::process::Command;
 use anyhow::Result;
 use serde::Deserialize;
 
-use super::figure::{Figure, TargetIs};
-use super::peer::{PYTORCH, Peer};
+use super::figure::{Figure, TargetIs, median};
+use super::peer::{PYTORCH, PYTORCH_COMPILED, Peer};
 use super::{Bench, Options, json, without_overrides};
 use crate::process;
+use cases::{Case, Precision};
 
 const BYTES_PER_MIB: f64 = (1u64 << 20) as f64;
 
-/// A model and batch to measure with; both sides take these as options of the same names.
-struct Shape {
-    name: &'static str,
-    vocab: u32,
-    seq: u32,
-    layers: u32,
-    heads: u32,
-    d_model: u32,
-    batch: u32,
-    /// Steps that are timed: enough for a median, a few seconds each side.
-    steps: u32,
-    /// The least speed, as a part of PyTorch's.
-    target: f64,
-}
+/// The part of the GEMM rate on a step's own shapes that a step is to reach, in percent.
+const LEAST_UTILIZATION: f64 = 75.0;
 
-const SHAPES: [Shape; 2] = [
-    Shape {
-        name: "11m",
-        vocab: 512,
-        seq: 256,
-        layers: 6,
-        heads: 6,
-        d_model: 384,
-        batch: 8,
-        steps: 8,
-        target: 0.8,
-    },
-    Shape {
-        name: "0.9m",
-        vocab: 256,
-        seq: 64,
-        layers: 4,
-        heads: 4,
-        d_model: 128,
-        batch: 12,
-        steps: 100,
-        target: 0.6,
-    },
-];
+/// Peak memory as a part of PyTorch's, at most.
+const MOST_MEMORY: f64 = 0.4;
 
-const ARCHITECTURES: [&str; 2] = ["gpt2", "llama"];
+/// Page faults of a step as a part of those with the C library's allocator as it comes, at most.
+const MOST_FAULTS: f64 = 0.01;
+
+/// How much faster two threads are to be than one.
+const LEAST_SPEED_UP: f64 = 1.8;
 
 /// What `firebrand bench-train --json` prints.
 #[derive(Debug, Deserialize)]
 struct Measured {
     tokens_per_s: f64,
+    seconds_per_step: Option<f64>,
     peak_bytes: Option<f64>,
-    /// Of the measured peak of matrix multiplication, between 0 and 1.
+    page_faults_per_step: Option<f64>,
+    /// Of the rate of the step's own matrix products alone, between 0 and 1.
     mfu: Option<f64>,
     gemm_gflops: Option<f64>,
     loss_first: Option<f64>,
     loss_last: Option<f64>,
 }
 
+/// The speeds and peaks of one way to run the peer.
+#[derive(Debug)]
+struct Rival {
+    name: &'static str,
+    options: &'static [&'static str],
+    speeds: Vec<f64>,
+    /// MiB.
+    peaks: Vec<f64>,
+}
+
 /// Measures every case, one side after the other in each round, so that a slow minute of the machine hits both.
 pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
-    let cases = SHAPES.iter().flat_map(|shape| ARCHITECTURES.map(|arch| (shape, arch)));
-    let cases: Vec<_> = cases.filter(|(shape, arch)| options.wants(&case_name(shape, arch))).collect();
+    let mut cases = cases::wanted(options);
+    if !cases::has_bf16() && cases.iter().any(|case| case.precision == Precision::Bf16) {
+        eprintln!("bf16 is skipped: this processor has no avx512_bf16");
+        cases.retain(|case| case.precision != Precision::Bf16);
+    }
     let peer = if cases.is_empty() { None } else { Peer::find()? };
     let mut figures = Vec::new();
-    for (shape, arch) in cases {
-        figures.extend(case(firebrand, peer.as_ref(), shape, arch, options)?);
+    for case in cases {
+        figures.extend(measure(firebrand, peer.as_ref(), &case, options)?);
     }
     Ok(figures)
 }
 
-fn case(
-    firebrand: &Path,
-    peer: Option<&Peer>,
-    shape: &Shape,
-    arch: &str,
-    options: &Options,
-) -> Result<Vec<Figure>> {
-    let name = case_name(shape, arch);
-    let arguments = arguments(shape, arch, options);
-    let (mut ours, mut peer_speeds, mut peer_peaks) = (Vec::new(), Vec::new(), Vec::new());
+fn measure(firebrand: &Path, peer: Option<&Peer>, case: &Case, options: &Options) -> Result<Vec<Figure>> {
+    let rival = |name, options| Rival { name, options, speeds: Vec::new(), peaks: Vec::new() };
+    let mut rivals = if peer.is_some() {
+        vec![rival(PYTORCH, &[][..]), rival(PYTORCH_COMPILED, &["--compile"])]
+    } else {
+        Vec::new()
+    };
+    let mut runs = Runs::default();
+    let name = &case.name;
     for round in 1..=options.rounds {
-        let mut command = Command::new(firebrand);
-        // The peer computes on the CPU, whatever else there is.
-        command.arg("bench-train").args(&arguments).args(["--device", "cpu", "--json"]);
-        without_overrides(&mut command);
-        let measured: Measured = json(&process::output("measure training", &mut command)?)?;
-        eprint!("{name} round {round}/{}: {:.0} tokens/s", options.rounds, measured.tokens_per_s);
+        let place = format!("{name} round {round}/{}", options.rounds);
+        let measured = match ours(firebrand, case, options.threads, &[], options) {
+            Err(error) if case.precision == Precision::Bf16 && process::interrupts() == 0 => {
+                eprintln!("{name} is skipped: {error:#}");
+                return Ok(Vec::new());
+            }
+            measured => measured?,
+        };
+        eprint!("{place}: {:.0} tokens/s", measured.tokens_per_s);
         if let (Some(first), Some(last)) = (measured.loss_first, measured.loss_last) {
             eprint!(", loss {first:.3} to {last:.3}");
         }
         eprintln!();
-        ours.push(measured);
+        runs.ours.push(measured);
         if let Some(peer) = peer {
-            let theirs = peer.train(&arguments, None)?;
-            peer_speeds.push(theirs.number("tokens_per_s")?);
-            peer_peaks.push(theirs.number("peak_rss_mib")?);
-            eprintln!(
-                "{name} round {round}/{}: {:.0} tokens/s ({PYTORCH})",
-                options.rounds,
-                peer_speeds[peer_speeds.len() - 1]
-            );
+            rivals.retain_mut(|rival| match race(peer, case, rival, options) {
+                Ok(speed) => {
+                    eprintln!("{place}: {speed:.0} tokens/s ({})", rival.name);
+                    true
+                }
+                Err(error) if rival.options.is_empty() || process::interrupts() > 0 => {
+                    runs.error.get_or_insert(error);
+                    true
+                }
+                Err(error) => {
+                    eprintln!("{} is left out: {error:#}", rival.name);
+                    false
+                }
+            });
+        }
+        if let Some(error) = runs.error.take() {
+            return Err(error);
+        }
+        if options.threads > 1 {
+            let alone = ours(firebrand, case, 1, &["--no-gemm"], options)?;
+            eprintln!("{place}: {:.0} tokens/s (one thread)", alone.tokens_per_s);
+            runs.one_thread.push(alone.tokens_per_s);
+        }
+        if round == 1 {
+            let plain = ["--no-gemm", "--plain-allocator"];
+            let plain = ours(firebrand, case, options.threads, &plain, options)?;
+            runs.plain_faults.extend(plain.page_faults_per_step);
         }
     }
-    let values = |of: fn(&Measured) -> Option<f64>| ours.iter().filter_map(of).collect::<Vec<f64>>();
-    let figure = |unit, of| Figure::new(Bench::Train.name(), &name, unit, &values(of));
-    let speed = figure("tokens/s", |measured| Some(measured.tokens_per_s));
-    let peak = figure("MiB peak", |measured| measured.peak_bytes.map(|bytes| bytes / BYTES_PER_MIB));
-    let utilization = figure("% of GEMM peak", |measured| measured.mfu.map(|part| 100.0 * part));
-    let gemm = figure("GFLOP/s GEMM", |measured| measured.gemm_gflops);
-    let speed = speed
-        .map(|speed| speed.beside(PYTORCH, &peer_speeds).with_target(TargetIs::LeastRatio, shape.target));
-    let peak = peak.map(|peak| peak.beside(PYTORCH, &peer_peaks));
-    Ok([speed, peak, utilization, gemm].into_iter().flatten().collect())
+    Ok(figures(case, &runs, &rivals, options))
 }
 
-fn case_name(shape: &Shape, arch: &str) -> String {
-    format!("{arch}-{}", shape.name)
+/// What was measured of ours.
+#[derive(Debug, Default)]
+struct Runs {
+    ours: Vec<Measured>,
+    /// Tokens/s.
+    one_thread: Vec<f64>,
+    plain_faults: Vec<f64>,
+    /// Why the peer, which is there, does not run.
+    error: Option<anyhow::Error>,
 }
 
-/// The options both sides understand.
-fn arguments(shape: &Shape, arch: &str, options: &Options) -> Vec<String> {
-    let numbers = [
-        ("--vocab", shape.vocab),
-        ("--seq", shape.seq),
-        ("--layers", shape.layers),
-        ("--heads", shape.heads),
-        ("--d-model", shape.d_model),
-        ("--batch", shape.batch),
-        ("--steps", options.steps.unwrap_or(shape.steps)),
-        ("--threads", options.threads),
-    ];
-    let numbers = numbers.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]);
-    ["--arch".to_owned(), arch.to_owned()].into_iter().chain(numbers).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_sides_get_the_shapes_of_the_issue() {
-        let options = Options { rounds: 3, steps: None, threads: 2, only: None };
-        let [large, small] = SHAPES.map(|shape| arguments(&shape, "llama", &options).join(" "));
-        assert_eq!(
-            large,
-            "--arch llama --vocab 512 --seq 256 --layers 6 --heads 6 --d-model 384 --batch 8 --steps 8 --threads 2"
-        );
-        assert_eq!(
-            small,
-            "--arch llama --vocab 256 --seq 64 --layers 4 --heads 4 --d-model 128 --batch 12 --steps 100 --threads 2"
-        );
+fn ours(firebrand: &Path, case: &Case, threads: u32, more: &[&str], options: &Options) -> Result<Measured> {
+    let mut command = Command::new(firebrand);
+    // The peer computes on the CPU, whatever else there is.
+    command.arg("bench-train").args(case.arguments(threads, options)).args(["--device", "cpu", "--json"]);
+    if case.precision == Precision::Bf16 {
+        command.args(["--precision", "bf16"]);
     }
+    command.args(more);
+    without_overrides(&mut command);
+    json(&process::output("measure training", &mut command)?)
+}
+
+fn race(peer: &Peer, case: &Case, rival: &mut Rival, options: &Options) -> Result<f64> {
+    let mut arguments = case.arguments(options.threads, options);
+    arguments.extend(rival.options.iter().map(ToString::to_string));
+    if case.precision == Precision::Bf16 {
+        arguments.push("--bf16".to_owned());
+    }
+    let theirs = peer.train(&arguments, None)?;
+    let speed = theirs.number("tokens_per_s")?;
+    rival.speeds.push(speed);
+    rival.peaks.push(theirs.number("peak_rss_mib")?);
+    Ok(speed)
+}
+
+fn figures(case: &Case, runs: &Runs, rivals: &[Rival], options: &Options) -> Vec<Figure> {
+    let values = |of: fn(&Measured) -> Option<f64>| runs.ours.iter().filter_map(of).collect::<Vec<f64>>();
+    let figure = |unit, values: &[f64]| Figure::new(Bench::Train.name(), &case.name, unit, values);
+    let mut figures = Vec::new();
+
+    // The better of the peer's two ways comes first and is the one that counts.
+    let mut rivals: Vec<&Rival> = rivals.iter().collect();
+    rivals.sort_by(|a, b| median(&b.speeds).unwrap_or(0.0).total_cmp(&median(&a.speeds).unwrap_or(0.0)));
+    let speeds = values(|measured| Some(measured.tokens_per_s));
+    let (best, other) = (rivals.first(), rivals.get(1));
+    let (name, theirs) = best.map_or((PYTORCH, &[][..]), |rival| (rival.name, &rival.speeds));
+    figures.extend(figure("tokens/s", &speeds).map(|speed| {
+        let speed = speed.beside(name, theirs).with_target(TargetIs::LeastRatio, case.target);
+        speed.with_goal(case.goal)
+    }));
+    if let Some(other) = other {
+        figures.extend(figure("tokens/s", &speeds).map(|speed| speed.beside(other.name, &other.speeds)));
+    }
+    figures.extend(figure("s/step", &values(|measured| measured.seconds_per_step)));
+
+    // The one that needs less: it is the harder to beat.
+    let least = rivals
+        .iter()
+        .min_by(|a, b| median(&a.peaks).unwrap_or(f64::MAX).total_cmp(&median(&b.peaks).unwrap_or(f64::MAX)));
+    let (name, theirs) = least.map_or((PYTORCH, &[][..]), |rival| (rival.name, &rival.peaks));
+    let peaks = values(|measured| measured.peak_bytes.map(|bytes| bytes / BYTES_PER_MIB));
+    figures.extend(
+        figure("MiB peak", &peaks)
+            .map(|peak| peak.beside(name, theirs).with_target(TargetIs::MostRatio, MOST_MEMORY)),
+    );
+
+    figures.extend(
+        figure("% of GEMM rate", &values(|measured| measured.mfu.map(|part| 100.0 * part)))
+            .map(|utilization| utilization.with_target(TargetIs::LeastValue, LEAST_UTILIZATION)),
+    );
+    figures.extend(figure("GFLOP/s GEMM", &values(|measured| measured.gemm_gflops)));
+    figures.extend(figure("faults/step", &values(|measured| measured.page_faults_per_step)).map(|faults| {
+        faults.beside("plain allocator", &runs.plain_faults).with_target(TargetIs::MostRatio, MOST_FAULTS)
+    }));
+    if let (Some(several), Some(one)) = (median(&speeds), median(&runs.one_thread)) {
+        let target = (options.threads == 2).then_some(LEAST_SPEED_UP);
+        figures.extend(figure("× one thread", &[several / one]).map(|speed_up| match target {
+            Some(target) => speed_up.with_target(TargetIs::LeastValue, target),
+            None => speed_up,
+        }));
+    }
+    figures
 }

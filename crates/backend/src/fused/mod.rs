@@ -10,6 +10,7 @@
 //! What is not f32 on flex goes through the primitives; [`applies`] decides.
 
 mod attention;
+pub(crate) mod checkpoint;
 mod cross_entropy;
 mod kernels;
 mod norm;
@@ -17,17 +18,20 @@ mod operation;
 mod optimizer;
 mod projection;
 mod rope;
+mod seed;
 mod tensor;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use attention::{attention, self_attention};
+pub(crate) use checkpoint::checkpoint;
 pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use kernels::gemm::has_bf16;
 pub(crate) use norm::norm;
-pub(crate) use optimizer::{adamw, sum_of_squares};
+pub(crate) use optimizer::{adamw, add, sums_of_squares};
 pub(crate) use projection::project;
 pub(crate) use rope::rope;
+pub(crate) use seed::seed_gradient;
 
 use burn::tensor::{DType, Tensor};
 

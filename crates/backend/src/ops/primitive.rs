@@ -4,7 +4,9 @@
 use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::{Activation, AdamwStep, AttentionMask, Before, Heads, Map, Norm, NormKind, vocabulary_logits};
+use super::{
+    Activation, AdamwStep, AdamwTensors, AttentionMask, Before, Heads, Map, Norm, NormKind, vocabulary_logits,
+};
 
 /// [`project`](super::project)
 pub(crate) fn project<const D: usize>(
@@ -187,19 +189,19 @@ pub(crate) fn sum_of_squares(x: Tensor<1>) -> f64 {
     sum
 }
 
-/// [`adamw`](super::adamw)
-pub(crate) fn adamw(
-    value: Tensor<1>,
-    gradient: Tensor<1>,
-    m: Tensor<1>,
-    v: Tensor<1>,
-    step: &AdamwStep,
-) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let gradient = gradient * step.gradient_scale;
-    let m = m * step.beta1 + gradient.clone() * (1.0 - step.beta1);
-    let v = v * step.beta2 + gradient.square() * (1.0 - step.beta2);
+/// One update of [`adamw`](super::adamw).
+pub(crate) fn adamw(tensors: AdamwTensors, step: &AdamwStep) -> AdamwTensors {
+    let AdamwTensors { value, gradient, m, v } = tensors;
+    let scaled = gradient.clone() * step.gradient_scale;
+    let m = m * step.beta1 + scaled.clone() * (1.0 - step.beta1);
+    let v = v * step.beta2 + scaled.square() * (1.0 - step.beta2);
     let denominator = (v.clone() / step.correction2).sqrt() + step.eps;
     let value =
         value * (1.0 - step.lr * step.weight_decay) - m.clone() / denominator * (step.lr / step.correction1);
-    (value, m, v)
+    AdamwTensors { value, gradient, m, v }
+}
+
+/// A scalar whose gradient with respect to `y` is `gradient`.
+pub(crate) fn seed_gradient<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    (y * gradient).sum()
 }

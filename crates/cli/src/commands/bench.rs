@@ -1,17 +1,25 @@
 //! Hidden commands that `cargo xtask bench` runs: one job, one line of JSON.
 
+mod gemm;
+
 use crate::args::{BenchTrainArgs, Global};
 use crate::exit::usage;
 use crate::output::line;
 use crate::run;
-use burn::tensor::{Device, Distribution, Tensor};
-use firebrand_backend::ops::linear;
+use firebrand_backend::{Precision, memory, precision};
 use firebrand_corpus::batches::{TokenBatch, below, keyed_rng};
 use firebrand_corpus::generator::{Grammar, Kind, Split};
 use firebrand_pretrain::Causal;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, Trainer, TrainingConfig};
 use firebrand_transformer::{Decoder, MlpKind, ModelConfig, Preset};
+use gemm::Products;
 use std::time::Instant;
+
+/// Steps before any is timed.
+const WARM: u64 = 2;
+
+/// Steps with the matrix products measured in between, at most.
+const WITH_PRODUCTS: u64 = 8;
 
 /// Train steps on random tokens: the work of `train_gpt.py`.
 pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()> {
@@ -20,6 +28,11 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
         "llama" => Preset::Llama,
         other => return Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
     };
+    let precision = match args.precision.as_str() {
+        "f32" => Precision::F32,
+        "bf16" => Precision::Bf16,
+        other => return Err(usage(format!("no precision `{other}`: use f32 or bf16"))),
+    };
     let mut config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
     // As the peer: a head of its own, no biases, GELU with the error function.
     (config.tied_head, config.bias) = (false, false);
@@ -27,13 +40,15 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
         config.mlp = MlpKind::Gelu;
     }
     let (device_name, device) = run::device(global)?;
-    let gemm_gflops = gemm_peak(&device);
     let device = device.autodiff();
-    let model = Decoder::new(&config, 0, &device)?;
+    let model = Decoder::new(&config, 0, &device)?.with_checkpointing(args.activation_checkpointing);
     let training = TrainingConfig {
         steps: 1 << 40,
         batch_size: args.batch,
+        grad_accum_steps: args.grad_accum_steps,
+        activation_checkpointing: args.activation_checkpointing,
         seq_len: args.seq,
+        precision,
         ..TrainingConfig::default()
     };
     let schedule = ScheduleConfig { warmup_steps: 0, ..ScheduleConfig::default() };
@@ -41,46 +56,54 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
     let run_dir = std::env::temp_dir();
     let mut trainer =
         Trainer::new(objective, model, training, OptimizerConfig::default(), schedule, 0, &device, &run_dir)?;
-    let warm = 2;
-    let mut seconds = Vec::new();
     let mut losses = Vec::new();
-    for step in 0..args.steps + warm {
-        let mut rng = keyed_rng(0, "bench", step);
+    let mut step = || -> anyhow::Result<f64> {
+        let mut rng = keyed_rng(0, "bench", losses.len() as u64);
         let len = args.seq + 1;
         let ids = (0..args.batch * len).map(|_| below(&mut rng, args.vocab as u64) as u32).collect();
         let rows = TokenBatch { ids, rows: args.batch, len };
         let started = Instant::now();
         losses.push(trainer.step(&rows)?.loss);
-        if step >= warm {
-            seconds.push(started.elapsed().as_secs_f64());
-        }
+        Ok(started.elapsed().as_secs_f64())
+    };
+
+    for _ in 0..WARM {
+        step()?;
     }
-    seconds.sort_by(f64::total_cmp);
-    let median = seconds[seconds.len() / 2];
-    let tokens_per_s = (args.batch * args.seq) as f64 / median;
-    let flops = config.training_flops_per_token(args.seq) * tokens_per_s;
+    let faults_before = memory::page_faults();
+    let seconds = (0..args.steps).map(|_| step()).collect::<anyhow::Result<Vec<_>>>()?;
+    let faults = memory::page_faults().zip(faults_before).map(|(after, before)| after - before);
+    // Before the products, whose operands are no part of training.
+    let peak_bytes = memory::peak_bytes();
+
+    let tokens = args.batch * args.seq;
+    let gflops_at = |seconds: f64| config.training_flops_per_token(args.seq) * tokens as f64 / seconds / 1e9;
+    let (mut gemm_gflops, mut mfu) = (None, None);
+    if !args.no_gemm {
+        let mut products = Products::new(&config, tokens, &device);
+        precision::scope(precision, || products.measure());
+        let mut beside = Vec::new();
+        for _ in 0..args.steps.min(WITH_PRODUCTS) {
+            precision::scope(precision, || products.measure());
+            beside.push(step()?);
+        }
+        gemm_gflops = products.gflops();
+        mfu = gemm_gflops.zip(median(&beside)).map(|(gemm, seconds)| gflops_at(seconds) / gemm);
+    }
+    let Some(median) = median(&seconds) else { return Err(usage("--steps 0: there is nothing to time")) };
     line(serde_json::json!({
-        "tokens_per_s": tokens_per_s, "params": config.n_params(),
-        "peak_bytes": firebrand_backend::memory::peak_bytes(),
-        "gflops": flops / 1e9, "gemm_gflops": gemm_gflops, "mfu": flops / 1e9 / gemm_gflops,
+        "tokens_per_s": tokens as f64 / median, "seconds_per_step": median, "params": config.n_params(),
+        "peak_bytes": peak_bytes, "page_faults_per_step": faults.map(|faults| faults as f64 / args.steps as f64),
+        "gflops": gflops_at(median), "gemm_gflops": gemm_gflops, "mfu": mfu,
         "loss_first": losses[0], "loss_last": losses.last(), "device": device_name,
     }))
 }
 
-/// GFLOP/s of a large square product, as models multiply: the most this device gives a step.
-fn gemm_peak(device: &Device) -> f64 {
-    const N: usize = 1024;
-    let random = || Tensor::<2>::random([N, N], Distribution::Uniform(-1.0, 1.0), device);
-    let (a, b) = (random(), random());
-    let mut best = 0.0f64;
-    for _ in 0..8 {
-        let started = Instant::now();
-        // Reading one number makes sure that the product is there.
-        let corner: f32 = linear(a.clone(), b.clone(), None).narrow(0, 0, 1).narrow(1, 0, 1).into_scalar();
-        std::hint::black_box(corner);
-        best = best.max(2.0 * (N * N * N) as f64 / started.elapsed().as_secs_f64() / 1e9);
-    }
-    best
+/// The middle value, the upper of two; `None` of nothing.
+fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 /// MB/s of the built-in corpus on one core.

@@ -7,6 +7,7 @@ mod faults;
 mod fetching;
 mod generating;
 mod interruptions;
+mod memory;
 mod preparing;
 mod resuming;
 mod scoring;

@@ -205,3 +205,53 @@ fn dropout_changes_the_gradient_with_the_step_and_the_seed() {
     assert_ne!(dropped, loss(0.3, BatchKey { first_example: 2, ..KEY }));
     assert_ne!(dropped, loss(0.0, KEY));
 }
+
+/// The loss and all gradients as bits, with 0.3 dropout.
+fn bits(model: &Decoder, pieces: usize) -> (u64, BTreeMap<String, Vec<u64>>) {
+    let (gradients, loss) = gradients(model, &batch(4, 7), pieces, 0.3);
+    let bits =
+        gradients.into_iter().map(|(name, values)| (name, values.iter().map(|x| x.to_bits()).collect()));
+    (loss.to_bits(), bits.collect())
+}
+
+#[test]
+fn activation_checkpointing_changes_no_bit_of_the_loss_and_the_gradients() {
+    let qk_norm = ModelConfig { n_kv_heads: 2, qk_norm: true, logit_soft_cap: 1.5, ..tiny(Preset::Llama) };
+    for config in [tiny(Preset::Llama), tiny(Preset::Gpt2), qk_norm] {
+        let plain = model(&config, &device("cpu").autodiff());
+        for pieces in [1, 2, 3] {
+            let expected = bits(&plain, pieces);
+            let checkpointed = bits(&plain.clone().with_checkpointing(true), pieces);
+            assert_eq!(expected, checkpointed, "{pieces} pieces");
+        }
+    }
+}
+
+#[test]
+fn activation_checkpointing_trains_the_same_model_and_elsewhere_does_nothing() {
+    for name in ["cpu", "ndarray"] {
+        let device = device(name).autodiff();
+        let weights = |checkpointing: bool| {
+            let model = model(&tiny(Preset::Gpt2), &device).with_checkpointing(checkpointing);
+            let training = firebrand_training::TrainingConfig {
+                batch_size: 4,
+                grad_accum_steps: 2,
+                seq_len: 8,
+                ..Default::default()
+            };
+            let mut trainer = crate::trainer(
+                model,
+                0.1,
+                training,
+                Default::default(),
+                &device,
+                std::path::Path::new("unused"),
+            );
+            for _ in 0..3 {
+                trainer.step(&batch(4, 9)).expect("it stays finite");
+            }
+            named_tensors(trainer.model())
+        };
+        assert!(weights(false) == weights(true), "{name}");
+    }
+}

@@ -4,6 +4,7 @@ mod devices;
 mod gradients;
 mod optimizing;
 mod runs;
+mod unfused;
 
 use burn::tensor::Device;
 use firebrand_backend::device;

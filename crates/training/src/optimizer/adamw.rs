@@ -1,36 +1,42 @@
 //! AdamW [Loshchilov & Hutter 2019].
 
-use super::Optimizer;
-use burn::tensor::Tensor;
-use firebrand_backend::ops::{AdamwStep, adamw};
+use super::{Optimizer, TakenTensor, Updated};
+use firebrand_backend::ops::{AdamwStep, AdamwTensors, adamw};
 
 impl Optimizer {
-    /// Decay is decoupled and only for matrices.
+    /// Updates all of `tensors` in one pass. Decay is decoupled and only for matrices.
     pub(super) fn adamw(
         &mut self,
-        name: &str,
-        decays: bool,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
+        tensors: Vec<TakenTensor>,
         schedule: f64,
         clip: f64,
-    ) -> Tensor<1> {
-        let config = &self.config;
-        let updates = self.updates as i32;
+        updated: &mut Updated,
+    ) {
+        let (config, updates) = (&self.config, self.updates as i32);
         let step = AdamwStep {
             lr: config.lr * schedule,
             beta1: config.beta1,
             beta2: config.beta2,
             eps: config.eps,
-            weight_decay: if decays { config.weight_decay } else { 0.0 },
+            weight_decay: 0.0,
             correction1: 1.0 - config.beta1.powi(updates),
             correction2: 1.0 - config.beta2.powi(updates),
             gradient_scale: clip,
         };
-        let (m, v) = (self.take("m", name, &gradient), self.take("v", name, &gradient));
-        let (value, m, v) = adamw(value, gradient, m, v, &step);
-        self.put("m", name, m);
-        self.put("v", name, v);
-        value
+        let weight_decay = config.weight_decay;
+        let (mut names, mut work) = (Vec::new(), Vec::new());
+        for tensor in tensors {
+            let decays = tensor.matrix().is_some();
+            let TakenTensor { name, shape, value, gradient } = tensor;
+            let (m, v) = (self.take("m", &name, &gradient), self.take("v", &name, &gradient));
+            let step = AdamwStep { weight_decay: if decays { weight_decay } else { 0.0 }, ..step };
+            work.push((AdamwTensors { value, gradient, m, v }, step));
+            names.push((name, shape));
+        }
+        for ((name, shape), tensors) in names.into_iter().zip(adamw(work)) {
+            self.put("m", &name, tensors.m);
+            self.put("v", &name, tensors.v);
+            updated.insert(name, (tensors.value, shape));
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::gradients::NamedGradients;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use firebrand_transformer::NamedTensor;
+use firebrand_transformer::{NamedTensor, TensorHandle};
 use std::collections::BTreeMap;
 
 /// An optimizer and its state.
@@ -30,15 +30,18 @@ impl Optimizer {
     /// factor on the gradients.
     pub fn step<M: Module>(&mut self, module: M, gradients: NamedGradients, schedule: f64, clip: f64) -> M {
         self.updates += 1;
-        module.map(&mut Update { path: Vec::new(), optimizer: self, gradients, schedule, clip })
+        let mut taken = Vec::new();
+        let module = module.map(&mut Take { path: Vec::new(), gradients, taken: &mut taken });
+        let updated = self.update(taken, schedule, clip);
+        module.map(&mut Put { path: Vec::new(), updated })
     }
 
-    /// The state as named tensors on the host, and the number of updates.
-    pub fn export(&self) -> (Vec<NamedTensor>, u64) {
-        let tensors = self.state.iter().map(|(name, tensor)| {
-            let data = tensor.clone().into_data().convert::<f32>();
-            let values = data.try_into_vec::<f32>().expect("converted to f32 above");
-            NamedTensor { name: name.clone(), shape: vec![values.len()], values }
+    /// The state as tensors by name, where they are, and the number of updates.
+    pub fn export(&self) -> (Vec<TensorHandle>, u64) {
+        let tensors = self.state.iter().map(|(name, tensor)| TensorHandle {
+            name: name.clone(),
+            shape: tensor.dims().to_vec(),
+            numbers: tensor.clone(),
         });
         (tensors.collect(), self.updates)
     }
@@ -62,36 +65,54 @@ impl Optimizer {
         self.state.insert(format!("{kind}.{name}"), tensor);
     }
 
-    /// The new value of one tensor; all flattened. `matrix` is its shape if it has two dimensions.
-    fn update(
-        &mut self,
-        name: &str,
-        matrix: Option<[usize; 2]>,
-        value: Tensor<1>,
-        gradient: Tensor<1>,
-        schedule: f64,
-        clip: f64,
-    ) -> Tensor<1> {
-        // Embeddings and the head are tables of vectors, not maps: Muon is not for them.
-        let is_map = name.starts_with("layers.");
-        match (self.config.kind, matrix) {
-            (OptimizerKind::Muon, Some(shape)) if is_map => {
-                self.muon(name, shape, value, gradient, schedule, clip)
+    /// The new values of all tensors: AdamW's in one pass over all of them.
+    fn update(&mut self, taken: Vec<TakenTensor>, schedule: f64, clip: f64) -> Updated {
+        let mut updated = Updated::new();
+        let mut for_adamw = Vec::new();
+        for tensor in taken {
+            match (self.config.kind, tensor.matrix()) {
+                // Embeddings and the head are tables of vectors, not maps: Muon is not for them.
+                (OptimizerKind::Muon, Some(matrix)) if tensor.name.starts_with("layers.") => {
+                    let TakenTensor { name, shape, value, gradient } = tensor;
+                    let value = self.muon(&name, matrix, value, gradient, schedule, clip);
+                    updated.insert(name, (value, shape));
+                }
+                _ => for_adamw.push(tensor),
             }
-            _ => self.adamw(name, matrix.is_some(), value, gradient, schedule, clip),
         }
+        self.adamw(for_adamw, schedule, clip, &mut updated);
+        updated
     }
 }
 
-struct Update<'a> {
-    path: Vec<String>,
-    optimizer: &'a mut Optimizer,
-    gradients: NamedGradients,
-    schedule: f64,
-    clip: f64,
+/// A tensor of the module in the optimizer's hands.
+struct TakenTensor {
+    name: String,
+    shape: Vec<usize>,
+    /// `[numbers]`, held by nobody else: it can be updated in place.
+    value: Tensor<1>,
+    /// `[numbers]`
+    gradient: Tensor<1>,
 }
 
-impl ModuleMapper for Update<'_> {
+impl TakenTensor {
+    /// The shape if it has two dimensions.
+    fn matrix(&self) -> Option<[usize; 2]> {
+        self.shape.as_slice().try_into().ok()
+    }
+}
+
+/// New values, flattened, and their shapes, by name.
+type Updated = BTreeMap<String, (Tensor<1>, Vec<usize>)>;
+
+/// Takes every tensor that has a gradient out of the module. What stands in its place until [`Put`] means nothing.
+struct Take<'a> {
+    path: Vec<String>,
+    gradients: NamedGradients,
+    taken: &'a mut Vec<TakenTensor>,
+}
+
+impl ModuleMapper for Take<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_string());
     }
@@ -107,11 +128,35 @@ impl ModuleMapper for Update<'_> {
         };
         let (id, value, mapper) = param.consume();
         let shape = value.dims();
-        let numbers = shape.iter().product::<usize>();
-        let matrix = (D == 2).then(|| [shape[0], shape[1]]);
+        let device = value.device();
         // The graph's handle is given up before the update, which can then be made in place.
-        let value = value.inner().reshape([numbers]);
-        let value = self.optimizer.update(&name, matrix, value, gradient, self.schedule, self.clip);
+        let value = value.inner().reshape([shape.iter().product::<usize>()]);
+        self.taken.push(TakenTensor { name, shape: shape.to_vec(), value, gradient });
+        Param::from_mapped_value(id, Tensor::zeros([1; D], &device).require_grad(), mapper)
+    }
+}
+
+/// Puts the new values in.
+struct Put {
+    path: Vec<String>,
+    updated: Updated,
+}
+
+impl ModuleMapper for Put {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some((value, shape)) = self.updated.remove(&self.path.join(".")) else {
+            return param;
+        };
+        let (id, _, mapper) = param.consume();
+        let shape: [usize; D] = shape.try_into().expect("the shape it had when it was taken");
         let value = Tensor::from_inner(value.reshape(shape)).require_grad();
         Param::from_mapped_value(id, value, mapper)
     }

@@ -72,28 +72,63 @@ vectorized!(
 );
 vectorized!(fn squares_block(values: &[f32]) -> f64 = squares_body);
 
-/// One AdamW step on `params`, with `m` and `v` the running means of gradients and of their squares.
-pub(crate) fn adamw(params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], factors: Factors) {
-    let n = params.len();
-    assert!(
-        grads.len() == n && m.len() == n && v.len() == n,
-        "{n} parameters, {} gradients, {} and {} means",
-        grads.len(),
-        m.len(),
-        v.len()
-    );
-    params
-        .par_chunks_mut(BLOCK)
-        .zip(grads.par_chunks(BLOCK))
-        .zip(m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK)))
-        .for_each(|((params, grads), (m, v))| adamw_block(params, grads, m, v, factors));
+/// What one AdamW update works on: the parameters, their gradients, the running means of those and of their squares.
+pub(crate) struct Update<'a> {
+    pub(crate) params: &'a mut [f32],
+    pub(crate) grads: &'a [f32],
+    pub(crate) m: &'a mut [f32],
+    pub(crate) v: &'a mut [f32],
+    pub(crate) factors: Factors,
 }
 
-/// The sum of the squares, in double precision: the same bits for any number of threads.
-pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
+/// One AdamW step on all tensors: their blocks are shared out among the threads together, so that the many small ones
+/// cost no more than their numbers.
+pub(crate) fn adamw<'a>(updates: impl IntoIterator<Item = Update<'a>>) {
+    let mut blocks = Vec::new();
+    for Update { params, grads, m, v, factors } in updates {
+        let n = params.len();
+        assert!(
+            grads.len() == n && m.len() == n && v.len() == n,
+            "{n} parameters, {} gradients, {} and {} means",
+            grads.len(),
+            m.len(),
+            v.len()
+        );
+        let moments = m.chunks_mut(BLOCK).zip(v.chunks_mut(BLOCK));
+        let values = params.chunks_mut(BLOCK).zip(grads.chunks(BLOCK));
+        blocks.extend(values.zip(moments).map(|(values, moments)| (values, moments, factors)));
+    }
+    blocks
+        .into_par_iter()
+        .for_each(|((params, grads), (m, v), factors)| adamw_block(params, grads, m, v, factors));
+}
+
+/// The sum of squares of each tensor, in double precision: the same bits for any number of threads.
+pub(crate) fn sums_of_squares(tensors: &[&[f32]]) -> Vec<f64> {
+    let blocks: Vec<&[f32]> = tensors.iter().flat_map(|values| values.chunks(BLOCK)).collect();
     // Collected in order, then summed in order.
-    let sums: Vec<f64> = values.par_chunks(BLOCK).map(squares_block).collect();
-    sums.iter().sum()
+    let sums: Vec<f64> = blocks.into_par_iter().map(squares_block).collect();
+    let mut sums = sums.into_iter();
+    tensors.iter().map(|values| sums.by_ref().take(values.len().div_ceil(BLOCK)).sum()).collect()
+}
+
+#[inline(always)]
+fn add_body<const FMA: bool>(sum: &mut [f32], more: &[f32]) {
+    for (sum, &more) in sum.iter_mut().zip(more) {
+        *sum += more;
+    }
+}
+
+vectorized!(fn add_block(sum: &mut [f32], more: &[f32]) = add_body);
+
+/// Adds `more` to `sum`, in place.
+pub(crate) fn add(sum: &mut [f32], more: &[f32]) {
+    assert_eq!(sum.len(), more.len(), "only equals can be added");
+    if sum.len() <= BLOCK {
+        add_block(sum, more);
+    } else {
+        sum.par_chunks_mut(BLOCK).zip(more.par_chunks(BLOCK)).for_each(|(sum, more)| add_block(sum, more));
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +159,8 @@ mod tests {
         let n = BLOCK + 13;
         let [before, grads, m_before, v_before] = state(n);
         let (mut params, mut m, mut v) = (before.clone(), m_before.clone(), v_before.clone());
-        adamw(&mut params, &grads, &mut m, &mut v, Factors::from(&STEP));
+        let factors = Factors::from(&STEP);
+        adamw([Update { params: &mut params, grads: &grads, m: &mut m, v: &mut v, factors }]);
         let (mut twin, mut twin_m, mut twin_v) = (before.clone(), m_before.clone(), v_before.clone());
         adamw_body::<false>(&mut twin, &grads, &mut twin_m, &mut twin_v, Factors::from(&STEP));
         for i in 0..n {
@@ -145,17 +181,39 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_squares_is_the_same_for_any_number_of_threads() {
+    fn sums_of_squares_are_the_same_for_any_number_of_threads_and_in_any_company() {
         let values = &state(5 * BLOCK + 7)[1];
         let exact: f64 = values.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
-        let sums: Vec<u64> = [1, 2, 5]
-            .map(|threads| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| sum_of_squares(values)).to_bits()
-            })
-            .to_vec();
-        assert!(sums.iter().all(|&bits| bits == sums[0]));
-        assert!((f64::from_bits(sums[0]) - exact).abs() < 1e-9 * exact);
-        assert_eq!(sum_of_squares(&[]), 0.0);
+        let alone = sums_of_squares(&[values])[0];
+        assert!((alone - exact).abs() < 1e-9 * exact);
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let sums = pool.install(|| sums_of_squares(&[&values[..3], &[], values, &[2.0]]));
+            assert_eq!((sums[1], sums[2].to_bits(), sums[3]), (0.0, alone.to_bits(), 4.0));
+        }
+    }
+
+    #[test]
+    fn tensors_updated_together_get_the_bits_they_get_alone() {
+        let sizes = [BLOCK + 13, 7, 3 * BLOCK, 1];
+        let factors = Factors::from(&STEP);
+        let mut together: Vec<[Vec<f32>; 4]> = sizes.iter().map(|&n| state(n)).collect();
+        let mut alone = together.clone();
+        adamw(together.iter_mut().map(|[params, grads, m, v]| Update { params, grads, m, v, factors }));
+        for [params, grads, m, v] in &mut alone {
+            adamw_block(params, grads, m, v, factors);
+        }
+        assert!(together == alone && together[0][0] != state(sizes[0])[0]);
+    }
+
+    #[test]
+    fn sums_are_added_in_place() {
+        for n in [0, 5, 2 * BLOCK + 3] {
+            let [mut sum, more, ..] = state(n);
+            let expected: Vec<f32> = sum.iter().zip(&more).map(|(a, b)| a + b).collect();
+            let place = sum.as_ptr();
+            add(&mut sum, &more);
+            assert!(sum.as_ptr() == place && sum == expected, "{n}");
+        }
     }
 }

@@ -4,11 +4,13 @@
 
 mod attention;
 mod bits;
+mod checkpoint;
 mod fallback;
+mod finite;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::ops::{self, Activation, AdamwStep, Before, Map, Norm, NormKind, primitive};
+use crate::ops::{self, Activation, AdamwStep, AdamwTensors, Before, Map, Norm, NormKind, primitive};
 
 /// Numbers between −1 and 1 without a pattern.
 fn numbers(len: usize, seed: usize) -> Vec<f32> {
@@ -241,15 +243,20 @@ fn the_optimizer_agrees_with_primitives() {
         correction2: 0.0199,
         gradient_scale: 0.25,
     };
-    let state = || [1, 2, 3, 4].map(|seed| tensor(70_001, seed, &Device::flex()));
-    let [value, gradient, m, v] = state();
-    let got = ops::adamw(value, gradient, m, v.square(), &step);
-    let [value, gradient, m, v] = state();
-    let expected = primitive::adamw(value, gradient, m, v.square(), &step);
-    assert_close(&values(got.0), &values(expected.0), "value");
-    assert_close(&values(got.1), &values(expected.1), "m");
-    assert_close(&values(got.2), &values(expected.2), "v");
-    let [x, ..] = state();
+    // One large and one small.
+    let state = |n: usize, seed: usize| {
+        let [value, gradient, m, v] = [0, 1, 2, 3].map(|i| tensor(n, seed + i, &Device::flex()));
+        AdamwTensors { value, gradient, m, v: v.square() }
+    };
+    let states = || [state(70_001, 1), state(5, 9)];
+    let got = ops::adamw(states().map(|tensors| (tensors, step)).into());
+    for (got, before) in got.into_iter().zip(states()) {
+        let expected = primitive::adamw(before, &step);
+        assert_close(&values(got.value), &values(expected.value), "value");
+        assert_close(&values(got.m), &values(expected.m), "m");
+        assert_close(&values(got.v), &values(expected.v), "v");
+    }
+    let AdamwTensors { value: x, .. } = state(70_001, 1);
     let (got, expected) = (ops::sum_of_squares(x.clone()), primitive::sum_of_squares(x));
     assert!((got - expected).abs() < 1e-5 * expected, "{got} {expected}");
 }
@@ -267,6 +274,10 @@ fn the_optimizer_leaves_shared_tensors_alone() {
         gradient_scale: 1.0,
     };
     let x = tensor(100, 1, &Device::flex());
-    ops::adamw(x.clone(), x.clone(), x.clone(), x.clone().square(), &step);
+    let shared = AdamwTensors { value: x.clone(), gradient: x.clone(), m: x.clone(), v: x.clone().square() };
+    let updated = ops::adamw(vec![(shared, step)]);
+    assert_ne!(values(updated[0].value.clone()), numbers(100, 1));
+    let sum = ops::add_in_place(x.clone(), x.clone());
+    assert_eq!(values(sum)[3], 2.0 * numbers(100, 1)[3]);
     assert_eq!(values(x), numbers(100, 1));
 }

@@ -62,6 +62,17 @@ pub(super) fn check_context(config: &PretrainConfig, model: &ModelConfig) -> any
     Ok(())
 }
 
+/// Refuses activation checkpointing where there is none.
+pub(super) fn check_checkpointing(config: &PretrainConfig, device: &str) -> anyhow::Result<()> {
+    if config.training.activation_checkpointing && device != "cpu" {
+        return Err(usage(format!(
+            "training.activation_checkpointing works on the device cpu only, and this run is on {device}: leave it out, or \
+             use --device cpu; a larger training.grad_accum_steps saves memory everywhere"
+        )));
+    }
+    Ok(())
+}
+
 /// Refuses to go on with a run under another config, data or tokenizer; lists what differs.
 pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow::Result<()> {
     let mut differences = Vec::new();

@@ -1,6 +1,7 @@
 //! `firebrand pretrain`.
 
 mod checks;
+mod dry_run;
 mod pace;
 mod view;
 
@@ -15,13 +16,14 @@ use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::Causal;
-use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
 use firebrand_transformer::ModelConfig;
 use firebrand_transformer::hugging_face::Architecture;
 use std::path::{Path, PathBuf};
 
-use checks::{check_context, check_same_run, lock, make_folder, new_model, start_or_resume};
+use checks::{
+    check_checkpointing, check_context, check_same_run, lock, make_folder, new_model, start_or_resume,
+};
 use pace::Pace;
 use view::{Bar, EventFileView, Heading, Tui, View};
 
@@ -36,8 +38,9 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         .check(&device)
         .map_err(|error| usage(format!("training.precision: {error}")))?;
     let device = device.autodiff();
+    check_checkpointing(&config, &device_name)?;
     if args.dry_run {
-        return dry_run(&config, &device_name, global);
+        return dry_run::run(&config, &device_name, global);
     }
     if args.tui {
         // Before data is read, which may take its time.
@@ -72,7 +75,8 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             ));
         }
     }
-    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?
+        .with_checkpointing(config.training.activation_checkpointing);
     // Only now is anything written: a refused command leaves a run as it was.
     tokenizer.tokenizer.save(&dir)?;
     run_file.write(&dir)?;
@@ -216,26 +220,6 @@ fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfi
         ),
         steps: config.training.steps,
     }
-}
-
-fn dry_run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
-    // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
-    let dir = Path::new(&config.data.tokenizer);
-    let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
-    let vocab_size = known.as_ref().map_or(256, Tokenizer::vocab_size);
-    let model = config.model.resolve(vocab_size, config.training.seq_len);
-    check_context(config, &model)?;
-    if global.json {
-        return line(
-            serde_json::json!({"model": model, "n_params": model.n_params(), "device": device, "config": config}),
-        );
-    }
-    line(format!(
-        "# {} parameters at a vocabulary of {vocab_size}{}, on {device}",
-        thousands(model.n_params() as u64),
-        if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
-    ))?;
-    line(toml::to_string(config)?.trim_end())
 }
 
 fn report(

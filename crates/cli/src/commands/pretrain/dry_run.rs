@@ -1,0 +1,71 @@
+//! `firebrand pretrain --dry-run`: what would be trained, and what memory it takes.
+
+use super::checks::check_context;
+use crate::args::Global;
+use crate::config::PretrainConfig;
+use crate::output::{complain, line, thousands};
+use firebrand_backend::memory;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_training::MemoryEstimate;
+use std::path::Path;
+
+/// The vocabulary that is assumed while there is no tokenizer.
+const ASSUMED_VOCABULARY: usize = 256;
+
+/// Prints the model, the memory and the whole config.
+pub(super) fn run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
+    // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
+    let dir = Path::new(&config.data.tokenizer);
+    let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
+    let vocab_size = known.as_ref().map_or(ASSUMED_VOCABULARY, Tokenizer::vocab_size);
+    let model = config.model.resolve(vocab_size, config.training.seq_len);
+    check_context(config, &model)?;
+    let memory = MemoryEstimate::new(&model, &config.training, &config.optimizer, data_bytes(config));
+    if let Some(total) = memory::total_bytes().filter(|&total| total < memory.peak as u64) {
+        complain(format_args!(
+            "warning: this will need about {}, and there is {}: a larger training.grad_accum_steps, \
+             training.activation_checkpointing = true or a smaller model need less",
+            mib(memory.peak),
+            mib(total as usize)
+        ));
+    }
+    if global.json {
+        return line(serde_json::json!({
+            "model": model, "n_params": model.n_params(), "device": device, "memory": memory, "config": config,
+        }));
+    }
+    line(format!(
+        "# {} parameters at a vocabulary of {vocab_size}{}, on {device}",
+        thousands(model.n_params() as u64),
+        if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
+    ))?;
+    let MemoryEstimate { weights, gradients, optimizer, activations, data, process, peak } = memory;
+    line(format!(
+        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, data {}, the rest {}",
+        mib(peak),
+        if device == "cpu" { "" } else { " (on the device cpu)" },
+        mib(weights),
+        mib(gradients),
+        mib(optimizer),
+        mib(activations),
+        mib(data),
+        mib(process)
+    ))?;
+    line(toml::to_string(config)?.trim_end())
+}
+
+fn mib(bytes: usize) -> String {
+    format!("{} MiB", thousands(bytes.div_ceil(1 << 20) as u64))
+}
+
+/// The size of the token files as far as it can be told: two bytes a token, and of text that is still to be encoded a
+/// token a byte, which no tokenizer exceeds.
+fn data_bytes(config: &PretrainConfig) -> usize {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len() as usize);
+    match &config.data.shards {
+        Some(dir) => {
+            std::fs::read_dir(dir).map_or(0, |files| files.flatten().map(|file| size(&file.path())).sum())
+        }
+        None => config.data.texts.iter().map(|text| 2 * size(text)).sum(),
+    }
+}

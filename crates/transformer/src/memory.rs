@@ -1,0 +1,84 @@
+//! How much a decoder keeps for its backward pass, counted in numbers.
+//!
+//! This is the one place that says what each operation keeps: whoever changes that in `backend::fused` or in
+//! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
+//! prints estimates beside what was measured.
+
+use crate::config::{MlpKind, ModelConfig};
+
+/// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Activations {
+    /// In each layer, its input among it.
+    pub layer: usize,
+    /// A layer's input alone: all that a checkpointed layer keeps.
+    pub layer_input: usize,
+    /// After the last layer: the final norm's input and output.
+    pub top: usize,
+    /// Gradients and outputs that one layer's backward pass has beside what is kept.
+    pub working: usize,
+    /// The chunk of logits that cross-entropy works on, and the gradient of the hidden states.
+    pub loss: usize,
+}
+
+impl Activations {
+    /// The most that is there at once in a forward and backward pass over `layers` layers.
+    pub fn peak(&self, layers: usize, checkpointing: bool) -> usize {
+        let working = self.working.max(self.loss);
+        match checkpointing {
+            false => layers * self.layer + self.top + working,
+            true => layers * self.layer_input + self.top + (self.layer + self.working).max(self.loss),
+        }
+    }
+}
+
+impl ModelConfig {
+    /// What training on `tokens` tokens at once keeps.
+    pub fn activations(&self, tokens: usize) -> Activations {
+        let (d, ff) = (self.d_model, self.d_ff);
+        let kv = self.n_kv_heads * self.d_head();
+        let swiglu = self.mlp == MlpKind::Swiglu;
+        // The residual stream before attention and before the feed-forward part; norms are computed again from it.
+        let residuals = 2 * d;
+        // Queries, keys and values as attention reads them, what it returns, two numbers for each head.
+        let attention = d + 2 * kv + d + 2 * self.n_heads;
+        // Heads are taken out to be normalized, and kept before and after.
+        let qk_norm = if self.qk_norm { 2 * (d + kv) + self.n_heads + self.n_kv_heads } else { 0 };
+        // What the activation takes; what it gives is computed again.
+        let mlp = (if swiglu { 2 } else { 1 }) * ff;
+        // What both branches add, and its mask.
+        let dropout = if self.dropout > 0.0 { 4 * d } else { 0 };
+        // The gradient of the residual stream and of the branch, and those of the feed-forward part.
+        let working = 2 * d + (if swiglu { 3 } else { 1 }) * ff;
+        Activations {
+            layer: tokens * (residuals + attention + qk_norm + mlp + dropout),
+            layer_input: tokens * d,
+            top: tokens * (2 * d + 2),
+            working: tokens * working,
+            loss: self.logits_at_once(tokens) + tokens * d,
+        }
+    }
+
+    /// Logits in one chunk of cross-entropy: as `backend`'s kernel cuts them.
+    fn logits_at_once(&self, tokens: usize) -> usize {
+        const CHUNK: usize = 1 << 21;
+        (CHUNK / self.vocab_size).clamp(256, 2048).min(tokens) * self.vocab_size
+    }
+
+    /// Numbers in the token embedding, and as many in its gradient.
+    pub fn embedding_numbers(&self) -> usize {
+        self.vocab_size * self.d_model
+    }
+
+    /// Numbers in the matrices of the layers, which Muon updates.
+    pub fn layer_matrix_numbers(&self) -> usize {
+        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
+        self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
+    }
+
+    /// Numbers in the largest of them.
+    pub fn largest_layer_matrix(&self) -> usize {
+        self.d_model * self.d_ff.max(self.d_model)
+    }
+}

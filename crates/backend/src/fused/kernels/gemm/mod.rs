@@ -131,7 +131,7 @@ impl<'a> Product<'a> {
         let [m, n, k] = self.shape;
         let target = self.target(c.at(0), stride, start);
         let target = Sendable(target);
-        let (rows, cols) = cut(self.shape, rayon::current_num_threads());
+        let (rows, cols) = cut([m, n], rayon::current_num_threads());
         let across = n.div_ceil(cols);
         for_each(m.div_ceil(rows) * across, m * n * k, |part| {
             let (i, j) = (part / across * rows, part % across * cols);
@@ -239,17 +239,15 @@ impl<'a> Product<'a> {
     unsafe fn pack_a<K: Kernel>(&self, packed: &mut Scratch, [i, k0]: [usize; 2], [rows, len]: [usize; 2]) {
         let steps = len.div_ceil(K::PER_WORD);
         packed.reserve(rows.div_ceil(K::ROWS) * steps * K::A_STRIDE);
-        for (panel, (first, lines)) in panels(rows, K::ROWS).enumerate() {
-            let (line_stride, step_stride) = (self.a.row_stride, self.a.col_stride);
-            let lines = pack::Lines { start: self.a.at(i + first, k0), line_stride, step_stride, lines, len };
-            let to = packed.words_mut().wrapping_add(panel * steps * K::A_STRIDE);
-            // SAFETY: this function's contract, and the scratch was just made large enough.
-            unsafe {
-                match K::A_STRIDE {
-                    16 => K::pack::<16>(lines, to),
-                    8 => K::pack::<8>(lines, to),
-                    _ => K::pack::<4>(lines, to),
-                }
+        let (line_stride, step_stride) = (self.a.row_stride, self.a.col_stride);
+        let lines = pack::Lines { start: self.a.at(i, k0), line_stride, step_stride, len };
+        let (panels, to) = (panels(rows, K::ROWS), packed.words_mut());
+        // SAFETY: this function's contract, and the scratch was just made large enough.
+        unsafe {
+            match K::A_STRIDE {
+                16 => K::pack::<16>(lines, panels, to),
+                8 => K::pack::<8>(lines, panels, to),
+                _ => K::pack::<4>(lines, panels, to),
             }
         }
     }
@@ -262,17 +260,15 @@ impl<'a> Product<'a> {
     unsafe fn pack_b<K: Kernel>(&self, packed: &mut Scratch, [k0, j]: [usize; 2], [len, cols]: [usize; 2]) {
         let steps = len.div_ceil(K::PER_WORD);
         packed.reserve(cols.div_ceil(K::COLS) * steps * K::COLS);
-        for (panel, first) in (0..cols).step_by(K::COLS).enumerate() {
-            let (line_stride, step_stride) = (self.b.col_stride, self.b.row_stride);
-            let lines = K::COLS.min(cols - first);
-            let lines = pack::Lines { start: self.b.at(k0, j + first), line_stride, step_stride, lines, len };
-            let to = packed.words_mut().wrapping_add(panel * steps * K::COLS);
-            // SAFETY: this function's contract, and the scratch was just made large enough.
-            unsafe {
-                match K::COLS {
-                    32 => K::pack::<32>(lines, to),
-                    _ => K::pack::<16>(lines, to),
-                }
+        let (line_stride, step_stride) = (self.b.col_stride, self.b.row_stride);
+        let lines = pack::Lines { start: self.b.at(k0, j), line_stride, step_stride, len };
+        let panels = (0..cols).step_by(K::COLS).map(|first| (first, K::COLS.min(cols - first)));
+        let to = packed.words_mut();
+        // SAFETY: this function's contract, and the scratch was just made large enough.
+        unsafe {
+            match K::COLS {
+                32 => K::pack::<32>(lines, panels, to),
+                _ => K::pack::<16>(lines, panels, to),
             }
         }
     }
@@ -308,7 +304,7 @@ const ROW_PANELS: usize = 8;
 const COLS_AT_ONCE: usize = 1024;
 
 /// The first row and the height of each of the panels of `rows`: at most `most` high and nearly equal.
-fn panels(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+fn panels(rows: usize, most: usize) -> impl pack::Panels {
     let count = rows.div_ceil(most);
     let (height, taller) = (rows.checked_div(count).unwrap_or(0), rows.checked_rem(count).unwrap_or(0));
     (0..count).map(move |panel| (panel * height + panel.min(taller), height + usize::from(panel < taller)))
@@ -316,15 +312,14 @@ fn panels(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// How an output is cut for so many threads: rows and columns of a part. No result depends on it.
 ///
-/// Several parts a thread, so that one that is held up can be helped; squarish ones, as each part packs its operands.
-fn cut([m, n, k]: [usize; 3], threads: usize) -> (usize, usize) {
+/// A part a thread, squarish: each packs its operands, and those packed twice cost more than what a thread that is held up
+/// could give away.
+fn cut([m, n]: [usize; 2], threads: usize) -> (usize, usize) {
     /// Rows and columns that parts are multiples of.
     const UNIT: (usize, usize) = (14, 32);
     /// Packing a number takes about as long as this many multiplications.
     const PACKING: usize = 12;
-    const LEAST_WORK: usize = 1 << 21;
-    let parts_a_thread = if m * n * k / threads.max(1) > 4 * LEAST_WORK { 2 } else { 1 };
-    let parts = (threads * parts_a_thread).max(1);
+    let parts = threads.max(1);
     let (tall, wide) = (m.div_ceil(UNIT.0), n.div_ceil(UNIT.1));
     let size = |down: usize| {
         let down = down.min(tall.max(1));

@@ -8,10 +8,13 @@ pub(super) struct Lines {
     /// From a line to the next, and from a number of a line to the next.
     pub(super) line_stride: usize,
     pub(super) step_stride: usize,
-    /// How many lines, and how many numbers in each.
-    pub(super) lines: usize,
+    /// How many numbers in each.
     pub(super) len: usize,
 }
+
+/// Which lines make up the panels: the first line and the number of them, for each panel.
+pub(super) trait Panels: Iterator<Item = (usize, usize)> + Clone {}
+impl<P: Iterator<Item = (usize, usize)> + Clone> Panels for P {}
 
 impl Lines {
     /// # Safety
@@ -36,21 +39,29 @@ pub(super) fn to_bf16(x: f32) -> u32 {
 /// # Safety
 /// As of [`Kernel::pack`](super::tile::Kernel::pack).
 #[allow(unsafe_code, reason = "strided operands are reached by address")]
-pub(super) unsafe fn portable<const W: usize, const BF16: bool>(lines: Lines, packed: *mut u32) {
+pub(super) unsafe fn portable<const W: usize, const BF16: bool>(
+    lines: Lines,
+    panels: impl Panels,
+    packed: *mut u32,
+) {
     let steps = if BF16 { lines.len.div_ceil(2) } else { lines.len };
-    for step in 0..steps {
-        for line in 0..lines.lines.min(W) {
-            // SAFETY: inside the lines, and inside `packed`, which holds `W` words a step.
-            unsafe {
-                let word = if BF16 {
-                    let low = to_bf16(lines.get(line, 2 * step));
-                    let high =
-                        if 2 * step + 1 < lines.len { to_bf16(lines.get(line, 2 * step + 1)) } else { 0 };
-                    low | high << 16
-                } else {
-                    lines.get(line, step).to_bits()
-                };
-                packed.add(step * W + line).write(word);
+    for (panel, (first, count)) in panels.enumerate() {
+        let packed = packed.wrapping_add(panel * steps * W);
+        for step in 0..steps {
+            for i in 0..count {
+                // SAFETY: inside the lines, and inside `packed`, which holds `W` words a step.
+                unsafe {
+                    let line = first + i;
+                    let word = if BF16 {
+                        let low = to_bf16(lines.get(line, 2 * step));
+                        let high =
+                            if 2 * step + 1 < lines.len { to_bf16(lines.get(line, 2 * step + 1)) } else { 0 };
+                        low | high << 16
+                    } else {
+                        lines.get(line, step).to_bits()
+                    };
+                    packed.add(step * W + i).write(word);
+                }
             }
         }
     }
@@ -64,7 +75,7 @@ pub(super) use x86::{avx2, avx512, avx512_bf16};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lines, portable};
+    use super::{Lines, Panels, portable};
 
     /// The lanes below `width` of a vector of 16.
     #[inline(always)]
@@ -108,101 +119,124 @@ mod x86 {
     /// # Safety
     /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-    pub(in super::super) unsafe fn avx512<const W: usize>(lines: Lines, packed: *mut u32) {
+    pub(in super::super) unsafe fn avx512<const W: usize>(
+        lines: Lines,
+        panels: impl Panels,
+        packed: *mut u32,
+    ) {
+        let steps = lines.len;
         if lines.line_stride == 1 {
-            for first in (0..lines.lines).step_by(16) {
-                let mask = lanes(lines.lines - first);
-                for step in 0..lines.len {
-                    // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds `W`
-                    // words a step.
-                    unsafe {
-                        let words = _mm512_maskz_loadu_epi32(
-                            mask,
-                            lines.start.add(step * lines.step_stride + first).cast(),
-                        );
-                        _mm512_storeu_si512(packed.add(step * W + first).cast(), words);
+            // Step by step over all panels: memory is read in order.
+            for step in 0..steps {
+                let start = lines.start.wrapping_add(step * lines.step_stride);
+                for (panel, (first, count)) in panels.clone().enumerate() {
+                    let packed = packed.wrapping_add((panel * steps + step) * W);
+                    for i in (0..count).step_by(16) {
+                        // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds
+                        // `W` words a step.
+                        unsafe {
+                            let words =
+                                _mm512_maskz_loadu_epi32(lanes(count - i), start.add(first + i).cast());
+                            _mm512_storeu_si512(packed.add(i).cast(), words);
+                        }
                     }
                 }
             }
         } else if lines.step_stride == 1 {
-            for first in (0..lines.lines).step_by(16) {
-                let count = (lines.lines - first).min(16);
-                for step in (0..lines.len).step_by(16) {
-                    let mask = lanes(lines.len - step);
-                    let mut rows = [_mm512_setzero_si512(); 16];
-                    // SAFETY: masked lanes are not touched; the others are numbers of the lines.
-                    unsafe {
-                        for (i, row) in rows[..count].iter_mut().enumerate() {
-                            let start = lines.start.add((first + i) * lines.line_stride + step);
-                            *row = _mm512_maskz_loadu_epi32(mask, start.cast());
+            for (panel, (first, count)) in panels.enumerate() {
+                let packed = packed.wrapping_add(panel * steps * W);
+                for i in (0..count).step_by(16) {
+                    for step in (0..steps).step_by(16) {
+                        let mask = lanes(steps - step);
+                        let mut rows = [_mm512_setzero_si512(); 16];
+                        // SAFETY: masked lanes are not touched; the others are numbers of the lines.
+                        unsafe {
+                            for (line, row) in rows[..(count - i).min(16)].iter_mut().enumerate() {
+                                let start = lines.start.add((first + i + line) * lines.line_stride + step);
+                                *row = _mm512_maskz_loadu_epi32(mask, start.cast());
+                            }
                         }
-                    }
-                    let columns = transposed_16(rows);
-                    for (i, &column) in columns[..(lines.len - step).min(16)].iter().enumerate() {
-                        // SAFETY: `packed` holds `W` words a step.
-                        unsafe { _mm512_storeu_si512(packed.add((step + i) * W + first).cast(), column) };
+                        let columns = transposed_16(rows);
+                        for (j, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
+                            // SAFETY: `packed` holds `W` words a step.
+                            unsafe { _mm512_storeu_si512(packed.add((step + j) * W + i).cast(), column) };
+                        }
                     }
                 }
             }
         } else {
             // SAFETY: this function's contract.
-            unsafe { portable::<W, false>(lines, packed) }
+            unsafe { portable::<W, false>(lines, panels, packed) }
         }
     }
 
     /// # Safety
     /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
     #[target_feature(enable = "avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-    pub(in super::super) unsafe fn avx512_bf16<const W: usize>(lines: Lines, packed: *mut u32) {
+    pub(in super::super) unsafe fn avx512_bf16<const W: usize>(
+        lines: Lines,
+        panels: impl Panels,
+        packed: *mut u32,
+    ) {
         let steps = lines.len.div_ceil(2);
         if lines.line_stride == 1 {
-            for first in (0..lines.lines).step_by(16) {
-                let mask = lanes(lines.lines - first);
-                for step in 0..steps {
-                    let second = if 2 * step + 1 < lines.len { mask } else { 0 };
-                    // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds `W`
-                    // words a step.
-                    unsafe {
-                        let start = lines.start.add(2 * step * lines.step_stride + first);
-                        let low = _mm512_maskz_loadu_ps(mask, start);
-                        let high = _mm512_maskz_loadu_ps(second, start.wrapping_add(lines.step_stride));
-                        let low = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
-                            _mm512_cvtneps_pbh(low),
-                        ));
-                        let high = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
-                            _mm512_cvtneps_pbh(high),
-                        ));
-                        let words = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
-                        _mm512_storeu_si512(packed.add(step * W + first).cast(), words);
+            // Step by step over all panels: memory is read in order.
+            for step in 0..steps {
+                let start = lines.start.wrapping_add(2 * step * lines.step_stride);
+                let paired = 2 * step + 1 < lines.len;
+                for (panel, (first, count)) in panels.clone().enumerate() {
+                    let packed = packed.wrapping_add((panel * steps + step) * W);
+                    for i in (0..count).step_by(16) {
+                        let mask = lanes(count - i);
+                        // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds
+                        // `W` words a step.
+                        unsafe {
+                            let start = start.wrapping_add(first + i);
+                            let low = _mm512_maskz_loadu_ps(mask, start);
+                            let high = start.wrapping_add(lines.step_stride);
+                            let high = _mm512_maskz_loadu_ps(if paired { mask } else { 0 }, high);
+                            let low = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
+                                _mm512_cvtneps_pbh(low),
+                            ));
+                            let high = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
+                                _mm512_cvtneps_pbh(high),
+                            ));
+                            let words = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
+                            _mm512_storeu_si512(packed.add(i).cast(), words);
+                        }
                     }
                 }
             }
         } else if lines.step_stride == 1 {
-            for first in (0..lines.lines).step_by(16) {
-                let count = (lines.lines - first).min(16);
-                for step in (0..steps).step_by(16) {
-                    let left = lines.len - 2 * step;
-                    let (low_mask, high_mask) = (lanes(left), lanes(left.saturating_sub(16)));
-                    let mut rows = [_mm512_setzero_si512(); 16];
-                    // SAFETY: masked lanes are not touched; the others are numbers of the lines.
-                    unsafe {
-                        for (i, row) in rows[..count].iter_mut().enumerate() {
-                            let start = lines.start.add((first + i) * lines.line_stride + 2 * step);
-                            let low = _mm512_maskz_loadu_ps(low_mask, start);
-                            let high = _mm512_maskz_loadu_ps(high_mask, start.wrapping_add(16));
-                            *row = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+            for (panel, (first, count)) in panels.enumerate() {
+                let packed = packed.wrapping_add(panel * steps * W);
+                for i in (0..count).step_by(16) {
+                    for step in (0..steps).step_by(16) {
+                        let left = lines.len - 2 * step;
+                        let (low_mask, high_mask) = (lanes(left), lanes(left.saturating_sub(16)));
+                        let mut rows = [_mm512_setzero_si512(); 16];
+                        // SAFETY: masked lanes are not touched; the others are numbers of the lines.
+                        unsafe {
+                            for (line, row) in rows[..(count - i).min(16)].iter_mut().enumerate() {
+                                let start =
+                                    lines.start.add((first + i + line) * lines.line_stride + 2 * step);
+                                let low = _mm512_maskz_loadu_ps(low_mask, start);
+                                let high = _mm512_maskz_loadu_ps(high_mask, start.wrapping_add(16));
+                                *row =
+                                    std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                            }
                         }
-                    }
-                    let columns = transposed_16(rows);
-                    for (i, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
-                        // SAFETY: `packed` holds `W` words a step.
-                        unsafe { _mm512_storeu_si512(packed.add((step + i) * W + first).cast(), column) };
+                        let columns = transposed_16(rows);
+                        for (j, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
+                            // SAFETY: `packed` holds `W` words a step.
+                            unsafe { _mm512_storeu_si512(packed.add((step + j) * W + i).cast(), column) };
+                        }
                     }
                 }
             }
         } else {
             // SAFETY: this function's contract.
-            unsafe { portable::<W, true>(lines, packed) }
+            unsafe { portable::<W, true>(lines, panels, packed) }
         }
     }
 
@@ -242,48 +276,54 @@ mod x86 {
     /// # Safety
     /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
     #[target_feature(enable = "avx2,fma")]
-    pub(in super::super) unsafe fn avx2<const W: usize>(lines: Lines, packed: *mut u32) {
+    pub(in super::super) unsafe fn avx2<const W: usize>(lines: Lines, panels: impl Panels, packed: *mut u32) {
+        let steps = lines.len;
         if lines.line_stride == 1 {
-            for first in (0..lines.lines).step_by(8) {
-                let mask = lanes_8(lines.lines - first);
-                for step in 0..lines.len {
-                    // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds `W`
-                    // words a step.
-                    unsafe {
-                        let words =
-                            _mm256_maskload_ps(lines.start.add(step * lines.step_stride + first), mask);
-                        _mm256_storeu_ps(packed.add(step * W + first).cast(), words);
+            // Step by step over all panels: memory is read in order.
+            for step in 0..steps {
+                let start = lines.start.wrapping_add(step * lines.step_stride);
+                for (panel, (first, count)) in panels.clone().enumerate() {
+                    let packed = packed.wrapping_add((panel * steps + step) * W);
+                    for i in (0..count).step_by(8) {
+                        // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds
+                        // `W` words a step.
+                        unsafe {
+                            let words = _mm256_maskload_ps(start.add(first + i), lanes_8(count - i));
+                            _mm256_storeu_ps(packed.add(i).cast(), words);
+                        }
                     }
                 }
             }
         } else if lines.step_stride == 1 {
-            let whole = lines.len / 8 * 8;
-            for first in (0..lines.lines).step_by(8) {
-                let count = (lines.lines - first).min(8);
-                for step in (0..whole).step_by(8) {
-                    let mut rows = [_mm256_setzero_ps(); 8];
-                    // SAFETY: eight numbers of each line.
-                    unsafe {
-                        for (i, row) in rows[..count].iter_mut().enumerate() {
-                            *row = _mm256_loadu_ps(lines.start.add((first + i) * lines.line_stride + step));
+            let whole = steps / 8 * 8;
+            for (panel, (first, count)) in panels.enumerate() {
+                let packed = packed.wrapping_add(panel * steps * W);
+                for i in (0..count).step_by(8) {
+                    for step in (0..whole).step_by(8) {
+                        let mut rows = [_mm256_setzero_ps(); 8];
+                        // SAFETY: eight numbers of each line.
+                        unsafe {
+                            for (line, row) in rows[..(count - i).min(8)].iter_mut().enumerate() {
+                                let start = lines.start.add((first + i + line) * lines.line_stride + step);
+                                *row = _mm256_loadu_ps(start);
+                            }
+                        }
+                        for (j, column) in transposed_8(rows).into_iter().enumerate() {
+                            // SAFETY: `packed` holds `W` words a step.
+                            unsafe { _mm256_storeu_ps(packed.add((step + j) * W + i).cast(), column) };
                         }
                     }
-                    for (i, column) in transposed_8(rows).into_iter().enumerate() {
-                        // SAFETY: `packed` holds `W` words a step.
-                        unsafe { _mm256_storeu_ps(packed.add((step + i) * W + first).cast(), column) };
-                    }
+                }
+                let start = lines.start.wrapping_add(first * lines.line_stride + whole);
+                let rest = Lines { start, len: steps - whole, ..lines };
+                // SAFETY: what is left of this panel's lines, and of its words.
+                unsafe {
+                    portable::<W, false>(rest, std::iter::once((0, count)), packed.add(whole * W));
                 }
             }
-            let rest = Lines {
-                start: lines.start.wrapping_add(whole * lines.step_stride),
-                len: lines.len - whole,
-                ..lines
-            };
-            // SAFETY: what is left of the lines, and of `packed`.
-            unsafe { portable::<W, false>(rest, packed.add(whole * W)) }
         } else {
             // SAFETY: this function's contract.
-            unsafe { portable::<W, false>(lines, packed) }
+            unsafe { portable::<W, false>(lines, panels, packed) }
         }
     }
 }

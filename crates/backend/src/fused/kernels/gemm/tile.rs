@@ -44,12 +44,14 @@ pub(super) trait Kernel {
     /// Numbers along the sum that a packed operand holds in four bytes: one f32, or two bf16.
     const PER_WORD: usize;
 
-    /// Packs lines (rows of `a`, or columns of `b`) side by side: word `step` of line `i` goes to
-    /// `packed[step · W + i]`. Words past the end of a line are filled up with zeros.
+    /// Packs lines (rows of `a`, or columns of `b`) side by side in panels: word `step` of line `i` of a panel goes to
+    /// `[step · W + i]` of the panel's words, which follow those of the panel before. A last half word is filled up with
+    /// zeros.
     ///
     /// # Safety
-    /// `lines` must be readable, `packed` must hold `W` words a step, and the processor must have the instructions.
-    unsafe fn pack<const W: usize>(lines: pack::Lines, packed: *mut u32);
+    /// The panels' lines must be readable, `packed` must hold `W` words a step for each panel, and the processor must
+    /// have the instructions.
+    unsafe fn pack<const W: usize>(lines: pack::Lines, panels: impl pack::Panels, packed: *mut u32);
 
     /// Computes one tile of `rows` rows, at most [`Kernel::ROWS`], of which the first `cols` columns are written.
     ///
@@ -79,9 +81,9 @@ impl<const BF16: bool> Kernel for Portable<BF16> {
     const COLS: usize = 16;
     const PER_WORD: usize = if BF16 { 2 } else { 1 };
 
-    unsafe fn pack<const W: usize>(lines: pack::Lines, packed: *mut u32) {
+    unsafe fn pack<const W: usize>(lines: pack::Lines, panels: impl pack::Panels, packed: *mut u32) {
         // SAFETY: this function's contract.
-        unsafe { pack::portable::<W, BF16>(lines, packed) }
+        unsafe { pack::portable::<W, BF16>(lines, panels, packed) }
     }
 
     unsafe fn tile(rows: usize, steps: usize, a: *const u32, b: *const u32, cols: usize, target: Target) {
@@ -235,9 +237,9 @@ mod x86 {
         const COLS: usize = 32;
         const PER_WORD: usize = 1;
 
-        unsafe fn pack<const W: usize>(lines: pack::Lines, packed: *mut u32) {
+        unsafe fn pack<const W: usize>(lines: pack::Lines, panels: impl pack::Panels, packed: *mut u32) {
             // SAFETY: this function's contract.
-            unsafe { pack::avx512::<W>(lines, packed) }
+            unsafe { pack::avx512::<W>(lines, panels, packed) }
         }
 
         unsafe fn tile(rows: usize, steps: usize, a: *const u32, b: *const u32, cols: usize, target: Target) {
@@ -254,9 +256,9 @@ mod x86 {
         const COLS: usize = 32;
         const PER_WORD: usize = 2;
 
-        unsafe fn pack<const W: usize>(lines: pack::Lines, packed: *mut u32) {
+        unsafe fn pack<const W: usize>(lines: pack::Lines, panels: impl pack::Panels, packed: *mut u32) {
             // SAFETY: this function's contract.
-            unsafe { pack::avx512_bf16::<W>(lines, packed) }
+            unsafe { pack::avx512_bf16::<W>(lines, panels, packed) }
         }
 
         unsafe fn tile(rows: usize, steps: usize, a: *const u32, b: *const u32, cols: usize, target: Target) {
@@ -334,9 +336,9 @@ mod x86 {
         const COLS: usize = 16;
         const PER_WORD: usize = 1;
 
-        unsafe fn pack<const W: usize>(lines: pack::Lines, packed: *mut u32) {
+        unsafe fn pack<const W: usize>(lines: pack::Lines, panels: impl pack::Panels, packed: *mut u32) {
             // SAFETY: this function's contract.
-            unsafe { pack::avx2::<W>(lines, packed) }
+            unsafe { pack::avx2::<W>(lines, panels, packed) }
         }
 
         unsafe fn tile(rows: usize, steps: usize, a: *const u32, b: *const u32, cols: usize, target: Target) {

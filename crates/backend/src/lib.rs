@@ -8,6 +8,7 @@
 
 pub mod device;
 mod fused;
+pub mod inference;
 pub mod memory;
 pub mod ops;
 

@@ -120,7 +120,7 @@ impl Decoder {
         x = drop(x, &mut dropout);
         let angles = angles(&self.config, positions, &x.device());
         for (index, layer) in self.layers.iter().enumerate() {
-            let cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
+            let cache = cache.as_mut().map(|cache| cache.layer(index, seq));
             x = layer.forward(x, angles.as_ref(), mask, cache, &mut dropout);
         }
         self.norm.forward(x)

@@ -1,6 +1,6 @@
 //! One layer: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use crate::cache::{KeysValues, append};
+use crate::cache::LayerCache;
 use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
@@ -90,7 +90,7 @@ impl Attention {
         x: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
-        cache: Option<&mut Option<KeysValues>>,
+        cache: Option<LayerCache<'_>>,
     ) -> Tensor<3> {
         let [batch, seq, d_model] = x.dims();
         let d_head = d_model / self.n_heads;
@@ -105,7 +105,7 @@ impl Attention {
             (q, k) = (ops::rope(q, cos.clone(), sin.clone()), ops::rope(k, cos.clone(), sin.clone()));
         }
         if let Some(cache) = cache {
-            (k, v) = append(cache, k, v);
+            (k, v) = cache.append(k, v);
         }
         let y = ops::attention(q, k, v, mask, 1.0 / (d_head as f64).sqrt());
         self.output.forward(y.reshape([batch, seq, d_model]))
@@ -173,7 +173,7 @@ impl Layer {
         x: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
-        cache: Option<&mut Option<KeysValues>>,
+        cache: Option<LayerCache<'_>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
         let y = self.attention.forward(self.attention_norm.forward(x.clone()), angles, mask, cache);

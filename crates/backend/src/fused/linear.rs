@@ -3,6 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use super::kernels::gemv::{self, Write};
 use super::kernels::matrix::{View, column_sums, product};
 use super::operation::{Operation, apply_2, apply_3};
 use super::tensor::{contiguous, dims, from_vec, matrix, readable_matrix, shape, slice};
@@ -31,12 +32,38 @@ fn forward(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (Flex
     let bias = bias.map(contiguous);
     let [d_in, d_out] = dims(&weight);
     let rows = shape(&x).num_elements() / d_in.max(1);
-    let y =
-        product([rows, d_out, d_in], View::rows(slice(&x), d_in), matrix(&weight), bias.as_ref().map(slice));
+    let bias = bias.as_ref().map(slice);
+    let y = few_rows([rows, d_out, d_in], &x, &weight, bias).unwrap_or_else(|| {
+        product([rows, d_out, d_in], View::rows(slice(&x), d_in), matrix(&weight), bias)
+    });
     let mut y_shape = shape(&x);
     let last = y_shape.num_dims() - 1;
     y_shape[last] = d_out;
     (from_vec(y, y_shape), [x, weight])
+}
+
+/// The product of a few rows, as in decoding, which reads each weight once; `None` if there are more, or the weight lies
+/// otherwise than row after row or column after column.
+fn few_rows(
+    [rows, d_out, d_in]: [usize; 3],
+    x: &FlexTensor,
+    weight: &FlexTensor,
+    bias: Option<&[f32]>,
+) -> Option<Vec<f32>> {
+    if rows > gemv::FEW {
+        return None;
+    }
+    let shape = [rows, d_in, d_out];
+    let transposed = weight.clone().transpose(0, 1);
+    let mut y = vec![0.0; rows * d_out];
+    if weight.is_contiguous() {
+        gemv::columns(slice(x), slice(weight), shape, bias, &mut y, Write::Set, &mut Vec::new());
+    } else if transposed.is_contiguous() {
+        gemv::dots(slice(x), slice(&transposed), shape, bias, &mut y, Write::Set);
+    } else {
+        return None;
+    }
+    Some(y)
 }
 
 fn backward([x, weight]: &Saved, grad: &FlexTensor, wanted: [bool; 2]) -> [Option<FlexTensor>; 2] {

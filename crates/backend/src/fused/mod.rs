@@ -12,7 +12,7 @@
 mod activation;
 mod attention;
 mod cross_entropy;
-mod kernels;
+pub(crate) mod kernels;
 mod linear;
 mod norm;
 mod operation;
@@ -21,11 +21,12 @@ mod rope;
 mod tensor;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weights;
 
 pub(crate) use activation::{activate, swiglu};
 pub(crate) use attention::attention;
 pub(crate) use cross_entropy::cross_entropy;
-pub(crate) use kernels::activation::Activation;
+pub use kernels::activation::Activation;
 pub(crate) use linear::linear;
 pub(crate) use norm::{layer_norm, rms_norm};
 pub(crate) use optimizer::{adamw, sum_of_squares};

@@ -8,7 +8,7 @@ use super::vector::mul_add;
 
 /// An activation of one argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
+pub enum Activation {
     /// `x · Φ(x)`, with the error function.
     Gelu,
     /// GPT-2's approximation of it.
@@ -22,7 +22,7 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 #[inline(always)]
-fn gelu<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn gelu<const FMA: bool>(x: f32) -> f32 {
     0.5 * x * (1.0 + erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
@@ -41,7 +41,7 @@ fn gate<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
     x * gate::<FMA>(x)
 }
 
@@ -53,7 +53,7 @@ fn gelu_tanh_slope<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn relu2<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn relu2<const FMA: bool>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
     positive * positive
 }

@@ -1,5 +1,9 @@
 //! Hidden commands that `cargo xtask bench` runs: one job, one line of JSON.
 
+mod generate;
+
+pub(crate) use generate::generate;
+
 use crate::args::{BenchTrainArgs, Global};
 use crate::exit::usage;
 use crate::output::line;
@@ -15,11 +19,7 @@ use std::time::Instant;
 
 /// Train steps on random tokens: the work of `train_gpt.py`.
 pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()> {
-    let preset = match args.arch.as_str() {
-        "gpt2" => Preset::Gpt2,
-        "llama" => Preset::Llama,
-        other => return Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
-    };
+    let preset = preset(&args.arch)?;
     let mut config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
     // As the peer: a head of its own, no biases, GELU with the error function.
     (config.tied_head, config.bias) = (false, false);
@@ -65,6 +65,14 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
         "gflops": flops / 1e9, "gemm_gflops": gemm_gflops, "mfu": flops / 1e9 / gemm_gflops,
         "loss_first": losses[0], "loss_last": losses.last(), "device": device_name,
     }))
+}
+
+fn preset(arch: &str) -> anyhow::Result<Preset> {
+    match arch {
+        "gpt2" => Ok(Preset::Gpt2),
+        "llama" => Ok(Preset::Llama),
+        other => Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
+    }
 }
 
 /// GFLOP/s of a large square product, as models multiply: the most this device gives a step.

@@ -13,7 +13,7 @@ use crate::fused::kernels::attention::{Heads, Mask, forward as attend_in_blocks}
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
 use crate::fused::kernels::matrix::{View, product};
 use crate::fused::kernels::rope::HeadLayout;
-use crate::fused::kernels::token;
+use crate::fused::kernels::{team, token};
 pub use crate::fused::Activation;
 pub use crate::fused::kernels::gemv::Write;
 pub use crate::fused::weights::Vector;
@@ -156,6 +156,12 @@ fn widened(x: &[f32], w: &Packed, bias: Option<&[f32]>, y: &mut [f32], write: Wr
             gemv::finish(product, bias.map(|bias| &bias[start..]), &mut y[start..end], write);
         }
     }
+}
+
+/// Runs `work`, in which the threads of the pool wait for the loops of this module without sleeping: for a step that is
+/// made of many short ones. Not for work that waits for something else.
+pub fn together<T>(work: impl FnOnce() -> T) -> T {
+    team::together(work)
 }
 
 /// RMS norm of the rows of `x`, `[rows, d]`, into `y` of the same shape: see [`ops::rms_norm`](crate::ops::rms_norm).

@@ -53,6 +53,15 @@ impl CpuDecoder {
     /// of a model with learned positions.
     pub fn step(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
         assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
+        /// Bytes of weights that are read faster alone than others are woken.
+        const WORTH_WAKING: usize = 1 << 19;
+        match self.matrix_bytes() < WORTH_WAKING {
+            true => self.feed(cache, ids, wanted),
+            false => slices::together(|| self.feed(cache, ids, wanted)),
+        }
+    }
+
+    fn feed(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
         let CpuCache { rows, buffers } = cache;
         let mut tokens = std::mem::take(&mut buffers.tokens);
         tokens.clear();

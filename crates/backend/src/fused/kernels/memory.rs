@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::team;
 use rayon::prelude::*;
 
 /// A place for one number that nothing has been written to.
@@ -37,7 +38,12 @@ pub(crate) unsafe fn as_written(slots: &mut [Slot]) -> &mut [f32] {
 /// worth waking it. Tasks must not depend on each other; results never depend on which thread ran them.
 pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Send + Sync) {
     const WORTH_WAKING: usize = 1 << 17;
-    if count <= 1 || work < WORTH_WAKING {
+    /// Those who are awake need not be woken.
+    const WORTH_SHARING: usize = 1 << 14;
+    if count <= 1 || work < WORTH_SHARING {
+        (0..count).for_each(task);
+    } else if team::for_each(count, &task) {
+    } else if work < WORTH_WAKING {
         (0..count).for_each(task);
     } else {
         (0..count).into_par_iter().with_max_len(1).for_each(task);

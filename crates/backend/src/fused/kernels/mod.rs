@@ -21,4 +21,5 @@ pub(super) mod norm;
 pub(super) mod optimizer;
 mod reduce;
 pub(crate) mod rope;
+pub(crate) mod team;
 pub(crate) mod token;

@@ -3,7 +3,7 @@
 //! They lie in panels of [`PANEL`] outputs, `[panel][input][PANEL]`: a panel is read from its beginning to its end, and
 //! its sums fit in registers. The last panel is filled up with zeros.
 
-use super::{Inputs, Weight, Write, add_inputs, finish};
+use super::{FEW, Inputs, Weight, Write, finish};
 use crate::fused::kernels::memory::{Shared, as_written, for_each};
 use crate::fused::kernels::vector::mul_add;
 use rayon::prelude::*;
@@ -91,10 +91,10 @@ impl Packed {
         for_each(d_out.div_ceil(PANEL), rows * d_in * d_out, |panel| {
             let first = panel * PANEL;
             let outputs = PANEL.min(d_out - first);
-            let mut sums = [0.0; PANEL * super::FEW];
-            for group in 0..rows.div_ceil(super::FEW) {
-                let row = group * super::FEW;
-                let rows = super::FEW.min(rows - row);
+            let mut sums = [0.0; PANEL * FEW];
+            for group in 0..rows.div_ceil(FEW) {
+                let row = group * FEW;
+                let rows = FEW.min(rows - row);
                 let inputs = Inputs { values: &x[row * d_in..], stride: d_in, rows, count: d_in };
                 let sums = &mut sums[..rows * PANEL];
                 match &self.weights {
@@ -148,23 +148,41 @@ pub(crate) fn to_bf16(x: f32) -> u16 {
     (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
+/// Inputs times the weights of a panel, `[inputs, PANEL]`. The sums are an array of its own, and so stay in registers.
+#[inline(always)]
+fn panel_sums<const FMA: bool, W: Weight>(x: &[f32], weights: &[W]) -> [f32; PANEL] {
+    let mut sums = [0.0; PANEL];
+    for (&x, weights) in x.iter().zip(weights.chunks_exact(PANEL)) {
+        for j in 0..PANEL {
+            sums[j] = mul_add::<FMA>(x, weights[j].widen(), sums[j]);
+        }
+    }
+    sums
+}
+
 #[inline(always)]
 pub(super) fn bf16_body<const FMA: bool>(x: Inputs<'_>, weights: &[u16], sums: &mut [f32]) {
     sums.fill(0.0);
-    add_inputs::<FMA, u16>(x, weights, sums, PANEL);
+    // In groups, so that further rows find the weights in the cache.
+    for first in (0..x.count).step_by(GROUP) {
+        let part = x.part(first, GROUP.min(x.count - first));
+        for (row, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
+            let group_sums = panel_sums::<FMA, u16>(part.row(row), &weights[first * PANEL..]);
+            for j in 0..PANEL {
+                sums[j] += group_sums[j];
+            }
+        }
+    }
 }
 
 #[inline(always)]
 pub(super) fn int8_body<const FMA: bool>(x: Inputs<'_>, weights: &[i8], scales: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
-    let mut group_sums = [0.0; PANEL * super::FEW];
     for first in (0..x.count).step_by(GROUP) {
-        let group_sums = &mut group_sums[..sums.len()];
-        group_sums.fill(0.0);
         let part = x.part(first, GROUP.min(x.count - first));
-        add_inputs::<FMA, i8>(part, &weights[first * PANEL..], group_sums, PANEL);
         let scales = &scales[first / GROUP * PANEL..][..PANEL];
-        for (sums, group_sums) in sums.chunks_exact_mut(PANEL).zip(group_sums.chunks_exact(PANEL)) {
+        for (row, sums) in sums.chunks_exact_mut(PANEL).enumerate() {
+            let group_sums = panel_sums::<FMA, i8>(part.row(row), &weights[first * PANEL..]);
             for j in 0..PANEL {
                 sums[j] = mul_add::<FMA>(group_sums[j], scales[j], sums[j]);
             }

@@ -9,13 +9,13 @@
 
 use burn::tensor::Tensor;
 
+pub use crate::fused::Activation;
 use crate::fused::kernels::attention::{Heads, Mask, forward as attend_in_blocks};
+pub use crate::fused::kernels::gemv::Write;
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
 use crate::fused::kernels::matrix::{View, product};
 use crate::fused::kernels::rope::HeadLayout;
 use crate::fused::kernels::{team, token};
-pub use crate::fused::Activation;
-pub use crate::fused::kernels::gemv::Write;
 pub use crate::fused::weights::Vector;
 use crate::fused::weights::either_way;
 
@@ -121,14 +121,23 @@ impl Matrix {
             Weights::Rows(w) if few => gemv::dots(x, w.values(), [rows, d_in, d_out], bias, y, write),
             Weights::Narrow(packed) if few => packed.apply(x, rows, bias, y, write),
             Weights::Columns(w) => many(x, View::rows(w.values(), d_out), self.shape(), bias, y, write),
-            Weights::Rows(w) => many(x, View::rows(w.values(), d_in).transposed(), self.shape(), bias, y, write),
+            Weights::Rows(w) => {
+                many(x, View::rows(w.values(), d_in).transposed(), self.shape(), bias, y, write)
+            }
             Weights::Narrow(packed) => widened(x, packed, bias, y, write, &mut scratch.wide),
         }
     }
 }
 
 /// The general product.
-fn many(x: &[f32], w: View<'_>, [d_in, d_out]: [usize; 2], bias: Option<&[f32]>, y: &mut [f32], write: Write) {
+fn many(
+    x: &[f32],
+    w: View<'_>,
+    [d_in, d_out]: [usize; 2],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    write: Write,
+) {
     let rows = x.len() / d_in;
     let product = product([rows, d_out, d_in], View::rows(x, d_in), w, None);
     assert_eq!(y.len(), product.len(), "the output is [rows, d_out]");
@@ -236,7 +245,12 @@ pub struct Seen<'a> {
 ///
 /// # Panics
 /// When the slices do not fit each other, or a query sees nothing.
-pub fn attend<'a>(q: &[f32], sizes: HeadSizes, seen: impl Fn(usize) -> Seen<'a> + Send + Sync, out: &mut [f32]) {
+pub fn attend<'a>(
+    q: &[f32],
+    sizes: HeadSizes,
+    seen: impl Fn(usize) -> Seen<'a> + Send + Sync,
+    out: &mut [f32],
+) {
     let HeadSizes { heads, kv_heads, d_head } = sizes;
     let rows = q.len() / (heads * d_head);
     let work = (0..rows).map(|row| 2 * seen(row).count * heads * d_head).sum();

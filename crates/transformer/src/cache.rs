@@ -65,10 +65,11 @@ impl Cache {
         self.filled = rows.iter().map(|&row| self.filled[row].clone()).collect();
         for layer in &mut self.layers {
             // Taken out, so that nothing else holds the tensors and they are written in place.
-            *layer = layer.take().filter(|_| !rows.is_empty()).map(|KeysValues { keys, values }| KeysValues {
-                keys: reorder(keys, rows, before, slots),
-                values: reorder(values, rows, before, slots),
-            });
+            *layer =
+                layer.take().filter(|_| !rows.is_empty()).map(|KeysValues { keys, values }| KeysValues {
+                    keys: reorder(keys, rows, before, slots),
+                    values: reorder(values, rows, before, slots),
+                });
         }
     }
 

@@ -129,7 +129,8 @@ impl CpuDecoder {
     pub fn matrix_bytes(&self) -> usize {
         let of_layer = |layer: &CpuLayer| {
             let CpuLayer { query, key, value, output, gate, up, down, .. } = layer;
-            let linears = [Some(query), Some(key), Some(value), Some(output), gate.as_ref(), Some(up), Some(down)];
+            let linears =
+                [Some(query), Some(key), Some(value), Some(output), gate.as_ref(), Some(up), Some(down)];
             linears.into_iter().flatten().map(|linear| linear.weight.bytes()).sum::<usize>()
         };
         self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast Firebrand is and what it learns, beside what else does the same work.
 
 mod figure;
+mod generate;
 mod generator;
 mod peer;
 mod prepare;
@@ -77,7 +78,7 @@ Each line of --json has bench, case, value, unit, peer, peer_value,
 ratio (value / peer_value), target, target_is (least-ratio, least-value or
 most-value) and met. What is unknown is null.
 
-PyTorch runs ../shared/peers/train_gpt.py with the first that has it of
+PyTorch runs ../shared/peers/train_gpt.py and generate_hf.py with the first that has it of
 $FIREBRAND_PYTHON (which, if set, is the only one), ~/.venvs/peers/bin/python
 and python3.";
 
@@ -86,6 +87,8 @@ and python3.";
 enum Bench {
     /// Training steps on random tokens, 11 M and 0.9 M parameters: tokens/s, peak memory, use of the processor. Minutes.
     Train,
+    /// Greedy generation with a cache at three sizes, weights as f32, bf16 and int8: tokens/s, GB/s of weights. Minutes.
+    Generate,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,
     /// Text into token shards, 1 GB of it: MB/s, peak memory; less of it as JSON lines and compressed. A minute.
@@ -98,6 +101,7 @@ impl Bench {
     fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
+            Self::Generate => "generate",
             Self::Generator => "generator",
             Self::Prepare => "prepare",
             Self::Shakespeare => "shakespeare",
@@ -107,6 +111,7 @@ impl Bench {
     fn run(self, firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
         match self {
             Self::Train => train::run(firebrand, options),
+            Self::Generate => generate::run(firebrand, options),
             Self::Generator => generator::run(firebrand, options),
             Self::Prepare => prepare::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),

@@ -33,9 +33,8 @@ fn forward(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>) -> (Flex
     let [d_in, d_out] = dims(&weight);
     let rows = shape(&x).num_elements() / d_in.max(1);
     let bias = bias.as_ref().map(slice);
-    let y = few_rows([rows, d_out, d_in], &x, &weight, bias).unwrap_or_else(|| {
-        product([rows, d_out, d_in], View::rows(slice(&x), d_in), matrix(&weight), bias)
-    });
+    let y = few_rows([rows, d_out, d_in], &x, &weight, bias)
+        .unwrap_or_else(|| product([rows, d_out, d_in], View::rows(slice(&x), d_in), matrix(&weight), bias));
     let mut y_shape = shape(&x);
     let last = y_shape.num_dims() - 1;
     y_shape[last] = d_out;

@@ -194,7 +194,8 @@ fn score(model: &Decoder, windows: &[Window<'_>], global: &Global) -> anyhow::Re
 /// The same with weights in less than 32 bits.
 fn score_narrow(model: &CpuDecoder, windows: &[Window<'_>], global: &Global) -> f64 {
     let name = model.format().name();
-    let progress = bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let progress =
+        bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
     let mut nats = 0.0;
     for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
         let batch: Vec<(&[u32], usize)> = batch.iter().map(|window| (window.ids, window.counted)).collect();

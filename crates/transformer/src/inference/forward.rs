@@ -54,7 +54,7 @@ impl CpuDecoder {
     pub fn step(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
         assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
         /// Bytes of weights that are read faster alone than others are woken.
-        const WORTH_WAKING: usize = 1 << 19;
+        const WORTH_WAKING: usize = 1 << 20;
         match self.matrix_bytes() < WORTH_WAKING {
             true => self.feed(cache, ids, wanted),
             false => slices::together(|| self.feed(cache, ids, wanted)),
@@ -123,7 +123,14 @@ impl CpuDecoder {
         }
     }
 
-    fn attention(&self, index: usize, layer: &CpuLayer, tokens: &[Token], rows: &mut [Row], buffers: &mut Buffers) {
+    fn attention(
+        &self,
+        index: usize,
+        layer: &CpuLayer,
+        tokens: &[Token],
+        rows: &mut [Row],
+        buffers: &mut Buffers,
+    ) {
         let Buffers { x, normed, query, key, value, plain, attended, cos, sin, scratch, .. } = buffers;
         let d_head = self.config.d_head();
         let (heads, kv_heads) = (self.config.n_heads, self.config.n_kv_heads);

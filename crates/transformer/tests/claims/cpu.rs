@@ -93,7 +93,8 @@ fn forks_and_reordered_rows_keep_what_they_were_fed() {
         cache.reorder(&[2, 0, 0]);
         for cache in [&mut fork, &mut cache] {
             let logits = feed(&model, cache, &[&[1], &[5, 6], &[7]]);
-            for (row, (prompt, new)) in [(2, vec![1]), (0, vec![5, 6]), (0, vec![7])].into_iter().enumerate() {
+            for (row, (prompt, new)) in [(2, vec![1]), (0, vec![5, 6]), (0, vec![7])].into_iter().enumerate()
+            {
                 let whole = [prompts[prompt].as_slice(), &new].concat();
                 let expected = &uncached(&decoder, &whole)[prompts[prompt].len()..];
                 check(&logits[row], expected, &format!("{name}, row {row}"));
@@ -104,7 +105,8 @@ fn forks_and_reordered_rows_keep_what_they_were_fed() {
 
 #[test]
 fn long_prompts_in_parts_equal_single_tokens_for_every_format() {
-    let config = ModelConfig { n_kv_heads: 2, ..ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 48, 2, 4, 700) };
+    let config =
+        ModelConfig { n_kv_heads: 2, ..ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 48, 2, 4, 700) };
     let decoder = model(&config, &device("cpu"));
     let ids = ids(1, 600);
     let expected = uncached(&decoder, &ids);
@@ -130,8 +132,8 @@ fn long_prompts_in_parts_equal_single_tokens_for_every_format() {
 fn narrow_formats_take_less_memory_and_f32_counts_every_parameter() {
     for (name, config) in configs() {
         let decoder = model(&config, &device("cpu"));
-        let [f32, bf16, int8] = WeightFormat::ALL
-            .map(|format| CpuDecoder::new(&decoder, format).expect("it is on the CPU"));
+        let [f32, bf16, int8] =
+            WeightFormat::ALL.map(|format| CpuDecoder::new(&decoder, format).expect("it is on the CPU"));
         assert_eq!(f32.weight_bytes(), 4 * config.n_params(), "{name}");
         // Padding to whole panels outweighs the rest in models as small as these.
         assert!(bf16.matrix_bytes() > int8.matrix_bytes(), "{name}");
@@ -142,7 +144,8 @@ fn narrow_formats_take_less_memory_and_f32_counts_every_parameter() {
 fn a_decoder_elsewhere_is_refused() {
     let (_, config) = configs().remove(0);
     for device in [device("ndarray"), device("cpu").autodiff()] {
-        let error = CpuDecoder::new(&model(&config, &device), WeightFormat::Int8).expect_err("not on the CPU");
+        let error =
+            CpuDecoder::new(&model(&config, &device), WeightFormat::Int8).expect_err("not on the CPU");
         assert!(error.to_string().contains("--device cpu"), "{error}");
     }
 }

@@ -109,8 +109,14 @@ pub(crate) fn columns(
     write: Write,
     scratch: &mut Vec<f32>,
 ) {
-    assert!(x.len() == rows * d_in && weights.len() == d_in * d_out, "operands are [rows, d_in], [d_in, d_out]");
-    assert!(y.len() == rows * d_out && bias.is_none_or(|bias| bias.len() == d_out), "the output is [rows, d_out]");
+    assert!(
+        x.len() == rows * d_in && weights.len() == d_in * d_out,
+        "operands are [rows, d_in], [d_in, d_out]"
+    );
+    assert!(
+        y.len() == rows * d_out && bias.is_none_or(|bias| bias.len() == d_out),
+        "the output is [rows, d_out]"
+    );
     if rows * d_out == 0 {
         return;
     }
@@ -149,8 +155,14 @@ pub(crate) fn dots(
     y: &mut [f32],
     write: Write,
 ) {
-    assert!(x.len() == rows * d_in && weights.len() == d_in * d_out, "operands are [rows, d_in], [d_out, d_in]");
-    assert!(y.len() == rows * d_out && bias.is_none_or(|bias| bias.len() == d_out), "the output is [rows, d_out]");
+    assert!(
+        x.len() == rows * d_in && weights.len() == d_in * d_out,
+        "operands are [rows, d_in], [d_out, d_in]"
+    );
+    assert!(
+        y.len() == rows * d_out && bias.is_none_or(|bias| bias.len() == d_out),
+        "the output is [rows, d_out]"
+    );
     if rows * d_out == 0 {
         return;
     }

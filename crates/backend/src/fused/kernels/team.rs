@@ -24,7 +24,7 @@ struct Team {
     count: AtomicUsize,
     /// The closure and how to call it.
     closure: AtomicPtr<()>,
-    call: AtomicUsize,
+    call: AtomicPtr<()>,
     finished: AtomicUsize,
     panicked: AtomicBool,
     dismissed: AtomicBool,
@@ -56,18 +56,19 @@ impl Team {
     fn do_one(&self) -> bool {
         let ticket = self.ticket.load(Ordering::Acquire);
         let index = ticket & u64::from(u32::MAX);
-        let (closure, function) = (self.closure.load(Ordering::Relaxed), self.call.load(Ordering::Relaxed));
-        if index >= self.count.load(Ordering::Relaxed) as u64 {
+        let (closure, function) = (self.closure.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
+        if index >= self.count.load(Ordering::Acquire) as u64 {
             return false;
         }
-        // These three may belong to the next loop already. Then the ticket does too, and is not exchanged.
+        // These three may belong to the next loop already. Then the ticket has been closed before, which acquiring one of
+        // them made visible here, and it is not exchanged.
         if self.ticket.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return true;
         }
         // SAFETY: `function` was stored as this type by `run`, which waits for this task before it returns and so keeps
         // `closure` alive, which it stored with it.
         let done = catch_unwind(AssertUnwindSafe(|| unsafe {
-            let function = std::mem::transmute::<usize, unsafe fn(*const (), usize)>(function);
+            let function = std::mem::transmute::<*mut (), unsafe fn(*const (), usize)>(function);
             function(closure, index as usize);
         }));
         if done.is_err() {
@@ -91,12 +92,15 @@ impl Team {
 
     /// A whole loop, on the leader's thread.
     fn run<F: Fn(usize) + Sync>(&self, count: usize, task: &F) {
+        let next_loop = ((self.ticket.load(Ordering::Relaxed) >> 32) + 1) << 32;
+        // Closed: no loop has so many tasks. Else a helper that comes late to the last loop, all of whose tasks are taken,
+        // could believe the new count and take one more.
+        self.ticket.store(next_loop | u64::from(u32::MAX), Ordering::Relaxed);
         self.finished.store(0, Ordering::Relaxed);
-        self.count.store(count, Ordering::Relaxed);
-        self.closure.store(std::ptr::from_ref(task).cast_mut().cast(), Ordering::Relaxed);
-        self.call.store(call::<F> as unsafe fn(*const (), usize) as usize, Ordering::Relaxed);
-        let next_loop = (self.ticket.load(Ordering::Relaxed) >> 32) + 1;
-        self.ticket.store(next_loop << 32, Ordering::Release);
+        self.count.store(count, Ordering::Release);
+        self.closure.store(std::ptr::from_ref(task).cast_mut().cast(), Ordering::Release);
+        self.call.store(call::<F> as unsafe fn(*const (), usize) as *mut (), Ordering::Release);
+        self.ticket.store(next_loop, Ordering::Release);
         while self.do_one() {}
         let mut patience = Patience(0);
         while self.finished.load(Ordering::Acquire) < count {
@@ -161,8 +165,8 @@ mod tests {
         for threads in [1, 2, 5] {
             with_threads(threads, || {
                 together(|| {
-                    for round in 0..2000 {
-                        let count = round % 7 + 2;
+                    for round in 0..20_000 {
+                        let count = round * 31 % 17 + 2;
                         let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
                         memory::for_each(count, usize::MAX, |i| {
                             // A loop inside a task.

@@ -35,13 +35,15 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
     let runs: Vec<Measured> = (0..4).map(|_| measure(&model, &prompt, args.new)).collect();
     let runs = &runs[1..];
     let best = |of: fn(&Measured) -> f64| runs.iter().map(of).fold(f64::INFINITY, f64::min);
-    let (prompt_seconds, token_seconds) = (best(|run| run.prompt), best(|run| run.tokens) / (args.new - 1).max(1) as f64);
+    let (prompt_seconds, token_seconds) =
+        (best(|run| run.prompt), best(|run| run.tokens) / (args.new - 1).max(1) as f64);
     let matrix_bytes = on_cpu.as_ref().map(CpuDecoder::matrix_bytes);
     let gb_per_s = matrix_bytes.map(|bytes| bytes as f64 / token_seconds / 1e9);
     let ids: Vec<String> = prompt.iter().map(u32::to_string).collect();
     line(serde_json::json!({
         "params": config.n_params(), "weights": format.name(), "device": device_name,
         "prompt_tokens_per_s": prompt.len() as f64 / prompt_seconds, "tokens_per_s": 1.0 / token_seconds,
+        "whole_tokens_per_s": args.new as f64 / best(|run| run.prompt + run.tokens),
         "weight_bytes": on_cpu.as_ref().map(CpuDecoder::weight_bytes), "matrix_bytes": matrix_bytes,
         "gb_per_s": gb_per_s, "memory_gb_per_s": memory_gb_per_s(),
         "prompt_ids": ids.join(","), "ids": runs[0].ids,

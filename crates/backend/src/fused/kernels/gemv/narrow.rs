@@ -85,7 +85,10 @@ impl Packed {
     /// `y = x w + bias`, or `y += …`: `x` is `[rows, d_in]`, `y` `[rows, d_out]`.
     pub(crate) fn apply(&self, x: &[f32], rows: usize, bias: Option<&[f32]>, y: &mut [f32], write: Write) {
         let (d_in, d_out) = (self.d_in, self.d_out);
-        assert!(x.len() == rows * d_in && y.len() == rows * d_out, "operands are [rows, d_in], [rows, d_out]");
+        assert!(
+            x.len() == rows * d_in && y.len() == rows * d_out,
+            "operands are [rows, d_in], [rows, d_out]"
+        );
         assert!(bias.is_none_or(|bias| bias.len() == d_out), "a bias has a number for each output");
         let out = Shared::of(y);
         for_each(d_out.div_ceil(PANEL), rows * d_in * d_out, |panel| {
@@ -130,7 +133,8 @@ impl Packed {
                 match &self.weights {
                     Narrow::Bf16(weights) => widen_bf16(&weights[from..from + PANEL], to),
                     Narrow::Int8(weights, scales) => {
-                        let scales = &scales[((first + panel) * self.groups() + i / GROUP) * PANEL..][..PANEL];
+                        let scales =
+                            &scales[((first + panel) * self.groups() + i / GROUP) * PANEL..][..PANEL];
                         widen_int8(&weights[from..from + PANEL], scales, to);
                     }
                 }

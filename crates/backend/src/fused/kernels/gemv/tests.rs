@@ -8,7 +8,13 @@ fn numbers(n: usize, seed: usize) -> Vec<f32> {
 }
 
 /// `x w + bias` in double precision, added to `start`.
-fn expected(x: &[f32], w: impl Fn(usize, usize) -> f32, shape: [usize; 3], bias: &[f32], start: f32) -> Vec<f32> {
+fn expected(
+    x: &[f32],
+    w: impl Fn(usize, usize) -> f32,
+    shape: [usize; 3],
+    bias: &[f32],
+    start: f32,
+) -> Vec<f32> {
     let [rows, d_in, d_out] = shape;
     let cell = |r: usize, j: usize| {
         let sum: f64 = (0..d_in).map(|i| f64::from(x[r * d_in + i]) * f64::from(w(i, j))).sum();

@@ -17,7 +17,7 @@ pub struct DecoderModel<'a> {
 #[derive(Debug, Clone)]
 enum Way<'a> {
     Tensors(&'a Decoder),
-    Slices(Cow<'a, CpuDecoder>),
+    Slices(Box<Cow<'a, CpuDecoder>>),
 }
 
 /// The cache of a [`DecoderModel`].
@@ -27,21 +27,21 @@ pub struct DecoderState(Held);
 #[derive(Debug)]
 enum Held {
     Tensors(Cache),
-    Slices(CpuCache),
+    Slices(Box<CpuCache>),
 }
 
 impl<'a> DecoderModel<'a> {
     /// Wraps a decoder without autodiff.
     pub fn new(decoder: &'a Decoder) -> Self {
         match CpuDecoder::new(decoder, WeightFormat::F32) {
-            Ok(decoder) => Self { way: Way::Slices(Cow::Owned(decoder)) },
+            Ok(decoder) => Self::on_cpu(Cow::Owned(decoder)),
             Err(_) => Self::on_tensors(decoder),
         }
     }
 
     /// Wraps a decoder for the CPU, whose weights may be stored in less than 32 bits.
-    pub fn on_cpu(decoder: &'a CpuDecoder) -> Self {
-        Self { way: Way::Slices(Cow::Borrowed(decoder)) }
+    pub fn on_cpu(decoder: Cow<'a, CpuDecoder>) -> Self {
+        Self { way: Way::Slices(Box::new(decoder)) }
     }
 
     /// Wraps a decoder without autodiff, and uses tensors wherever it is.
@@ -72,7 +72,7 @@ impl LanguageModel for DecoderModel<'_> {
     fn start(&self, rows: usize) -> DecoderState {
         DecoderState(match &self.way {
             Way::Tensors(decoder) => Held::Tensors(Cache::new(decoder.config().n_layers, rows)),
-            Way::Slices(decoder) => Held::Slices(decoder.start(rows)),
+            Way::Slices(decoder) => Held::Slices(Box::new(decoder.start(rows))),
         })
     }
 
@@ -97,7 +97,7 @@ impl LanguageModel for DecoderModel<'_> {
 
     fn fork(&self, state: &DecoderState, rows: &[usize]) -> DecoderState {
         DecoderState(match &state.0 {
-            Held::Slices(cache) => Held::Slices(cache.fork(rows)),
+            Held::Slices(cache) => Held::Slices(Box::new(cache.fork(rows))),
             Held::Tensors(cache) => {
                 let mut fork = cache.clone();
                 fork.reorder(rows);

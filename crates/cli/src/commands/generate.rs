@@ -10,6 +10,7 @@ use firebrand_decode::{
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
+use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 
@@ -24,17 +25,15 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model: decoder, tokenizer, device } = trained;
-    let narrow = narrow(&decoder, args.weights, &device)?;
-    // Narrow weights stand alone: the f32 ones need no memory any more.
-    let decoder = if narrow.is_some() { None } else { Some(decoder) };
-    let model = match (&narrow, &decoder) {
-        (Some(narrow), _) => {
+    let model = match narrow(&decoder, args.weights, &device)? {
+        Some(narrow) => {
+            // Narrow weights stand alone: the f32 ones need no memory any more.
+            drop(decoder);
             firebrand_backend::memory::give_back();
-            say_size(narrow, global);
-            DecoderModel::on_cpu(narrow)
+            say_size(&narrow, global);
+            DecoderModel::on_cpu(Cow::Owned(narrow))
         }
-        (None, Some(decoder)) => DecoderModel::new(decoder),
-        (None, None) => unreachable!("one of the two is there"),
+        None => DecoderModel::new(&decoder),
     };
     let config = GenerateConfig {
         strategy,

@@ -144,7 +144,7 @@ unsafe fn part<'a>(buffer: Shared, start: usize, len: usize) -> &'a mut [f32] {
 #[allow(unsafe_code, reason = "tasks write disjoint rows")]
 pub(crate) fn norm(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) {
     let d = gain.len();
-    assert!(x.len() == y.len() && d > 0 && x.len() % d == 0, "x and y are [rows, {d}]");
+    assert!(x.len() == y.len() && d > 0 && x.len().is_multiple_of(d), "x and y are [rows, {d}]");
     assert!(bias.is_none_or(|bias| bias.len() == d), "a bias has as many numbers as the gain");
     let (rows, out) = (x.len() / d, Shared::of(y));
     for_each(rows.div_ceil(ROWS), x.len() * 4, |index| {
@@ -182,9 +182,9 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
 /// `[rows, d_head / 2]`.
 pub(crate) fn rotate(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
     let rows = x.len() / width;
-    assert!(cos.len() == sin.len() && cos.len() % rows.max(1) == 0, "angles for every row");
+    assert!(cos.len() == sin.len() && cos.len().is_multiple_of(rows.max(1)), "angles for every row");
     let half = cos.len() / rows.max(1);
-    assert!(half > 0 && width % (2 * half) == 0, "a row is some heads of {}", 2 * half);
+    assert!(half > 0 && width.is_multiple_of(2 * half), "a row is some heads of {}", 2 * half);
     for ((x, cos), sin) in x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half)) {
         rotate_position(x, cos, sin);
     }
@@ -211,7 +211,7 @@ pub(crate) fn attend<'a>(
 ) {
     let HeadSizes { heads, kv_heads, d_head, scale } = sizes;
     let (width, stride) = (heads * d_head, kv_heads * d_head);
-    assert!(q.len() == out.len() && q.len() % width == 0, "queries and output are [rows, {width}]");
+    assert!(q.len() == out.len() && q.len().is_multiple_of(width), "queries and output are [rows, {width}]");
     let group = heads / kv_heads;
     let shared = Shared::of(out);
     for_each(q.len() / width * kv_heads, work, |index| {

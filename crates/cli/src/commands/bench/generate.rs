@@ -9,6 +9,7 @@ use firebrand_corpus::batches::{below, keyed_rng};
 use firebrand_decode::{DecoderModel, LanguageModel, Logits, Positions, processors::argmax};
 use firebrand_transformer::{CpuDecoder, Decoder, ModelConfig, WeightFormat, hugging_face};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::time::Instant;
 
 /// Continues a random prompt with a model of random weights: the work of `generate_hf.py`.
@@ -28,7 +29,10 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
     }
     let format = WeightFormat::from(args.weights);
     let on_cpu = if args.tensors { None } else { Some(CpuDecoder::new(&decoder, format)?) };
-    let model = on_cpu.as_ref().map_or_else(|| DecoderModel::on_tensors(&decoder), DecoderModel::on_cpu);
+    let model = match &on_cpu {
+        Some(decoder) => DecoderModel::on_cpu(Cow::Borrowed(decoder)),
+        None => DecoderModel::on_tensors(&decoder),
+    };
     let mut rng = keyed_rng(0, "bench", 0);
     let prompt: Vec<u32> = (0..args.prompt).map(|_| below(&mut rng, args.vocab as u64) as u32).collect();
     // Once to warm up, then the best of a few: whatever else the machine does only slows it down.

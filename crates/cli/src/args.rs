@@ -8,7 +8,9 @@ pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
-pub(crate) use inference::{BenchGenerateArgs, GenerateArgs, ScoreArgs, StrategyName, WeightsName};
+pub(crate) use inference::{
+    BenchGenerateArgs, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
+};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -300,38 +302,6 @@ pub(crate) struct PretrainArgs {
     /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
     #[arg(long)]
     pub(crate) tensorboard: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  firebrand show runs/quickstart
-  firebrand show runs/quickstart --json
-  firebrand show runs/a runs/b
-  firebrand show runs --sort time
-  firebrand show runs --tensorboard && tensorboard --logdir runs")]
-pub(crate) struct ShowArgs {
-    /// Runs, Hugging Face folders (Llama, GPT-2), or folders of either; several are compared in a table
-    #[arg(value_name = "RUN", required = true)]
-    pub(crate) runs: Vec<PathBuf>,
-    /// Several runs: in what order
-    #[arg(long, value_enum, default_value_t = RunOrder::Best)]
-    pub(crate) sort: RunOrder,
-    /// Write RUN/tensorboard/ from the run's metrics, as `pretrain --tensorboard` does while it trains
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-}
-
-/// An order of runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RunOrder {
-    /// The lowest held-out loss first; bits per byte where the tokenizers differ
-    Best,
-    /// By name
-    Name,
-    /// The fastest to its end first
-    Time,
-    /// The smallest first
-    Parameters,
 }
 
 #[derive(Debug, Args)]

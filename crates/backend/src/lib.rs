@@ -8,9 +8,11 @@
 
 pub mod device;
 mod fused;
+pub mod inference;
 pub mod memory;
 pub mod ops;
 pub mod precision;
+pub mod threads;
 
 pub use burn::tensor::Device;
 pub use precision::Precision;

@@ -25,6 +25,18 @@ pub fn keep_pages() {
     }
 }
 
+/// Gives freed memory back to the kernel once, in spite of [`keep_pages`]: for what is large and will not be needed again.
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        #[allow(unsafe_code, reason = "malloc_trim is the only way to give back what keep_pages keeps")]
+        // SAFETY: malloc_trim takes an integer and touches nothing but what the allocator holds free.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
+}
+
 /// The most memory this process has held so far, in bytes; `None` where the system does not tell.
 pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

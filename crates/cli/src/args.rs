@@ -1,12 +1,16 @@
 //! The command line.
 
 mod data;
+mod inference;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
+pub(crate) use inference::{
+    BenchGenerateArgs, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
+};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -94,6 +98,8 @@ pub(crate) enum Command {
     },
     #[command(hide = true)]
     BenchTrain(BenchTrainArgs),
+    #[command(hide = true)]
+    BenchGenerate(BenchGenerateArgs),
     #[command(hide = true)]
     BenchGenerator,
 }
@@ -296,114 +302,6 @@ pub(crate) struct PretrainArgs {
     /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
     #[arg(long)]
     pub(crate) tensorboard: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  firebrand generate runs/quickstart --prompt \"Once\"
-  firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
-  firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
-  printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
-pub(crate) struct GenerateArgs {
-    /// A run, or a Hugging Face folder (Llama, GPT-2)
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
-    /// Text to continue; may be given several times [default: stdin, a prompt a line]
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) prompt: Vec<String>,
-    /// Ids to continue, separated by commas; may be given several times
-    #[arg(long, value_name = "IDS")]
-    pub(crate) prompt_ids: Vec<String>,
-    /// At most so many new tokens; never more than the model's context holds
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) max_new_tokens: usize,
-    /// No end of text before so many new tokens
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) min_new_tokens: usize,
-    /// How to choose the next token [default: greedy; sample with --temperature, --top-k or --top-p]
-    #[arg(long, value_enum)]
-    pub(crate) strategy: Option<StrategyName>,
-    /// Sampling: below 1 sharper, above 1 flatter [default: 1]
-    #[arg(long, value_name = "T")]
-    pub(crate) temperature: Option<f64>,
-    /// Sampling: only the K most likely tokens [default: all]
-    #[arg(long, value_name = "K")]
-    pub(crate) top_k: Option<usize>,
-    /// Sampling: only the most likely tokens that make up P together [default: 1]
-    #[arg(long, value_name = "P")]
-    pub(crate) top_p: Option<f64>,
-    /// Above 1: tokens seen before become less likely
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f64,
-    /// Sampling: the same seed gives the same text
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StrategyName {
-    /// The likeliest token every time
-    Greedy,
-    /// A token by chance, as likely as the model says
-    Sample,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  firebrand score runs/quickstart --text \"Once there was a fox.\"
-  firebrand score runs/quickstart --file val.txt --boundary blank-line --json
-  firebrand score runs/quickstart --ids 1,2,3 --logits logits.json")]
-pub(crate) struct ScoreArgs {
-    /// A run, or a Hugging Face folder (Llama, GPT-2)
-    #[arg(value_name = "RUN")]
-    pub(crate) run: PathBuf,
-    /// Text to score, after an end of text
-    #[arg(long, value_name = "TEXT", group = "input")]
-    pub(crate) text: Option<String>,
-    /// File of documents to score, each after an end of text and with one at its end
-    #[arg(long, value_name = "FILE", group = "input")]
-    pub(crate) file: Option<PathBuf>,
-    /// Ids to score as they are; the first is given
-    #[arg(long, value_name = "IDS", group = "input")]
-    pub(crate) ids: Option<String>,
-    /// Where the documents of --file end [default: as in the run's data]
-    #[arg(long, value_enum)]
-    pub(crate) boundary: Option<Boundary>,
-    /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token
-    #[arg(long, value_name = "FILE")]
-    pub(crate) logits: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Examples:
-  firebrand show runs/quickstart
-  firebrand show runs/quickstart --json
-  firebrand show runs/a runs/b
-  firebrand show runs --sort time
-  firebrand show runs --tensorboard && tensorboard --logdir runs")]
-pub(crate) struct ShowArgs {
-    /// Runs, Hugging Face folders (Llama, GPT-2), or folders of either; several are compared in a table
-    #[arg(value_name = "RUN", required = true)]
-    pub(crate) runs: Vec<PathBuf>,
-    /// Several runs: in what order
-    #[arg(long, value_enum, default_value_t = RunOrder::Best)]
-    pub(crate) sort: RunOrder,
-    /// Write RUN/tensorboard/ from the run's metrics, as `pretrain --tensorboard` does while it trains
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-}
-
-/// An order of runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RunOrder {
-    /// The lowest held-out loss first; bits per byte where the tokenizers differ
-    Best,
-    /// By name
-    Name,
-    /// The fastest to its end first
-    Time,
-    /// The smallest first
-    Parameters,
 }
 
 #[derive(Debug, Args)]

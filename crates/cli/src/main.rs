@@ -54,6 +54,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Device => commands::device::run(&cli.global),
         Command::Completions { shell } => commands::completions(*shell),
         Command::BenchTrain(command) => commands::bench::train(command, &cli.global),
+        Command::BenchGenerate(command) => commands::bench::generate(command, &cli.global),
         Command::BenchGenerator => commands::bench::generator(&cli.global),
     }
 }

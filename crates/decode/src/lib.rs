@@ -80,4 +80,4 @@ pub use model::{LanguageModel, Logits, Positions};
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Sampling};
 pub use strategy::{GenerateConfig, Strategy};
-pub use transformer::DecoderModel;
+pub use transformer::{DecoderModel, DecoderState};

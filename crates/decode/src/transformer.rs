@@ -2,82 +2,140 @@
 
 use crate::model::{LanguageModel, Logits, Positions};
 use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_transformer::{Cache, Decoder};
+use firebrand_transformer::{Cache, CpuCache, CpuDecoder, Decoder, Wanted, WeightFormat};
+use std::borrow::Cow;
 use std::convert::Infallible;
 
 /// A decoder and nothing else; its state is its key–value cache.
-#[derive(Debug, Clone, Copy)]
+///
+/// On the CPU it runs on slices, elsewhere on tensors: the same logits up to rounding.
+#[derive(Debug, Clone)]
 pub struct DecoderModel<'a> {
-    decoder: &'a Decoder,
+    way: Way<'a>,
+}
+
+#[derive(Debug, Clone)]
+enum Way<'a> {
+    Tensors(&'a Decoder),
+    Slices(Box<Cow<'a, CpuDecoder>>),
+}
+
+/// The cache of a [`DecoderModel`].
+#[derive(Debug)]
+pub struct DecoderState(Held);
+
+#[derive(Debug)]
+enum Held {
+    Tensors(Cache),
+    Slices(Box<CpuCache>),
 }
 
 impl<'a> DecoderModel<'a> {
     /// Wraps a decoder without autodiff.
     pub fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder }
+        match CpuDecoder::new(decoder, WeightFormat::F32) {
+            Ok(decoder) => Self::on_cpu(Cow::Owned(decoder)),
+            Err(_) => Self::on_tensors(decoder),
+        }
+    }
+
+    /// Wraps a decoder for the CPU, whose weights may be stored in less than 32 bits.
+    pub fn on_cpu(decoder: Cow<'a, CpuDecoder>) -> Self {
+        Self { way: Way::Slices(Box::new(decoder)) }
+    }
+
+    /// Wraps a decoder without autodiff, and uses tensors wherever it is.
+    pub fn on_tensors(decoder: &'a Decoder) -> Self {
+        Self { way: Way::Tensors(decoder) }
+    }
+
+    fn config(&self) -> &firebrand_transformer::ModelConfig {
+        match &self.way {
+            Way::Tensors(decoder) => decoder.config(),
+            Way::Slices(decoder) => decoder.config(),
+        }
     }
 }
 
 impl LanguageModel for DecoderModel<'_> {
-    type State = Cache;
+    type State = DecoderState;
     type Error = Infallible;
 
     fn vocab_size(&self) -> usize {
-        self.decoder.config().vocab_size
+        self.config().vocab_size
     }
 
     fn max_len(&self) -> Option<usize> {
-        Some(self.decoder.config().seq_len)
+        Some(self.config().seq_len)
     }
 
-    fn start(&self, rows: usize) -> Cache {
-        Cache::new(self.decoder.config().n_layers, rows)
+    fn start(&self, rows: usize) -> DecoderState {
+        DecoderState(match &self.way {
+            Way::Tensors(decoder) => Held::Tensors(Cache::new(decoder.config().n_layers, rows)),
+            Way::Slices(decoder) => Held::Slices(Box::new(decoder.start(rows))),
+        })
     }
 
-    fn step(&self, state: &mut Cache, ids: &[&[u32]], positions: Positions) -> Result<Logits, Infallible> {
-        let longest = ids.iter().map(|row| row.len()).max().unwrap_or(0);
-        let vocab_size = self.vocab_size();
-        let wanted: Vec<Vec<usize>> = ids
-            .iter()
-            .map(|row| match positions {
-                Positions::All => (0..row.len()).collect(),
-                Positions::Last => row.len().checked_sub(1).into_iter().collect(),
-            })
-            .collect();
-        let counts: Vec<usize> = wanted.iter().map(Vec::len).collect();
-        if longest == 0 {
-            return Ok(Logits::new(Vec::new(), vocab_size, &counts));
-        }
-        // [rows, longest, d_model]
-        let hidden = self.decoder.step(ids, state);
-        let [rows, _, d_model] = hidden.dims();
-        let index: Vec<i32> = wanted
-            .iter()
-            .enumerate()
-            .flat_map(|(row, positions)| {
-                positions.iter().map(move |position| (row * longest + position) as i32)
-            })
-            .collect();
-        let index =
-            Tensor::<1, Int>::from_data(TensorData::new(index.clone(), [index.len()]), &hidden.device());
-        let logits = self.decoder.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
-        let values = logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
-        Ok(Logits::new(values, vocab_size, &counts))
+    fn step(
+        &self,
+        state: &mut DecoderState,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<Logits, Infallible> {
+        let count = |row: &&[u32]| if positions == Positions::All { row.len() } else { row.len().min(1) };
+        let counts: Vec<usize> = ids.iter().map(count).collect();
+        let values = match (&self.way, &mut state.0) {
+            (Way::Slices(decoder), Held::Slices(cache)) => {
+                let wanted = if positions == Positions::All { Wanted::All } else { Wanted::Last };
+                decoder.step(cache, ids, wanted)
+            }
+            (Way::Tensors(decoder), Held::Tensors(cache)) => step_tensors(decoder, cache, ids, &counts),
+            _ => panic!("a state is used with the model that started it"),
+        };
+        Ok(Logits::new(values, self.vocab_size(), &counts))
     }
 
-    fn fork(&self, state: &Cache, rows: &[usize]) -> Cache {
-        let mut fork = state.clone();
-        fork.reorder(rows);
-        fork
+    fn fork(&self, state: &DecoderState, rows: &[usize]) -> DecoderState {
+        DecoderState(match &state.0 {
+            Held::Slices(cache) => Held::Slices(Box::new(cache.fork(rows))),
+            Held::Tensors(cache) => {
+                let mut fork = cache.clone();
+                fork.reorder(rows);
+                Held::Tensors(fork)
+            }
+        })
     }
 
-    fn reorder(&self, state: &mut Cache, rows: &[usize]) {
-        if rows.len() != state.rows() || rows.iter().enumerate().any(|(index, &row)| index != row) {
-            state.reorder(rows);
+    fn reorder(&self, state: &mut DecoderState, rows: &[usize]) {
+        match &mut state.0 {
+            Held::Slices(cache) => cache.reorder(rows),
+            Held::Tensors(cache) => cache.reorder(rows),
         }
     }
 
-    fn truncate(&self, state: &mut Cache, row: usize, len: usize) {
-        state.truncate(row, len);
+    fn truncate(&self, state: &mut DecoderState, row: usize, len: usize) {
+        match &mut state.0 {
+            Held::Slices(cache) => cache.truncate(row, len),
+            Held::Tensors(cache) => cache.truncate(row, len),
+        }
     }
+}
+
+/// The logits of the last `counts[row]` positions of each row, row after row.
+fn step_tensors(decoder: &Decoder, cache: &mut Cache, ids: &[&[u32]], counts: &[usize]) -> Vec<f32> {
+    let longest = ids.iter().map(|row| row.len()).max().unwrap_or(0);
+    if longest == 0 {
+        return Vec::new();
+    }
+    // [rows, longest, d_model]
+    let hidden = decoder.step(ids, cache);
+    let [rows, _, d_model] = hidden.dims();
+    let wanted = |(row, (ids, &count)): (usize, (&&[u32], &usize))| {
+        (ids.len() - count..ids.len()).map(move |position| (row * longest + position) as i32)
+    };
+    let index: Vec<i32> = ids.iter().zip(counts).enumerate().flat_map(wanted).collect();
+    let len = index.len();
+    let index = Tensor::<1, Int>::from_data(TensorData::new(index, [len]), &hidden.device());
+    let logits = decoder.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
+    logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now")
 }

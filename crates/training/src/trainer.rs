@@ -12,7 +12,7 @@ use crate::schedule::learning_rate;
 use crate::step::{StepReport, gradients_of_step};
 use burn::module::Module;
 use burn::tensor::Device;
-use firebrand_backend::precision;
+use firebrand_backend::{precision, threads};
 use firebrand_corpus::batches::{TokenBatch, WindowOrder, eval_batches};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_transformer::{tensor_handles, with_tensors};
@@ -145,6 +145,11 @@ impl<O: Objective> Trainer<O> {
     /// # Errors
     /// When the loss or a gradient is no longer a number; the model is as it was before.
     pub fn step(&mut self, rows: &TokenBatch) -> Result<StepReport, TrainingError> {
+        // A step is hundreds of short loops, and there is nothing else to do meanwhile.
+        threads::together(|| self.step_together(rows))
+    }
+
+    fn step_together(&mut self, rows: &TokenBatch) -> Result<StepReport, TrainingError> {
         let step = self.progress.step;
         let factor = learning_rate(&self.schedule, step, self.training.steps);
         let lr = self.optimizer_config.lr * factor;

@@ -2,17 +2,32 @@
 //!
 //! Rows may differ in length. New keys are appended for all rows at once; where a row had fewer ids than the longest
 //! one, a slot stays empty and is hidden from attention. Positions count a row's own tokens, not slots.
+//!
+//! Each layer has room for more slots than it holds, and room doubles when it ends: appending a token writes that token.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 
-/// Keys and values of one layer, each `[rows, slots, n_kv_heads, d_head]`.
-pub(crate) type KeysValues = (Tensor<4>, Tensor<4>);
+/// Slots that a layer begins with.
+const LEAST_SLOTS: usize = 16;
+
+/// Keys and values of one layer, each `[rows, room, n_kv_heads, d_head]`, of which the first slots are in use.
+#[derive(Debug, Clone)]
+pub(crate) struct KeysValues {
+    keys: Tensor<4>,
+    values: Tensor<4>,
+}
+
+/// A layer's part of the cache, and how many slots of it are in use.
+pub(crate) struct LayerCache<'a> {
+    layer: &'a mut Option<KeysValues>,
+    used: usize,
+}
 
 /// What a model remembers of the tokens it has seen, for each row of a batch.
 #[derive(Debug, Clone)]
 pub struct Cache {
-    pub(crate) layers: Vec<Option<KeysValues>>,
+    layers: Vec<Option<KeysValues>>,
     /// For each row, which slots hold a token of it.
     filled: Vec<Vec<bool>>,
 }
@@ -38,45 +53,38 @@ impl Cache {
         self.len(row) == 0
     }
 
-    /// Keeps the rows `rows`, in that order; a row may be kept more than once.
+    /// Slots in use: those that some row fills, and what lies between.
+    fn slots(&self) -> usize {
+        self.filled.first().map_or(0, Vec::len)
+    }
+
+    /// Keeps the rows `rows`, in that order; a row may be kept more than once. Rows that stay in their place are not
+    /// copied, unless there are more than before.
     pub fn reorder(&mut self, rows: &[usize]) {
+        let (before, slots) = (self.rows(), self.slots());
         self.filled = rows.iter().map(|&row| self.filled[row].clone()).collect();
-        for (keys, values) in self.layers.iter_mut().flatten() {
-            let index: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-            let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &keys.device());
-            *keys = keys.clone().select(0, index.clone());
-            *values = values.clone().select(0, index);
+        for layer in &mut self.layers {
+            // Taken out, so that nothing else holds the tensors and they are written in place.
+            *layer =
+                layer.take().filter(|_| !rows.is_empty()).map(|KeysValues { keys, values }| KeysValues {
+                    keys: reorder(keys, rows, before, slots),
+                    values: reorder(values, rows, before, slots),
+                });
         }
     }
 
-    /// Forgets all but the first `len` tokens of row `row`.
+    /// Forgets all but the first `len` tokens of row `row`. Copies nothing.
     pub fn truncate(&mut self, row: usize, len: usize) {
         let mut kept = 0;
         for filled in &mut self.filled[row] {
             *filled = *filled && kept < len;
             kept += usize::from(*filled);
         }
-        self.drop_empty_slots();
-    }
-
-    /// Gives back the slots at the end that no row uses.
-    fn drop_empty_slots(&mut self) {
-        let slots = self
-            .filled
-            .iter()
-            .filter_map(|row| row.iter().rposition(|&filled| filled))
-            .max()
-            .map_or(0, |i| i + 1);
+        // Slots at the end that no row uses are free again.
+        let last = |row: &Vec<bool>| row.iter().rposition(|&filled| filled).map_or(0, |last| last + 1);
+        let slots = self.filled.iter().map(last).max().unwrap_or(0);
         for row in &mut self.filled {
             row.truncate(slots);
-        }
-        for layer in &mut self.layers {
-            *layer = match layer.take() {
-                Some((keys, values)) if slots > 0 => {
-                    Some((keys.narrow(1, 0, slots), values.narrow(1, 0, slots)))
-                }
-                _ => None,
-            };
         }
     }
 
@@ -95,12 +103,18 @@ impl Cache {
         positions
     }
 
+    /// Layer `index`, to which the last `new` slots are still to be appended.
+    pub(crate) fn layer(&mut self, index: usize, new: usize) -> LayerCache<'_> {
+        let used = self.slots() - new;
+        LayerCache { layer: &mut self.layers[index], used }
+    }
+
     /// The mask for the last `new` slots as queries and all slots as keys.
     pub(crate) fn mask(&self, new: usize, device: &Device) -> AttentionMask {
         if self.filled.iter().all(|row| row.iter().all(|&filled| filled)) {
             return AttentionMask::Causal;
         }
-        let (rows, slots) = (self.filled.len(), self.filled.first().map_or(0, Vec::len));
+        let (rows, slots) = (self.filled.len(), self.slots());
         let mut hidden = Vec::with_capacity(rows * new * slots);
         for row in &self.filled {
             for query in slots - new..slots {
@@ -114,14 +128,66 @@ impl Cache {
     }
 }
 
-/// Appends new keys and values to what a layer holds and returns all of them.
-pub(crate) fn append(layer: &mut Option<KeysValues>, keys: Tensor<4>, values: Tensor<4>) -> KeysValues {
-    let all = match layer.take() {
-        Some((old_keys, old_values)) => {
-            (Tensor::cat(vec![old_keys, keys], 1), Tensor::cat(vec![old_values, values], 1))
+impl LayerCache<'_> {
+    /// Appends new keys and values, each `[rows, new, n_kv_heads, d_head]`, and returns all that are in use, as views.
+    pub(crate) fn append(self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let slots = self.used + keys.dims()[1];
+        // Taken out, so that nothing else holds the tensors and they are written in place.
+        let (old_keys, old_values) = match self.layer.take() {
+            Some(KeysValues { keys, values }) => (Some(keys), Some(values)),
+            None => (None, None),
+        };
+        let keys = append(old_keys, self.used, keys);
+        let values = append(old_values, self.used, values);
+        let in_use = (keys.clone().narrow(1, 0, slots), values.clone().narrow(1, 0, slots));
+        *self.layer = Some(KeysValues { keys, values });
+        in_use
+    }
+}
+
+/// `new` after the first `used` slots of `old`, in a larger tensor if there is no room.
+fn append(old: Option<Tensor<4>>, used: usize, new: Tensor<4>) -> Tensor<4> {
+    let [rows, count, heads, d_head] = new.dims();
+    let slots = used + count;
+    let room = old.as_ref().map_or(0, |old| old.dims()[1]);
+    let old = match old {
+        Some(old) if slots <= room => old,
+        old => {
+            let room = slots.max(2 * room).max(LEAST_SLOTS);
+            let larger = Tensor::zeros([rows, room, heads, d_head], &new.device());
+            match old {
+                Some(old) if used > 0 => {
+                    larger.slice_assign([0..rows, 0..used, 0..heads, 0..d_head], old.narrow(1, 0, used))
+                }
+                _ => larger,
+            }
         }
-        None => (keys, values),
     };
-    *layer = Some(all.clone());
-    all
+    old.slice_assign([0..rows, used..slots, 0..heads, 0..d_head], new)
+}
+
+/// Rows `rows` of `x`, of whose `room` slots the first `slots` count.
+fn reorder(x: Tensor<4>, rows: &[usize], before: usize, slots: usize) -> Tensor<4> {
+    let ([_, _, heads, d_head], device) = (x.dims(), x.device());
+    let index = |rows: &[usize]| {
+        let rows: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let len = rows.len();
+        Tensor::<1, Int>::from_data(TensorData::new(rows, [len]), &device)
+    };
+    if rows.len() > before || slots == 0 {
+        return x.select(0, index(rows));
+    }
+    let moved: Vec<usize> = (0..rows.len()).filter(|&to| rows[to] != to).collect();
+    if moved.is_empty() {
+        return x.narrow(0, 0, rows.len());
+    }
+    let sources: Vec<usize> = moved.iter().map(|&to| rows[to]).collect();
+    // Copied out first: a row may be overwritten and be another's source.
+    let copies = x.clone().narrow(1, 0, slots).select(0, index(&sources));
+    let mut x = x.narrow(0, 0, rows.len());
+    for (i, to) in moved.into_iter().enumerate() {
+        let row = copies.clone().narrow(0, i, 1);
+        x = x.slice_assign([to..to + 1, 0..slots, 0..heads, 0..d_head], row);
+    }
+    x
 }

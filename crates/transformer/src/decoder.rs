@@ -136,7 +136,7 @@ impl Decoder {
                 x = checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout);
                 continue;
             }
-            let cache = cache.as_mut().map(|cache| &mut cache.layers[index]);
+            let cache = cache.as_mut().map(|cache| cache.layer(index, seq));
             x = layer.forward(x, angles.as_ref(), mask, cache, &mut dropout);
         }
         self.norm.forward(x)

@@ -27,6 +27,9 @@ pub enum TransformerError {
     /// Weights that do not fit the config.
     #[error("weights do not fit the config: {0}")]
     Weights(String),
+    /// A decoder that is not where a [`CpuDecoder`](crate::CpuDecoder) could share its weights.
+    #[error("the model is not on the CPU: use `--device cpu`")]
+    NotOnCpu,
 }
 
 impl TransformerError {

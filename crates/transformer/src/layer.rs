@@ -1,6 +1,6 @@
 //! One layer: norm, attention, norm, feed-forward, each added to the residual stream.
 
-use crate::cache::{KeysValues, append};
+use crate::cache::LayerCache;
 use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
@@ -99,7 +99,7 @@ impl Attention {
         qkv: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
-        cache: Option<&mut Option<KeysValues>>,
+        cache: Option<LayerCache<'_>>,
     ) -> Tensor<3> {
         let [batch, seq, width] = qkv.dims();
         let (n_heads, n_kv_heads) = (self.n_heads, self.n_kv_heads);
@@ -118,7 +118,7 @@ impl Attention {
             (q, k) = (ops::rope(q, cos.clone(), sin.clone()), ops::rope(k, cos.clone(), sin.clone()));
         }
         if let Some(cache) = cache {
-            (k, v) = append(cache, k, v);
+            (k, v) = cache.append(k, v);
         }
         ops::attention(q, k, v, mask, None, scale).reshape([batch, seq, n_heads * d_head])
     }
@@ -188,7 +188,7 @@ impl Layer {
         x: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
-        cache: Option<&mut Option<KeysValues>>,
+        cache: Option<LayerCache<'_>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
         let before = Before::Norm(self.attention_norm.parameters());

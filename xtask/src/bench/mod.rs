@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: how fast Firebrand is and what it learns, beside what else does the same work.
 
 mod figure;
+mod generate;
 mod generator;
 mod peer;
 mod prepare;
@@ -83,7 +84,7 @@ model's own products, forward and backward; attention is counted as causal
 attention needs it, half of the square. Page faults are beside those with the
 C library's allocator as it comes.
 
-PyTorch runs ../shared/peers/train_gpt.py with the first that has it of
+PyTorch runs ../shared/peers/train_gpt.py and generate_hf.py with the first that has it of
 $FIREBRAND_PYTHON (which, if set, is the only one), ~/.venvs/peers/bin/python
 and python3.";
 
@@ -93,6 +94,8 @@ enum Bench {
     /// Training steps on random tokens, 0.9 M to 50 M parameters, f32 and bf16: speed, memory, use of the processor, page
     /// faults, one thread against two. Half an hour.
     Train,
+    /// Greedy generation with a cache at three sizes, weights as f32, bf16 and int8: tokens/s, GB/s of weights. Minutes.
+    Generate,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,
     /// Text into token shards, 1 GB of it: MB/s, peak memory; less of it as JSON lines and compressed. A minute.
@@ -105,6 +108,7 @@ impl Bench {
     fn name(self) -> &'static str {
         match self {
             Self::Train => "train",
+            Self::Generate => "generate",
             Self::Generator => "generator",
             Self::Prepare => "prepare",
             Self::Shakespeare => "shakespeare",
@@ -114,6 +118,7 @@ impl Bench {
     fn run(self, firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
         match self {
             Self::Train => train::run(firebrand, options),
+            Self::Generate => generate::run(firebrand, options),
             Self::Generator => generator::run(firebrand, options),
             Self::Prepare => prepare::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),

@@ -12,7 +12,7 @@
 mod attention;
 pub(crate) mod checkpoint;
 mod cross_entropy;
-mod kernels;
+pub(crate) mod kernels;
 mod norm;
 mod operation;
 mod optimizer;
@@ -22,6 +22,7 @@ mod seed;
 mod tensor;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weights;
 
 pub(crate) use attention::{attention, self_attention};
 pub(crate) use checkpoint::checkpoint;

@@ -1,6 +1,9 @@
 //! Hidden commands that `cargo xtask bench` runs: one job, one line of JSON.
 
 mod gemm;
+mod generate;
+
+pub(crate) use generate::generate;
 
 use crate::args::{BenchTrainArgs, Global};
 use crate::exit::usage;
@@ -23,11 +26,7 @@ const WITH_PRODUCTS: u64 = 8;
 
 /// Train steps on random tokens: the work of `train_gpt.py`.
 pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()> {
-    let preset = match args.arch.as_str() {
-        "gpt2" => Preset::Gpt2,
-        "llama" => Preset::Llama,
-        other => return Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
-    };
+    let preset = preset(&args.arch)?;
     let precision = match args.precision.as_str() {
         "f32" => Precision::F32,
         "bf16" => Precision::Bf16,
@@ -97,6 +96,14 @@ pub(crate) fn train(args: &BenchTrainArgs, global: &Global) -> anyhow::Result<()
         "gflops": gflops_at(median), "gemm_gflops": gemm_gflops, "mfu": mfu,
         "loss_first": losses[0], "loss_last": losses.last(), "device": device_name,
     }))
+}
+
+fn preset(arch: &str) -> anyhow::Result<Preset> {
+    match arch {
+        "gpt2" => Ok(Preset::Gpt2),
+        "llama" => Ok(Preset::Llama),
+        other => Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
+    }
 }
 
 /// The middle value, the upper of two; `None` of nothing.

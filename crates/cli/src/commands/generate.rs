@@ -1,5 +1,6 @@
 //! `firebrand generate`.
 
+use super::narrow::{narrow, say_size};
 use crate::args::{GenerateArgs, Global, StrategyName};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
@@ -7,6 +8,9 @@ use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Strategy, generate,
 };
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::WeightFormat;
+use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 
@@ -20,16 +24,26 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let strategy = strategy(args)?;
     let trained = Trained::open(&args.run, global)?;
     let prompts = prompts(args, &trained, global)?;
+    let Trained { model: decoder, tokenizer, device } = trained;
+    let model = match narrow(&decoder, args.weights, &device)? {
+        Some(narrow) => {
+            // Narrow weights stand alone: the f32 ones need no memory any more.
+            drop(decoder);
+            firebrand_backend::memory::give_back();
+            say_size(&narrow, global);
+            DecoderModel::on_cpu(Cow::Owned(narrow))
+        }
+        None => DecoderModel::new(&decoder),
+    };
     let config = GenerateConfig {
         strategy,
         penalties: Penalties { repetition: args.repetition_penalty },
         max_new_tokens: args.max_new_tokens,
         min_new_tokens: args.min_new_tokens,
-        end_of_text: trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text()),
+        end_of_text: tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text()),
     };
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
-    let model = DecoderModel::new(&trained.model);
-    let one = match (prompts.as_slice(), &trained.tokenizer) {
+    let one = match (prompts.as_slice(), &tokenizer) {
         ([prompt], Some(tokenizer)) if !global.json => Some((prompt, tokenizer)),
         _ => None,
     };
@@ -38,7 +52,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return generations
             .iter()
             .zip(&prompts)
-            .try_for_each(|(generation, prompt)| show(generation, prompt, &trained, global));
+            .try_for_each(|(generation, prompt)| show(generation, prompt, tokenizer.as_ref(), args, global));
     };
     // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
     let table = tokenizer.token_table();
@@ -67,8 +81,14 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     line("")
 }
 
-fn show(generation: &Generation, prompt: &Prompt, trained: &Trained, global: &Global) -> anyhow::Result<()> {
-    let text = trained.tokenizer.as_ref().map(|tokenizer| {
+fn show(
+    generation: &Generation,
+    prompt: &Prompt,
+    tokenizer: Option<&Tokenizer>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let text = tokenizer.map(|tokenizer| {
         let table = tokenizer.token_table();
         let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
         tokenizer.decode(&ids)
@@ -77,7 +97,7 @@ fn show(generation: &Generation, prompt: &Prompt, trained: &Trained, global: &Gl
     if global.json {
         return line(serde_json::json!({
             "prompt": prompt.text, "prompt_ids": prompt.ids, "ids": generation.ids, "text": text,
-            "log_prob": generation.log_prob(),
+            "log_prob": generation.log_prob(), "weights": WeightFormat::from(args.weights).name(),
             "finish_reason": match generation.finish_reason {
                 FinishReason::EndOfText => "end-of-text",
                 FinishReason::MaxNewTokens => "max-new-tokens",

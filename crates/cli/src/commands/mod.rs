@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod generate;
+mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;
 pub(crate) mod score;

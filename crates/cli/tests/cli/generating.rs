@@ -93,3 +93,30 @@ fn what_cannot_be_generated_is_named_before_anything_is_printed() {
     check(&["--prompt", &"word ".repeat(100)], &["the model's context holds 16", "shorten it"]);
     scratch.run_with(&["generate", "run"], b"\xff\n").fails(2, &["stdin", "UTF-8"]);
 }
+
+#[test]
+fn narrow_weights_say_their_size_and_generate_alike() {
+    let scratch = Scratch::with_run();
+    let plain = generate(&scratch, &["--prompt", "Once", "--prompt", "The fox wanted"]);
+    assert_eq!(plain[0]["weights"], "f32");
+    for weights in ["bf16", "int8"] {
+        let narrow =
+            generate(&scratch, &["--prompt", "Once", "--prompt", "The fox wanted", "--weights", weights]);
+        assert_eq!(narrow[0]["weights"], weights);
+        // A model this small has no close calls in its first token.
+        assert_eq!(narrow[0]["ids"][0], plain[0]["ids"][0], "{weights}");
+        let ran = scratch.run(&["generate", "run", "--prompt", "Once", "--weights", weights]).succeeds();
+        assert!(
+            ran.stderr.contains(&format!("weights: {weights}, ")) && ran.stderr.contains("(f32: "),
+            "{}",
+            ran.stderr
+        );
+        let quiet = scratch.run(&["generate", "run", "--prompt", "Once", "--weights", weights, "--quiet"]);
+        assert_eq!(quiet.succeeds().stderr, "");
+    }
+    let check = |args: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run", "--prompt", "a"], args].concat()).fails(2, parts);
+    };
+    check(&["--weights", "int9"], &["int9", "int8"]);
+    check(&["--weights", "int8", "--device", "ndarray"], &["--weights int8", "ndarray", "--device cpu"]);
+}

@@ -86,3 +86,42 @@ fn what_cannot_be_scored_is_named() {
     let long = vec!["5"; 17].join(",");
     check(&["--ids", &long, "--logits", "l.json"], &["17 tokens", "context of 16"]);
 }
+
+#[test]
+fn the_perplexity_that_narrow_weights_cost_is_shown() {
+    let scratch = Scratch::with_run();
+    scratch.write("val.txt", "Once there was a crow. The crow wanted cheese.\n".repeat(5));
+    let plain = scratch.run(&["score", "run", "--file", "val.txt", "--json"]).json();
+    assert_eq!((&plain["weights"], &plain["f32"]), (&Value::from("f32"), &Value::Null));
+    for weights in ["bf16", "int8"] {
+        let narrow =
+            scratch.run(&["score", "run", "--file", "val.txt", "--weights", weights, "--json"]).json();
+        assert_eq!(narrow["weights"], weights);
+        assert_eq!(
+            (&narrow["f32"]["perplexity"], &narrow["tokens"]),
+            (&plain["perplexity"], &plain["tokens"])
+        );
+        let number = |value: &Value| value.as_f64().expect("a number");
+        let (change, of) = (number(&narrow["perplexity_change"]), number(&plain["perplexity"]));
+        assert!(change != 0.0 && change.abs() < 0.02, "{narrow}");
+        assert!((number(&narrow["perplexity"]) / of - 1.0 - change).abs() < 1e-9, "{narrow}");
+        let text =
+            scratch.run(&["score", "run", "--file", "val.txt", "--weights", weights]).succeeds().stdout;
+        assert!(text.contains(&format!("{weights} changes it by")) && text.contains("(f32: "), "{text}");
+    }
+    let logits = |weights: &str| {
+        let args = ["score", "run", "--ids", "0,40,41", "--logits", "l.json", "--weights", weights];
+        scratch.run(&args).succeeds();
+        let file: Value = serde_json::from_slice(&scratch.bytes("l.json")).expect("JSON");
+        serde_json::from_value::<Vec<Vec<f64>>>(file["logits"].clone()).expect("rows of numbers").concat()
+    };
+    let (f32, int8) = (logits("f32"), logits("int8"));
+    let difference = f32.iter().zip(&int8).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(f32.len() == int8.len() && difference > 0.0 && difference < 0.2, "{difference}");
+    scratch
+        .run(&["score", "run", "--ids", "1,2", "--weights", "bf16", "--device", "ndarray"])
+        .fails(2, &["--weights bf16", "--device cpu"]);
+    scratch
+        .run(&["score", "run", "--ids", "1,2", "--weights", "half"])
+        .fails(2, &["half", "f32, bf16, int8"]);
+}

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::{device, ops::AttentionMask};
 use firebrand_decode::{
-    DecoderModel, FinishReason, GenerateConfig, LanguageModel, Logits, Positions, generate,
+    DecoderModel, DecoderState, FinishReason, GenerateConfig, LanguageModel, Logits, Positions, generate,
 };
-use firebrand_transformer::{Cache, Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 
 const VOCAB_SIZE: usize = 13;
 const SEQ_LEN: usize = 10;
@@ -28,6 +28,13 @@ fn decoders() -> Vec<Decoder> {
     vec![decoder(Preset::Llama), decoder(Preset::Gpt2)]
 }
 
+/// Each decoder on slices and on tensors.
+fn both_ways(decoders: &[Decoder]) -> impl Iterator<Item = (&Decoder, DecoderModel<'_>)> {
+    decoders.iter().flat_map(|decoder| {
+        [DecoderModel::new(decoder), DecoderModel::on_tensors(decoder)].map(|model| (decoder, model))
+    })
+}
+
 /// The logits after each id, without a cache.
 fn uncached(decoder: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
     let numbers: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
@@ -38,7 +45,7 @@ fn uncached(decoder: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
     values.chunks(VOCAB_SIZE).map(<[f32]>::to_vec).collect()
 }
 
-fn step(model: &DecoderModel<'_>, state: &mut Cache, ids: &[&[u32]], positions: Positions) -> Logits {
+fn step(model: &DecoderModel<'_>, state: &mut DecoderState, ids: &[&[u32]], positions: Positions) -> Logits {
     model.step(state, ids, positions).expect("it cannot fail")
 }
 
@@ -58,8 +65,8 @@ fn check(decoder: &Decoder, logits: &Logits, row: usize, ids: &[u32]) {
 
 #[test]
 fn logits_are_given_for_the_positions_asked_for() {
-    for decoder in &decoders() {
-        let model = DecoderModel::new(decoder);
+    let decoders = decoders();
+    for (decoder, model) in both_ways(&decoders) {
         assert_eq!((model.vocab_size(), model.max_len()), (VOCAB_SIZE, Some(SEQ_LEN)));
         let rows: [&[u32]; 3] = [&[1, 2, 3, 4], &[], &[5, 6]];
         let all = step(&model, &mut model.start(3), &rows, Positions::All);
@@ -77,8 +84,8 @@ fn logits_are_given_for_the_positions_asked_for() {
 
 #[test]
 fn a_fork_goes_its_own_way_and_leaves_the_state_as_it_was() {
-    for decoder in &decoders() {
-        let model = DecoderModel::new(decoder);
+    let decoders = decoders();
+    for (decoder, model) in both_ways(&decoders) {
         let mut state = model.start(2);
         step(&model, &mut state, &[&[1, 2, 3], &[4]], Positions::Last);
         let mut fork = model.fork(&state, &[1, 0, 0]);
@@ -94,8 +101,8 @@ fn a_fork_goes_its_own_way_and_leaves_the_state_as_it_was() {
 
 #[test]
 fn reordering_equals_forking() {
-    for decoder in &decoders() {
-        let model = DecoderModel::new(decoder);
+    let decoders = decoders();
+    for (_, model) in both_ways(&decoders) {
         for order in [&[0, 1, 2][..], &[2, 1, 0], &[1], &[0, 0, 2, 2]] {
             let mut state = model.start(3);
             step(&model, &mut state, &[&[1, 2], &[3], &[4, 5, 6]], Positions::Last);
@@ -110,8 +117,8 @@ fn reordering_equals_forking() {
 
 #[test]
 fn truncated_rows_forget() {
-    for decoder in &decoders() {
-        let model = DecoderModel::new(decoder);
+    let decoders = decoders();
+    for (decoder, model) in both_ways(&decoders) {
         let mut state = model.start(2);
         step(&model, &mut state, &[&[1, 2, 3, 4, 5], &[6, 7]], Positions::Last);
         model.truncate(&mut state, 0, 3);
@@ -124,10 +131,10 @@ fn truncated_rows_forget() {
 
 #[test]
 fn greedy_generation_is_the_argmax_of_uncached_logits_for_each_prompt_of_a_batch() {
-    for decoder in &decoders() {
+    let decoders = decoders();
+    for (decoder, model) in both_ways(&decoders) {
         let prompts = vec![vec![1, 2, 3], vec![4], vec![5, 6, 7, 8, 9, 10, 11, 12], vec![0, 0]];
         let config = GenerateConfig { max_new_tokens: 8, ..GenerateConfig::default() };
-        let model = DecoderModel::new(decoder);
         let generations =
             generate(&model, &prompts, &config, &mut |_, _| ControlFlow::Continue(())).expect("valid");
         for (prompt, generation) in prompts.iter().zip(generations) {

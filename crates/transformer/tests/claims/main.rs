@@ -1,5 +1,6 @@
 //! What a decoder promises, over a table of configs that uses every option.
 
+mod cpu;
 mod forward;
 mod hugging_face;
 mod weights;

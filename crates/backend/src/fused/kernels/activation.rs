@@ -1,9 +1,7 @@
 //! Activation functions and their derivatives, elementwise.
 
-use rayon::prelude::*;
-
 use super::math::{erf, exp, sigmoid};
-use super::memory::{BLOCK, Shared, Slot, block, for_each, written};
+use super::memory::{BLOCK, Shared, Slot, block, for_each, for_each_mut, written};
 use super::vector::mul_add;
 use crate::ops::Activation;
 
@@ -12,7 +10,7 @@ const SQRT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 #[inline(always)]
-fn gelu<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn gelu<const FMA: bool>(x: f32) -> f32 {
     0.5 * x * (1.0 + erf::<FMA>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
@@ -31,7 +29,7 @@ fn gate<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn gelu_tanh<const FMA: bool>(x: f32) -> f32 {
     x * gate::<FMA>(x)
 }
 
@@ -43,7 +41,7 @@ fn gelu_tanh_slope<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn relu2<const FMA: bool>(x: f32) -> f32 {
+pub(super) fn relu2<const FMA: bool>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
     positive * positive
 }
@@ -149,9 +147,8 @@ pub(crate) fn backward(activation: Activation, x: &[f32], width: usize, mut grad
     assert_eq!(x.len(), activation.inputs() * grad.len(), "input and gradient have as many rows");
     let rows = grad.len().checked_div(width).unwrap_or(0);
     if activation.inputs() == 1 {
-        grad.par_chunks_mut(BLOCK)
-            .zip(x.par_chunks(BLOCK))
-            .for_each(|(grad, x)| backward_block(activation, x, grad));
+        let mut blocks: Vec<_> = grad.chunks_mut(BLOCK).zip(x.chunks(BLOCK)).collect();
+        for_each_mut(&mut blocks, x.len() * 16, |(grad, x)| backward_block(activation, x, grad));
         return grad;
     }
     // SAFETY: the blocks are disjoint and cover the output, and the kernel writes every slot of a block.

@@ -1,16 +1,17 @@
 //! Cross-entropy over a vocabulary, in chunks of rows: the logits of all rows are never there at once.
 
-use rayon::prelude::*;
-
 use super::gemm::{Product, Start, View};
 use super::math::tanh;
-use super::memory::{Shared, written};
+use super::memory::{Shared, for_each_mut, written};
 use super::reduce::{exponentials, maximum};
 use super::vector::mul_add;
 use crate::precision::Precision;
 
 /// Logits in a chunk, about: 8 MiB.
 const CHUNK: usize = 1 << 21;
+
+/// Rows in a task.
+const ROWS: usize = 16;
 
 /// Rows in a chunk. Fewer than 256 would make narrow products, which are slow.
 fn rows_of(vocab: usize) -> usize {
@@ -179,23 +180,25 @@ fn forward_chunks(
         let logits = &mut logits[..rows * vocab];
         Product::new([rows, vocab, d], hidden, problem.head().transposed(), precision)
             .into_slice(logits, Start::Zero);
-        let outputs = nats[chunk.clone()]
-            .par_iter_mut()
-            .zip(&mut statistics.max[chunk.clone()])
-            .zip(&mut statistics.inv_sum[chunk.clone()]);
         let differentiated = with_gradient.is_some();
-        logits.par_chunks_mut(vocab).zip(&targets[chunk]).zip(outputs).with_min_len(16).for_each(
-            |((logits, &target), ((nats, row_max), inv_sum))| {
-                let [chosen, max, sum] = row(logits, target, soft_cap);
-                *nats = sum.ln() + (max - chosen);
-                *row_max = max;
-                *inv_sum = 1.0 / sum;
+        let outputs = nats[chunk.clone()]
+            .chunks_mut(ROWS)
+            .zip(statistics.max[chunk.clone()].chunks_mut(ROWS))
+            .zip(statistics.inv_sum[chunk.clone()].chunks_mut(ROWS));
+        let inputs = logits.chunks_mut(ROWS * vocab).zip(targets[chunk].chunks(ROWS));
+        let mut tasks: Vec<_> = inputs.zip(outputs).collect();
+        for_each_mut(&mut tasks, rows * vocab * 16, |((logits, targets), ((nats, max), inv_sum))| {
+            for (i, (logits, &target)) in logits.chunks_mut(vocab).zip(*targets).enumerate() {
+                let [chosen, largest, sum] = row(logits, target, soft_cap);
+                nats[i] = sum.ln() + (largest - chosen);
+                max[i] = largest;
+                inv_sum[i] = 1.0 / sum;
                 if differentiated {
-                    logits.iter_mut().for_each(|weight| *weight *= *inv_sum);
+                    logits.iter_mut().for_each(|weight| *weight *= inv_sum[i]);
                     logits[target] -= 1.0;
                 }
-            },
-        );
+            }
+        });
         if let Some(with_gradient) = &mut with_gradient {
             with_gradient(start, logits);
         }
@@ -223,15 +226,16 @@ pub(crate) fn backward(
         Product::new([rows, vocab, d], hidden, problem.head().transposed(), precision)
             .into_slice(logits, Start::Zero);
         let inputs = targets[chunk.clone()]
-            .par_iter()
-            .zip(&statistics.max[chunk.clone()])
-            .zip(&statistics.inv_sum[chunk.clone()])
-            .zip(&grad[chunk]);
-        logits.par_chunks_mut(vocab).zip(inputs).with_min_len(16).for_each(
-            |(logits, (((&target, &max), &inv_sum), &grad))| {
-                row_backward(logits, target, soft_cap, max, inv_sum, grad);
-            },
-        );
+            .chunks(ROWS)
+            .zip(statistics.max[chunk.clone()].chunks(ROWS))
+            .zip(statistics.inv_sum[chunk.clone()].chunks(ROWS))
+            .zip(grad[chunk].chunks(ROWS));
+        let mut tasks: Vec<_> = logits.chunks_mut(ROWS * vocab).zip(inputs).collect();
+        for_each_mut(&mut tasks, rows * vocab * 16, |(logits, (((targets, max), inv_sum), grad))| {
+            for (i, logits) in logits.chunks_mut(vocab).enumerate() {
+                row_backward(logits, targets[i], soft_cap, max[i], inv_sum[i], grad[i]);
+            }
+        });
         let d_logits = View::rows(logits, vocab);
         if let Some(d_hidden) = &mut d_hidden {
             Product::new([rows, d, vocab], d_logits, problem.head(), precision)

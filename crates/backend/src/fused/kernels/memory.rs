@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 
+use super::team;
 use rayon::prelude::*;
 
 /// A place for one number that nothing has been written to.
@@ -37,11 +38,36 @@ pub(crate) unsafe fn as_written(slots: &mut [Slot]) -> &mut [f32] {
 /// worth waking it. Tasks must not depend on each other; results never depend on which thread ran them.
 pub(crate) fn for_each(count: usize, work: usize, task: impl Fn(usize) + Send + Sync) {
     const WORTH_WAKING: usize = 1 << 17;
-    if count <= 1 || work < WORTH_WAKING {
+    /// Those who are awake need not be woken.
+    const WORTH_SHARING: usize = 1 << 14;
+    if count <= 1 || work < WORTH_SHARING {
+        (0..count).for_each(task);
+    } else if team::for_each(count, &task) {
+    } else if work < WORTH_WAKING {
         (0..count).for_each(task);
     } else {
         (0..count).into_par_iter().with_max_len(1).for_each(task);
     }
+}
+
+/// Runs `task` on each of `items`, as [`for_each`] does.
+pub(crate) fn for_each_mut<T: Send>(items: &mut [T], work: usize, task: impl Fn(&mut T) + Send + Sync) {
+    /// The address of the first item.
+    struct Items<T>(*mut T);
+    impl<T> Items<T> {
+        fn at(&self, index: usize) -> *mut T {
+            self.0.wrapping_add(index)
+        }
+    }
+    #[allow(unsafe_code, reason = "each task has an item of its own, which no slice can express")]
+    // SAFETY: tasks take different items, which can be sent.
+    unsafe impl<T: Send> Sync for Items<T> {}
+    let (count, items) = (items.len(), Items(items.as_mut_ptr()));
+    for_each(count, work, |index| {
+        #[allow(unsafe_code, reason = "as above")]
+        // SAFETY: an item of the slice, borrowed exclusively, that is this task's alone.
+        task(unsafe { &mut *items.at(index) });
+    });
 }
 
 /// A shared pointer to a buffer of which each task writes its own part.

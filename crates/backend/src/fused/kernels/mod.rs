@@ -10,13 +10,16 @@
 #[macro_use]
 mod vector;
 
-pub(super) mod activation;
-pub(super) mod attention;
+pub(crate) mod activation;
+pub(crate) mod attention;
 pub(super) mod cross_entropy;
-pub(super) mod gemm;
+pub(crate) mod gemm;
+pub(crate) mod gemv;
 pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod norm;
 pub(super) mod optimizer;
 pub(super) mod reduce;
-pub(super) mod rope;
+pub(crate) mod rope;
+pub(crate) mod team;
+pub(crate) mod token;

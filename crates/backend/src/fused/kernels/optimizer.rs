@@ -1,8 +1,6 @@
 //! AdamW on slices, and the sum of squares that clips gradients.
 
-use rayon::prelude::*;
-
-use super::memory::BLOCK;
+use super::memory::{BLOCK, for_each_mut};
 use super::vector::mul_add;
 use crate::ops::AdamwStep;
 
@@ -98,17 +96,20 @@ pub(crate) fn adamw<'a>(updates: impl IntoIterator<Item = Update<'a>>) {
         let values = params.chunks_mut(BLOCK).zip(grads.chunks(BLOCK));
         blocks.extend(values.zip(moments).map(|(values, moments)| (values, moments, factors)));
     }
-    blocks
-        .into_par_iter()
-        .for_each(|((params, grads), (m, v), factors)| adamw_block(params, grads, m, v, factors));
+    let work = blocks.len() * BLOCK;
+    for_each_mut(&mut blocks, work, |((params, grads), (m, v), factors)| {
+        adamw_block(params, grads, m, v, *factors);
+    });
 }
 
 /// The sum of squares of each tensor, in double precision: the same bits for any number of threads.
 pub(crate) fn sums_of_squares(tensors: &[&[f32]]) -> Vec<f64> {
-    let blocks: Vec<&[f32]> = tensors.iter().flat_map(|values| values.chunks(BLOCK)).collect();
-    // Collected in order, then summed in order.
-    let sums: Vec<f64> = blocks.into_par_iter().map(squares_block).collect();
-    let mut sums = sums.into_iter();
+    let blocks = tensors.iter().flat_map(|values| values.chunks(BLOCK));
+    let mut blocks: Vec<(&[f32], f64)> = blocks.map(|block| (block, 0.0)).collect();
+    let work = blocks.len() * BLOCK;
+    for_each_mut(&mut blocks, work, |(block, sum)| *sum = squares_block(block));
+    // Summed in order.
+    let mut sums = blocks.into_iter().map(|(_, sum)| sum);
     tensors.iter().map(|values| sums.by_ref().take(values.len().div_ceil(BLOCK)).sum()).collect()
 }
 
@@ -127,7 +128,8 @@ pub(crate) fn add(sum: &mut [f32], more: &[f32]) {
     if sum.len() <= BLOCK {
         add_block(sum, more);
     } else {
-        sum.par_chunks_mut(BLOCK).zip(more.par_chunks(BLOCK)).for_each(|(sum, more)| add_block(sum, more));
+        let mut blocks: Vec<_> = sum.chunks_mut(BLOCK).zip(more.chunks(BLOCK)).collect();
+        for_each_mut(&mut blocks, more.len(), |(sum, more)| add_block(sum, more));
     }
 }
 

@@ -1,9 +1,7 @@
 //! Sums and maxima of rows, in an order that is fixed and fit for vector instructions.
 
-use rayon::prelude::*;
-
 use super::math::exp;
-use super::memory::BLOCK;
+use super::memory::{BLOCK, for_each_mut};
 
 /// How many numbers a running sum or maximum keeps side by side: two AVX2 registers, or one of AVX-512.
 ///
@@ -84,9 +82,10 @@ pub(super) fn exponentials<const FMA: bool>(row: &mut [f32], max: f32) -> f32 {
 pub(crate) fn column_sums(x: &[f32], stride: usize, width: usize) -> Vec<f32> {
     const COLUMNS: usize = 256;
     let mut sums = vec![0.0; width];
-    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+    let mut chunks: Vec<(usize, &mut [f32])> = sums.chunks_mut(COLUMNS).enumerate().collect();
+    for_each_mut(&mut chunks, x.len(), |(chunk, sums)| {
         for row in x.chunks(stride.max(1)) {
-            for (sum, x) in sums.iter_mut().zip(&row[chunk * COLUMNS..]) {
+            for (sum, x) in sums.iter_mut().zip(&row[*chunk * COLUMNS..]) {
                 *sum += x;
             }
         }
@@ -96,5 +95,7 @@ pub(crate) fn column_sums(x: &[f32], stride: usize, width: usize) -> Vec<f32> {
 
 /// Multiplies every number by `factor`.
 pub(crate) fn scale(x: &mut [f32], factor: f32) {
-    x.par_chunks_mut(BLOCK).for_each(|x| x.iter_mut().for_each(|x| *x *= factor));
+    let numbers = x.len();
+    let mut blocks: Vec<&mut [f32]> = x.chunks_mut(BLOCK).collect();
+    for_each_mut(&mut blocks, numbers, |block| block.iter_mut().for_each(|x| *x *= factor));
 }

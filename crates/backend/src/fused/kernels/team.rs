@@ -1,0 +1,209 @@
+//! Threads that stay awake from one loop to the next.
+//!
+//! Decoding a token is some fifty short loops. To wake the pool's threads for each of them takes as long as the loop.
+//! Inside [`together`] the pool's other threads wait for work without sleeping, and [`for_each`](super::memory::for_each)
+//! hands it to them. Whoever comes first takes the next task; a thread that never comes is not waited for.
+
+#![allow(unsafe_code, reason = "threads call a closure that lives on another one's stack")]
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+
+thread_local! {
+    /// The team that this thread leads.
+    static TEAM: Cell<*const Team> = const { Cell::new(std::ptr::null()) };
+}
+
+/// A loop's tasks, one loop after the other.
+#[derive(Default)]
+struct Team {
+    /// The number of the loop above, the next of its tasks below: both in one, so that to take a task is to make sure of
+    /// the loop.
+    ticket: AtomicU64,
+    count: AtomicUsize,
+    /// The closure and how to call it.
+    closure: AtomicPtr<()>,
+    call: AtomicPtr<()>,
+    finished: AtomicUsize,
+    panicked: AtomicBool,
+    dismissed: AtomicBool,
+}
+
+/// Spins, and after a while lets others have the processor.
+struct Patience(u32);
+
+impl Patience {
+    fn wait(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(1 << 10) {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// # Safety
+/// `closure` must point to a living `F`.
+unsafe fn call<F: Fn(usize) + Sync>(closure: *const (), index: usize) {
+    // SAFETY: by this function's contract.
+    unsafe { (*closure.cast::<F>())(index) }
+}
+
+impl Team {
+    /// Takes the next task of the current loop and does it; `false` when there is none.
+    fn do_one(&self) -> bool {
+        let ticket = self.ticket.load(Ordering::Acquire);
+        let index = ticket & u64::from(u32::MAX);
+        let (closure, function) = (self.closure.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
+        if index >= self.count.load(Ordering::Acquire) as u64 {
+            return false;
+        }
+        // These three may belong to the next loop already. Then the ticket has been closed before, which acquiring one of
+        // them made visible here, and it is not exchanged.
+        if self.ticket.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+            return true;
+        }
+        // SAFETY: `function` was stored as this type by `run`, which waits for this task before it returns and so keeps
+        // `closure` alive, which it stored with it.
+        let done = catch_unwind(AssertUnwindSafe(|| unsafe {
+            let function = std::mem::transmute::<*mut (), unsafe fn(*const (), usize)>(function);
+            function(closure, index as usize);
+        }));
+        if done.is_err() {
+            self.panicked.store(true, Ordering::Relaxed);
+        }
+        self.finished.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Does tasks until it is dismissed.
+    fn help(&self) {
+        let mut patience = Patience(0);
+        while !self.dismissed.load(Ordering::Acquire) {
+            if self.do_one() {
+                patience = Patience(0);
+            } else {
+                patience.wait();
+            }
+        }
+    }
+
+    /// A whole loop, on the leader's thread.
+    fn run<F: Fn(usize) + Sync>(&self, count: usize, task: &F) {
+        let next_loop = ((self.ticket.load(Ordering::Relaxed) >> 32) + 1) << 32;
+        // Closed: no loop has so many tasks. Else a helper that comes late to the last loop, all of whose tasks are taken,
+        // could believe the new count and take one more.
+        self.ticket.store(next_loop | u64::from(u32::MAX), Ordering::Relaxed);
+        self.finished.store(0, Ordering::Relaxed);
+        self.count.store(count, Ordering::Release);
+        self.closure.store(std::ptr::from_ref(task).cast_mut().cast(), Ordering::Release);
+        self.call.store(call::<F> as unsafe fn(*const (), usize) as *mut (), Ordering::Release);
+        self.ticket.store(next_loop, Ordering::Release);
+        while self.do_one() {}
+        let mut patience = Patience(0);
+        while self.finished.load(Ordering::Acquire) < count {
+            patience.wait();
+        }
+        assert!(!self.panicked.load(Ordering::Relaxed), "a task panicked");
+    }
+}
+
+/// Dismisses the team and forgets it, also when the leader panics.
+struct Dismiss<'a>(&'a Team);
+
+impl Drop for Dismiss<'_> {
+    fn drop(&mut self) {
+        self.0.dismissed.store(true, Ordering::Release);
+        TEAM.set(std::ptr::null());
+    }
+}
+
+/// Runs `work`, whose loops the pool's threads help with.
+pub(crate) fn together<T>(work: impl FnOnce() -> T) -> T {
+    let helpers = rayon::current_num_threads() - 1;
+    if helpers == 0 || !TEAM.get().is_null() {
+        return work();
+    }
+    let team = Team::default();
+    rayon::in_place_scope(|scope| {
+        for _ in 0..helpers {
+            scope.spawn(|_| team.help());
+        }
+        let _dismiss = Dismiss(&team);
+        TEAM.set(&team);
+        work()
+    })
+}
+
+/// Does `task(0..count)` with the team that this thread leads; `false` when it leads none.
+pub(super) fn for_each(count: usize, task: &(impl Fn(usize) + Sync)) -> bool {
+    let team = TEAM.replace(std::ptr::null());
+    // SAFETY: not null only inside `together` on this thread, which keeps the team alive.
+    let Some(leading) = (unsafe { team.as_ref() }) else {
+        return false;
+    };
+    assert!(count < u32::MAX as usize, "tasks are counted in 32 bits");
+    // Tasks that begin loops of their own do them alone: the team has one loop at a time.
+    leading.run(count, task);
+    TEAM.set(team);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::memory;
+    use super::*;
+
+    fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool").install(f)
+    }
+
+    #[test]
+    fn every_task_of_every_loop_is_done_once() {
+        for threads in [1, 2, 5] {
+            with_threads(threads, || {
+                together(|| {
+                    for round in 0..20_000 {
+                        let count = round * 31 % 17 + 2;
+                        let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+                        memory::for_each(count, usize::MAX, |i| {
+                            // A loop inside a task.
+                            memory::for_each(3, usize::MAX, |_| _ = done[i].fetch_add(1, Ordering::Relaxed));
+                        });
+                        assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 3), "loop {round}");
+                    }
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn several_leaders_share_a_pool() {
+        let leader = || {
+            together(|| {
+                let sum = AtomicUsize::new(0);
+                for _ in 0..500 {
+                    memory::for_each(4, usize::MAX, |i| _ = sum.fetch_add(i, Ordering::Relaxed));
+                }
+                sum.into_inner()
+            })
+        };
+        std::thread::scope(|scope| {
+            let leaders: Vec<_> = (0..4).map(|_| scope.spawn(leader)).collect();
+            assert!(leaders.into_iter().all(|leader| leader.join().expect("no panic") == 3000));
+        });
+    }
+
+    #[test]
+    fn a_task_that_panics_is_reported_and_nobody_waits_for_ever() {
+        let result = catch_unwind(|| {
+            with_threads(3, || {
+                together(|| memory::for_each(8, usize::MAX, |i| assert_ne!(i, 5, "on purpose")));
+            });
+        });
+        result.expect_err("the panic comes through");
+        with_threads(2, || together(|| memory::for_each(2, usize::MAX, |_| {})));
+    }
+}

@@ -1,0 +1,307 @@
+//! What decoding needs besides products: norms, activations, rotary embedding and attention of single queries, written
+//! into buffers that are there already.
+
+use super::activation::{gelu, gelu_tanh, relu2};
+use super::math::{exp, sigmoid};
+use super::memory::{BLOCK, Shared, as_written, block, for_each};
+use super::reduce::{exponentials, maximum, sum_over};
+use super::vector::mul_add;
+use crate::ops::Activation;
+
+/// Rows in a task of a norm.
+const ROWS: usize = 32;
+/// Keys whose scores are computed before their values are added.
+const KEYS: usize = 256;
+
+#[inline(always)]
+fn norm_body<const FMA: bool>(
+    x: &[f32],
+    gain: &[f32],
+    bias: Option<&[f32]>,
+    centred: bool,
+    eps: f32,
+    y: &mut [f32],
+) {
+    let d = gain.len();
+    for (x, y) in x.chunks_exact(d).zip(y.chunks_exact_mut(d)) {
+        let centre = if centred { sum_over(x, x, |x, _, sum| sum + x) / d as f32 } else { 0.0 };
+        let squares = sum_over(x, x, |x, _, sum| mul_add::<FMA>(x - centre, x - centre, sum));
+        let scale = 1.0 / (squares / d as f32 + eps).sqrt();
+        for ((y, &x), &gain) in y.iter_mut().zip(x).zip(gain) {
+            *y = (x - centre) * scale * gain;
+        }
+        if let Some(bias) = bias {
+            y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
+        }
+    }
+}
+
+#[inline(always)]
+fn activate_body<const FMA: bool>(activation: Activation, x: &mut [f32]) {
+    match activation {
+        Activation::Gelu => x.iter_mut().for_each(|x| *x = gelu::<FMA>(*x)),
+        Activation::GeluTanh => x.iter_mut().for_each(|x| *x = gelu_tanh::<FMA>(*x)),
+        Activation::Relu2 => x.iter_mut().for_each(|x| *x = relu2::<FMA>(*x)),
+        Activation::Swiglu => unreachable!("SwiGLU has two inputs"),
+    }
+}
+
+#[inline(always)]
+fn swiglu_body<const FMA: bool>(gate: &mut [f32], up: &[f32]) {
+    for (gate, &up) in gate.iter_mut().zip(up) {
+        *gate = *gate * sigmoid::<FMA>(*gate) * up;
+    }
+}
+
+/// All heads of one position.
+#[inline(always)]
+fn rotate_body<const FMA: bool>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
+    let half = cos.len();
+    for head in x.chunks_exact_mut(2 * half) {
+        let (x1, x2) = head.split_at_mut(half);
+        for (((x1, x2), &cos), &sin) in x1.iter_mut().zip(x2).zip(cos).zip(sin) {
+            let (a, b) = (*x1, *x2);
+            *x1 = mul_add::<FMA>(a, cos, -(b * sin));
+            *x2 = mul_add::<FMA>(b, cos, a * sin);
+        }
+    }
+}
+
+/// One query of one head against `count` keys, `stride` apart.
+#[inline(always)]
+fn query_body<const FMA: bool>(
+    q: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    stride: usize,
+    count: usize,
+    scale: f32,
+    out: &mut [f32],
+) {
+    let d = q.len();
+    let mut scores = [0.0; KEYS];
+    let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
+    out.fill(0.0);
+    for start in (0..count).step_by(KEYS) {
+        let scores = &mut scores[..KEYS.min(count - start)];
+        for (i, score) in scores.iter_mut().enumerate() {
+            *score = sum_over(q, &keys[(start + i) * stride..][..d], mul_add::<FMA>) * scale;
+        }
+        let largest = maximum(scores).max(max);
+        let correction = exp::<FMA>(max - largest);
+        sum = mul_add::<FMA>(sum, correction, exponentials::<FMA>(scores, largest));
+        max = largest;
+        if start > 0 {
+            out.iter_mut().for_each(|out| *out *= correction);
+        }
+        let value = |i: usize| &values[(start + i) * stride..][..d];
+        let whole = scores.len() / 4 * 4;
+        for (i, weights) in scores.chunks_exact(4).enumerate() {
+            let v: [&[f32]; 4] = std::array::from_fn(|k| value(4 * i + k));
+            for (j, out) in out.iter_mut().enumerate() {
+                let mut total = *out;
+                for k in 0..4 {
+                    total = mul_add::<FMA>(weights[k], v[k][j], total);
+                }
+                *out = total;
+            }
+        }
+        for (i, &weight) in scores.iter().enumerate().skip(whole) {
+            out.iter_mut().zip(value(i)).for_each(|(out, &v)| *out = mul_add::<FMA>(weight, v, *out));
+        }
+    }
+    let inverse = 1.0 / sum;
+    out.iter_mut().for_each(|out| *out *= inverse);
+}
+
+vectorized!(
+    fn norm_block(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) = norm_body
+);
+vectorized!(fn activate_block(activation: Activation, x: &mut [f32]) = activate_body);
+vectorized!(fn swiglu_block(gate: &mut [f32], up: &[f32]) = swiglu_body);
+vectorized!(fn rotate_position(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body);
+vectorized!(
+    fn query_block(
+        q: &[f32],
+        keys: &[f32],
+        values: &[f32],
+        stride: usize,
+        count: usize,
+        scale: f32,
+        out: &mut [f32],
+    ) = query_body
+);
+
+/// Elements `start .. start + len` of a buffer that tasks share.
+///
+/// # Safety
+/// They must lie in the buffer, hold numbers, and be this task's alone while the slice lives.
+#[allow(unsafe_code, reason = "tasks write disjoint parts of one buffer")]
+unsafe fn part<'a>(buffer: Shared, start: usize, len: usize) -> &'a mut [f32] {
+    // SAFETY: by this function's contract.
+    unsafe { as_written(buffer.slots(start, len)) }
+}
+
+/// Normalizes the rows of `x`, `[rows, d]`, into `y`: layer norm if `centred`, else RMS norm.
+#[allow(unsafe_code, reason = "tasks write disjoint rows")]
+pub(crate) fn norm(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) {
+    let d = gain.len();
+    assert!(x.len() == y.len() && d > 0 && x.len().is_multiple_of(d), "x and y are [rows, {d}]");
+    assert!(bias.is_none_or(|bias| bias.len() == d), "a bias has as many numbers as the gain");
+    let (rows, out) = (x.len() / d, Shared::of(y));
+    for_each(rows.div_ceil(ROWS), x.len() * 4, |index| {
+        let (first, rows) = block(index, ROWS, rows);
+        // SAFETY: these rows are this task's alone.
+        let y = unsafe { part(out, first * d, rows * d) };
+        norm_block(&x[first * d..][..rows * d], gain, bias, centred, eps, y);
+    });
+}
+
+/// Replaces every number by its activation.
+#[allow(unsafe_code, reason = "tasks write disjoint blocks")]
+pub(crate) fn activate(activation: Activation, x: &mut [f32]) {
+    let (len, shared) = (x.len(), Shared::of(x));
+    for_each(len.div_ceil(BLOCK), len * 16, |index| {
+        let (first, len) = block(index, BLOCK, len);
+        // SAFETY: this block is this task's alone.
+        activate_block(activation, unsafe { part(shared, first, len) });
+    });
+}
+
+/// `gate = silu(gate) · up`.
+#[allow(unsafe_code, reason = "tasks write disjoint blocks")]
+pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
+    assert_eq!(gate.len(), up.len(), "the gate has the size of what it gates");
+    let (len, shared) = (gate.len(), Shared::of(gate));
+    for_each(len.div_ceil(BLOCK), len * 16, |index| {
+        let (first, len) = block(index, BLOCK, len);
+        // SAFETY: this block is this task's alone.
+        swiglu_block(unsafe { part(shared, first, len) }, &up[first..first + len]);
+    });
+}
+
+/// Rotates every head of each row of `x`, `[rows, width]`, by that row's angles: `cos` and `sin` are
+/// `[rows, d_head / 2]`.
+pub(crate) fn rotate(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
+    let rows = x.len() / width;
+    assert!(cos.len() == sin.len() && cos.len().is_multiple_of(rows.max(1)), "angles for every row");
+    let half = cos.len() / rows.max(1);
+    assert!(half > 0 && width.is_multiple_of(2 * half), "a row is some heads of {}", 2 * half);
+    for ((x, cos), sin) in x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half)) {
+        rotate_position(x, cos, sin);
+    }
+}
+
+/// The sizes of heads, and the factor on scores.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadSizes {
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) d_head: usize,
+    pub(crate) scale: f32,
+}
+
+/// Attention of single queries: row `i` of `q`, `[rows, heads · d_head]`, looks at the first `count` slots of the keys and
+/// values, each `[slots, kv_heads · d_head]`, that `seen(i)` names. Writes `out`, shaped as `q`.
+#[allow(unsafe_code, reason = "tasks write disjoint heads")]
+pub(crate) fn attend<'a>(
+    q: &[f32],
+    sizes: HeadSizes,
+    work: usize,
+    seen: impl Fn(usize) -> (&'a [f32], &'a [f32], usize) + Send + Sync,
+    out: &mut [f32],
+) {
+    let HeadSizes { heads, kv_heads, d_head, scale } = sizes;
+    let (width, stride) = (heads * d_head, kv_heads * d_head);
+    assert!(q.len() == out.len() && q.len().is_multiple_of(width), "queries and output are [rows, {width}]");
+    let group = heads / kv_heads;
+    let shared = Shared::of(out);
+    for_each(q.len() / width * kv_heads, work, |index| {
+        let (row, kv_head) = (index / kv_heads, index % kv_heads);
+        let (keys, values, count) = seen(row);
+        assert!(count > 0 && keys.len() >= count * stride && values.len() >= count * stride, "{count} slots");
+        for head in kv_head * group..(kv_head + 1) * group {
+            let at = row * width + head * d_head;
+            // SAFETY: this head of this row is this task's alone.
+            let out = unsafe { part(shared, at, d_head) };
+            let (keys, values) = (&keys[kv_head * d_head..], &values[kv_head * d_head..]);
+            query_block(&q[at..at + d_head], keys, values, stride, count, scale, out);
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1000) as f32 / 500.0 - 1.0).collect()
+    }
+
+    #[track_caller]
+    fn close(a: &[f32], b: &[f32]) {
+        assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 5e-6 * b.abs().max(1.0)), "{a:?}\n{b:?}");
+    }
+
+    #[test]
+    fn single_queries_attend_as_the_definition_says() {
+        let sizes = HeadSizes { heads: 4, kv_heads: 2, d_head: 18, scale: 0.3 };
+        for count in [1, 3, 255, 256, 700] {
+            let (q, k, v) = (numbers(2 * 72, 1), numbers(count * 36, 2), numbers(count * 36, 3));
+            let mut out = vec![7.0; 2 * 72];
+            // The second query sees a third of the keys.
+            let seen = |row: usize| (&k[..], &v[..], if row == 0 { count } else { count.div_ceil(3) });
+            attend(&q, sizes, usize::MAX, seen, &mut out);
+            for row in 0..2 {
+                let count = seen(row).2;
+                for head in 0..4 {
+                    let q = &q[row * 72 + head * 18..][..18];
+                    let of = |slot: usize, j: usize| slot * 36 + head / 2 * 18 + j;
+                    let score = |slot| 0.3 * (0..18).map(|j| f64::from(q[j] * k[of(slot, j)])).sum::<f64>();
+                    let weights: Vec<f64> = (0..count).map(|slot| score(slot).exp()).collect();
+                    let sum: f64 = weights.iter().sum();
+                    for j in 0..18 {
+                        let expected: f64 =
+                            (0..count).map(|slot| weights[slot] / sum * f64::from(v[of(slot, j)])).sum();
+                        let got = f64::from(out[row * 72 + head * 18 + j]);
+                        assert!((got - expected).abs() < 1e-5, "{got} {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn vector_kernels_equal_their_scalar_twins() {
+        let (x, gain, bias) = (numbers(3 * 37, 1), numbers(37, 2), numbers(37, 3));
+        for (centred, bias) in [(true, Some(&bias[..])), (true, None), (false, None)] {
+            let (mut y, mut twin) = (vec![0.0; 111], vec![0.0; 111]);
+            norm(&x, &gain, bias, centred, 1e-5, &mut y);
+            norm_body::<false>(&x, &gain, bias, centred, 1e-5, &mut twin);
+            close(&y, &twin);
+        }
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2] {
+            let (mut y, mut twin) = (x.clone(), x.clone());
+            activate(activation, &mut y);
+            activate_body::<false>(activation, &mut twin);
+            close(&y, &twin);
+            close(&y, &super::super::activation::forward(activation, &x, 37));
+        }
+        let (mut y, mut twin) = (x.clone(), x.clone());
+        swiglu(&mut y, &numbers(111, 4));
+        swiglu_body::<false>(&mut twin, &numbers(111, 4));
+        close(&y, &twin);
+        let (cos, sin): (Vec<f32>, Vec<f32>) = (0..10).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();
+        let (mut y, mut twin) = (numbers(40, 1), numbers(40, 1));
+        rotate(&mut y, 20, &cos, &sin);
+        for (i, row) in twin.chunks_exact_mut(20).enumerate() {
+            rotate_body::<false>(row, &cos[i * 5..][..5], &sin[i * 5..][..5]);
+        }
+        close(&y, &twin);
+        let (q, k, v) = (numbers(18, 1), numbers(300 * 20, 2), numbers(300 * 20, 3));
+        let (mut y, mut twin) = (vec![0.0; 18], vec![0.0; 18]);
+        query_block(&q, &k, &v, 20, 300, 0.3, &mut y);
+        query_body::<false>(&q, &k, &v, 20, 300, 0.3, &mut twin);
+        close(&y, &twin);
+    }
+}

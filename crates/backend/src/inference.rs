@@ -1,0 +1,282 @@
+//! What a forward pass without gradients needs, on plain slices: for decoding on the CPU, a token at a time.
+//!
+//! A token of a small model takes less time than burn takes to create its tensors. Here the caller owns every buffer and
+//! nothing is allocated once they have grown. The functions are those of [`ops`](crate::ops) with the same results up to
+//! rounding; results do not depend on the number of threads.
+//!
+//! [`Matrix`] is a weight, perhaps in less than 32 bits: decoding reads each weight once a token, so what they take in
+//! memory decides its speed.
+
+use burn::tensor::Tensor;
+
+use crate::fused::kernels::attention::{Heads, Mask, Problem, forward as attend_in_blocks};
+use crate::fused::kernels::gemm::{Product, Start, View};
+pub use crate::fused::kernels::gemv::Write;
+use crate::fused::kernels::gemv::{self, PANEL, Packed};
+use crate::fused::kernels::rope::HeadLayout;
+use crate::fused::kernels::token;
+pub use crate::fused::weights::Vector;
+use crate::fused::weights::either_way;
+pub use crate::ops::Activation;
+use crate::precision::Precision;
+
+/// How weights are stored. Sums are f32 always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightFormat {
+    /// 32 bits, as trained.
+    #[default]
+    F32,
+    /// The upper 16 bits of them, rounded to nearest.
+    Bf16,
+    /// 8-bit integers, with an f32 scale for each output and 64 inputs: 8.5 bits a weight.
+    Int8,
+}
+
+impl WeightFormat {
+    /// All, the widest first.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::Int8];
+
+    /// As it is written on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+/// Buffers that products use as they like.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    sums: Vec<f32>,
+    wide: Vec<f32>,
+}
+
+/// A weight, `[d_in, d_out]`.
+#[derive(Debug, Clone)]
+pub struct Matrix {
+    d_in: usize,
+    d_out: usize,
+    weights: Weights,
+}
+
+#[derive(Debug, Clone)]
+enum Weights {
+    /// `[d_in, d_out]`, shared with the tensor.
+    Columns(Vector),
+    /// `[d_out, d_in]`, shared with the tensor.
+    Rows(Vector),
+    Narrow(Packed),
+}
+
+impl Matrix {
+    /// The weight `[d_in, d_out]`, which may be a transposed view. F32 shares the tensor's numbers. `None` when the tensor
+    /// is not f32 on the CPU's device, or tracked for gradients.
+    pub fn new(weight: Tensor<2>, format: WeightFormat) -> Option<Self> {
+        let shape @ [d_in, d_out] = weight.dims();
+        let (by_rows, vector) = either_way(weight)?;
+        let values = vector.values();
+        let at = |i: usize, j: usize| if by_rows { values[j * d_in + i] } else { values[i * d_out + j] };
+        let weights = match format {
+            WeightFormat::F32 if by_rows => Weights::Rows(vector),
+            WeightFormat::F32 => Weights::Columns(vector),
+            WeightFormat::Bf16 => Weights::Narrow(Packed::bf16(shape, at)),
+            WeightFormat::Int8 => Weights::Narrow(Packed::int8(shape, at)),
+        };
+        Some(Self { d_in, d_out, weights })
+    }
+
+    /// Numbers that go in and come out.
+    pub fn shape(&self) -> [usize; 2] {
+        [self.d_in, self.d_out]
+    }
+
+    /// Bytes that are read for a product, scales included.
+    pub fn bytes(&self) -> usize {
+        match &self.weights {
+            Weights::Columns(_) | Weights::Rows(_) => 4 * self.d_in * self.d_out,
+            Weights::Narrow(packed) => packed.bytes(),
+        }
+    }
+
+    /// `y = x w + bias`, or `y += x w + bias`: `x` is `[rows, d_in]`, `bias` `[d_out]`, `y` `[rows, d_out]`.
+    ///
+    /// # Panics
+    /// When the slices have other sizes.
+    pub fn apply(
+        &self,
+        x: &[f32],
+        bias: Option<&Vector>,
+        y: &mut [f32],
+        write: Write,
+        scratch: &mut Scratch,
+    ) {
+        let (d_in, d_out) = (self.d_in, self.d_out);
+        let (rows, bias) = (x.len() / d_in, bias.map(Vector::values));
+        let few = rows <= gemv::FEW;
+        match &self.weights {
+            Weights::Columns(w) if few => {
+                gemv::columns(x, w.values(), [rows, d_in, d_out], bias, y, write, &mut scratch.sums);
+            }
+            Weights::Rows(w) if few => gemv::dots(x, w.values(), [rows, d_in, d_out], bias, y, write),
+            Weights::Narrow(packed) if few => packed.apply(x, rows, bias, y, write),
+            Weights::Columns(w) => many(x, View::rows(w.values(), d_out), self.shape(), bias, y, write),
+            Weights::Rows(w) => {
+                many(x, View::rows(w.values(), d_in).transposed(), self.shape(), bias, y, write)
+            }
+            Weights::Narrow(packed) => widened(x, packed, bias, y, write, &mut scratch.wide),
+        }
+    }
+}
+
+/// The general product.
+fn many(
+    x: &[f32],
+    w: View<'_>,
+    [d_in, d_out]: [usize; 2],
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+    write: Write,
+) {
+    let rows = x.len() / d_in;
+    let start = if write == Write::Add { Start::Output } else { Start::Zero };
+    Product::new([rows, d_out, d_in], View::rows(x, d_in), w, Precision::F32)
+        .plus_row(bias)
+        .into_slice(y, start);
+}
+
+/// The general product with blocks of the weights as f32.
+fn widened(x: &[f32], w: &Packed, bias: Option<&[f32]>, y: &mut [f32], write: Write, wide: &mut Vec<f32>) {
+    const PANELS: usize = 16;
+    let (d_in, d_out) = (w.d_in, w.d_out);
+    let rows = x.len() / d_in;
+    assert_eq!(y.len(), rows * d_out, "the output is [rows, d_out]");
+    let panels = d_out.div_ceil(PANEL);
+    for first in (0..panels).step_by(PANELS) {
+        let panels = PANELS.min(panels - first);
+        let (width, start) = (panels * PANEL, first * PANEL);
+        wide.resize(wide.len().max(d_in * width), 0.0);
+        let wide = &mut wide[..d_in * width];
+        w.widen(first, panels, wide);
+        let wide = View::rows(wide, width);
+        let product =
+            Product::new([rows, width, d_in], View::rows(x, d_in), wide, Precision::F32).to_vec(Start::Zero);
+        let end = (start + width).min(d_out);
+        for (y, product) in y.chunks_exact_mut(d_out).zip(product.chunks_exact(width)) {
+            gemv::finish(product, bias.map(|bias| &bias[start..]), &mut y[start..end], write);
+        }
+    }
+}
+
+/// RMS norm of the rows of `x`, `[rows, d]`, into `y` of the same shape: see [`ops::norm`](crate::ops::norm).
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn rms_norm(x: &[f32], gain: &Vector, eps: f64, y: &mut [f32]) {
+    token::norm(x, gain.values(), None, false, eps as f32, y);
+}
+
+/// Layer norm of the rows of `x`, `[rows, d]`, into `y` of the same shape: see
+/// [`ops::norm`](crate::ops::norm).
+///
+/// # Panics
+/// When the slices have other sizes.
+pub fn layer_norm(x: &[f32], gain: &Vector, bias: Option<&Vector>, eps: f64, y: &mut [f32]) {
+    token::norm(x, gain.values(), bias.map(Vector::values), true, eps as f32, y);
+}
+
+/// Replaces every number by its activation.
+pub fn activate(activation: Activation, x: &mut [f32]) {
+    token::activate(activation, x);
+}
+
+/// `gate = silu(gate) · up`, elementwise.
+///
+/// # Panics
+/// When the slices differ in size.
+pub fn swiglu(gate: &mut [f32], up: &[f32]) {
+    token::swiglu(gate, up);
+}
+
+/// Rotates the heads of each row of `x`, `[rows, width]`, by the row's angles, whose cosines and sines are
+/// `[rows, d_head / 2]`: see [`ops::rope`](crate::ops::rope).
+///
+/// # Panics
+/// When the slices do not fit each other.
+pub fn rope(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
+    token::rotate(x, width, cos, sin);
+}
+
+/// The sizes of attention, in heads and numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct HeadSizes {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; they divide the query heads.
+    pub kv_heads: usize,
+    /// Numbers in a head.
+    pub d_head: usize,
+}
+
+impl HeadSizes {
+    fn scale(self) -> f32 {
+        (1.0 / (self.d_head as f64).sqrt()) as f32
+    }
+}
+
+/// What a query looks at: the first `count` slots of keys and values, each `[slots, kv_heads · d_head]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// `[slots, kv_heads · d_head]`
+    pub keys: &'a [f32],
+    /// `[slots, kv_heads · d_head]`
+    pub values: &'a [f32],
+    /// Slots that are seen.
+    pub count: usize,
+}
+
+/// Attention of queries that each see something else: row `i` of `q`, `[rows, heads · d_head]`, sees `seen(i)`. Writes
+/// `out`, shaped as `q`.
+///
+/// # Panics
+/// When the slices do not fit each other, or a query sees nothing.
+pub fn attend<'a>(
+    q: &[f32],
+    sizes: HeadSizes,
+    seen: impl Fn(usize) -> Seen<'a> + Send + Sync,
+    out: &mut [f32],
+) {
+    let HeadSizes { heads, kv_heads, d_head } = sizes;
+    let rows = q.len() / (heads * d_head);
+    let work = (0..rows).map(|row| 2 * seen(row).count * heads * d_head).sum();
+    let sizes = token::HeadSizes { heads, kv_heads, d_head, scale: sizes.scale() };
+    let seen = |row| {
+        let Seen { keys, values, count } = seen(row);
+        (keys, values, count)
+    };
+    token::attend(q, sizes, work, seen, out);
+}
+
+/// Attention of the last positions of one sequence: the rows of `q`, `[rows, heads · d_head]`, are the last of the `count`
+/// slots that are seen, and each sees those up to its own. Writes `out`, shaped as `q`.
+///
+/// # Panics
+/// When the slices do not fit each other.
+pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f32]) {
+    /// With fewer queries than this, blocks of them are not worth their trouble.
+    const BLOCKS: usize = 16;
+    let HeadSizes { heads, kv_heads, d_head } = sizes;
+    let rows = q.len() / (heads * d_head);
+    if rows < BLOCKS {
+        return attend(q, sizes, |row| Seen { count: seen.count + row + 1 - rows, ..seen }, out);
+    }
+    let view = |values, seq, heads| Heads { values, layout: HeadLayout::contiguous([1, seq, heads, d_head]) };
+    let (k, v) = (view(seen.keys, seen.count, kv_heads), view(seen.values, seen.count, kv_heads));
+    let (q, scale, precision) = (view(q, rows, heads), sizes.scale(), Precision::F32);
+    let (y, _) = attend_in_blocks(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
+    out.copy_from_slice(&y);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Arguments of the commands that use a trained model.
+
+use super::Boundary;
+use clap::{Args, ValueEnum};
+use firebrand_transformer::WeightFormat;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand generate runs/quickstart --prompt \"Once\"
+  firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
+  firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
+  firebrand generate runs/quickstart --prompt \"Once\" --weights int8
+  printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
+pub(crate) struct GenerateArgs {
+    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Text to continue; may be given several times [default: stdin, a prompt a line]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Vec<String>,
+    /// Ids to continue, separated by commas; may be given several times
+    #[arg(long, value_name = "IDS")]
+    pub(crate) prompt_ids: Vec<String>,
+    /// At most so many new tokens; never more than the model's context holds
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(crate) max_new_tokens: usize,
+    /// No end of text before so many new tokens
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) min_new_tokens: usize,
+    /// How to choose the next token [default: greedy; sample with --temperature, --top-k or --top-p]
+    #[arg(long, value_enum)]
+    pub(crate) strategy: Option<StrategyName>,
+    /// Sampling: below 1 sharper, above 1 flatter [default: 1]
+    #[arg(long, value_name = "T")]
+    pub(crate) temperature: Option<f64>,
+    /// Sampling: only the K most likely tokens [default: all]
+    #[arg(long, value_name = "K")]
+    pub(crate) top_k: Option<usize>,
+    /// Sampling: only the most likely tokens that make up P together [default: 1]
+    #[arg(long, value_name = "P")]
+    pub(crate) top_p: Option<f64>,
+    /// Above 1: tokens seen before become less likely
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f64,
+    /// How weights are stored: less memory to read for each token, and another rounding (see `score --weights`)
+    #[arg(long, value_enum, default_value_t = WeightsName::F32)]
+    pub(crate) weights: WeightsName,
+    /// Sampling: the same seed gives the same text
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StrategyName {
+    /// The likeliest token every time
+    Greedy,
+    /// A token by chance, as likely as the model says
+    Sample,
+}
+
+/// How the matrices of a model are stored while it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsName {
+    /// 32 bits, as trained
+    F32,
+    /// 16 bits: half the memory
+    Bf16,
+    /// 8-bit integers, scaled for each output and 64 inputs: a quarter of the memory
+    Int8,
+}
+
+impl From<WeightsName> for WeightFormat {
+    fn from(name: WeightsName) -> Self {
+        match name {
+            WeightsName::F32 => Self::F32,
+            WeightsName::Bf16 => Self::Bf16,
+            WeightsName::Int8 => Self::Int8,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand score runs/quickstart --text \"Once there was a fox.\"
+  firebrand score runs/quickstart --file val.txt --boundary blank-line --json
+  firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
+  firebrand score runs/quickstart --file val.txt --weights int8")]
+pub(crate) struct ScoreArgs {
+    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Text to score, after an end of text
+    #[arg(long, value_name = "TEXT", group = "input")]
+    pub(crate) text: Option<String>,
+    /// File of documents to score, each after an end of text and with one at its end
+    #[arg(long, value_name = "FILE", group = "input")]
+    pub(crate) file: Option<PathBuf>,
+    /// Ids to score as they are; the first is given
+    #[arg(long, value_name = "IDS", group = "input")]
+    pub(crate) ids: Option<String>,
+    /// Where the documents of --file end [default: as in the run's data]
+    #[arg(long, value_enum)]
+    pub(crate) boundary: Option<Boundary>,
+    /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
+    #[arg(long, value_enum, default_value_t = WeightsName::F32)]
+    pub(crate) weights: WeightsName,
+    /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) logits: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand show runs/quickstart
+  firebrand show runs/quickstart --json
+  firebrand show runs/a runs/b
+  firebrand show runs --sort time
+  firebrand show runs --tensorboard && tensorboard --logdir runs")]
+pub(crate) struct ShowArgs {
+    /// Runs, Hugging Face folders (Llama, GPT-2), or folders of either; several are compared in a table
+    #[arg(value_name = "RUN", required = true)]
+    pub(crate) runs: Vec<PathBuf>,
+    /// Several runs: in what order
+    #[arg(long, value_enum, default_value_t = RunOrder::Best)]
+    pub(crate) sort: RunOrder,
+    /// Write RUN/tensorboard/ from the run's metrics, as `pretrain --tensorboard` does while it trains
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
+}
+
+/// An order of runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RunOrder {
+    /// The lowest held-out loss first; bits per byte where the tokenizers differ
+    Best,
+    /// By name
+    Name,
+    /// The fastest to its end first
+    Time,
+    /// The smallest first
+    Parameters,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchGenerateArgs {
+    #[arg(long, default_value = "gpt2")]
+    pub(crate) arch: String,
+    #[arg(long, default_value_t = 512)]
+    pub(crate) vocab: usize,
+    #[arg(long, default_value_t = 256)]
+    pub(crate) seq: usize,
+    #[arg(long, default_value_t = 6)]
+    pub(crate) layers: usize,
+    #[arg(long, default_value_t = 6)]
+    pub(crate) heads: usize,
+    #[arg(long, default_value_t = 384)]
+    pub(crate) d_model: usize,
+    /// Tokens of the prompt.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) prompt: usize,
+    /// Tokens to generate.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) new: usize,
+    #[arg(long, value_enum, default_value_t = WeightsName::F32)]
+    pub(crate) weights: WeightsName,
+    /// Use tensors, as on other devices.
+    #[arg(long)]
+    pub(crate) tensors: bool,
+    /// Write the model here, for a peer.
+    #[arg(long)]
+    pub(crate) save: Option<PathBuf>,
+}

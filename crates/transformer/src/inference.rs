@@ -1,0 +1,219 @@
+//! A decoder that runs on slices instead of tensors: for decoding on the CPU.
+//!
+//! A token of a small model takes less time than its tensors take to be made. [`CpuDecoder`] computes what
+//! [`Decoder::step`] and [`Decoder::logits`] compute, up to rounding, in buffers that its [`CpuCache`] keeps; a step
+//! allocates nothing but the logits that it returns, once the buffers have grown. Its matrices may be stored in less
+//! than 32 bits ([`WeightFormat`]); embeddings, biases and norms are f32 always.
+
+mod cache;
+mod forward;
+
+pub use cache::CpuCache;
+
+use crate::TransformerError;
+use crate::config::{ModelConfig, NormKind, PositionKind};
+use crate::decoder::Decoder;
+use crate::layer::{Linear, Norm};
+use burn::module::Param;
+use burn::tensor::Tensor;
+pub use firebrand_backend::inference::WeightFormat;
+use firebrand_backend::inference::{self as slices, Matrix, Scratch, Vector, Write};
+
+/// Which of the fed positions get logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Every one.
+    All,
+    /// The last one of each row that was fed.
+    Last,
+}
+
+/// A decoder for the CPU. As f32 it shares its numbers with the [`Decoder`] that it was made of.
+#[derive(Debug, Clone)]
+pub struct CpuDecoder {
+    config: ModelConfig,
+    format: WeightFormat,
+    /// `[vocab, d_model]`
+    token_embedding: Vector,
+    /// `[seq_len, d_model]`
+    position_embedding: Option<Vector>,
+    layers: Vec<CpuLayer>,
+    norm: CpuNorm,
+    head: Matrix,
+    /// Radians a position for each pair of a head, for rotary positions.
+    frequencies: Vec<f64>,
+}
+
+#[derive(Debug, Clone)]
+struct CpuLayer {
+    attention_norm: CpuNorm,
+    query: CpuLinear,
+    key: CpuLinear,
+    value: CpuLinear,
+    output: CpuLinear,
+    query_norm: Option<CpuNorm>,
+    key_norm: Option<CpuNorm>,
+    mlp_norm: CpuNorm,
+    gate: Option<CpuLinear>,
+    up: CpuLinear,
+    down: CpuLinear,
+}
+
+#[derive(Debug, Clone)]
+struct CpuLinear {
+    weight: Matrix,
+    bias: Option<Vector>,
+}
+
+#[derive(Debug, Clone)]
+struct CpuNorm {
+    weight: Vector,
+    bias: Option<Vector>,
+    rms: bool,
+    eps: f64,
+}
+
+impl CpuDecoder {
+    /// `decoder` with its matrices stored as `format`.
+    ///
+    /// # Errors
+    /// When the decoder is not on the CPU (`--device cpu`), or is one with autodiff.
+    pub fn new(decoder: &Decoder, format: WeightFormat) -> Result<Self, TransformerError> {
+        Self::of(decoder, format).ok_or(TransformerError::NotOnCpu)
+    }
+
+    fn of(decoder: &Decoder, format: WeightFormat) -> Option<Self> {
+        let config = decoder.config().clone();
+        let linear = |linear: &Linear| CpuLinear::of(linear, format);
+        let norm = |norm: &Norm| CpuNorm::of(norm, &config);
+        let layers = decoder.layers.iter().map(|layer| {
+            let (attention, mlp) = (&layer.attention, &layer.mlp);
+            Some(CpuLayer {
+                attention_norm: norm(&layer.attention_norm)?,
+                query: linear(&attention.query)?,
+                key: linear(&attention.key)?,
+                value: linear(&attention.value)?,
+                output: linear(&attention.output)?,
+                query_norm: if_there(attention.query_norm.as_ref(), norm)?,
+                key_norm: if_there(attention.key_norm.as_ref(), norm)?,
+                mlp_norm: norm(&layer.mlp_norm)?,
+                gate: if_there(mlp.gate.as_ref(), linear)?,
+                up: linear(&mlp.up)?,
+                down: linear(&mlp.down)?,
+            })
+        });
+        let half = if config.position == PositionKind::Rope { config.d_head() / 2 } else { 0 };
+        Some(Self {
+            format,
+            token_embedding: vector(&decoder.token_embedding)?,
+            position_embedding: if_there(decoder.position_embedding.as_ref(), vector)?,
+            layers: layers.collect::<Option<_>>()?,
+            norm: norm(&decoder.norm)?,
+            head: Matrix::new(decoder.head().transpose(), format)?,
+            frequencies: (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect(),
+            config,
+        })
+    }
+
+    /// What this model is.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How its matrices are stored.
+    pub fn format(&self) -> WeightFormat {
+        self.format
+    }
+
+    /// Bytes that decoding a token reads: all matrices, the output head included.
+    pub fn matrix_bytes(&self) -> usize {
+        let of_layer = |layer: &CpuLayer| {
+            let CpuLayer { query, key, value, output, gate, up, down, .. } = layer;
+            let linears =
+                [Some(query), Some(key), Some(value), Some(output), gate.as_ref(), Some(up), Some(down)];
+            linears.into_iter().flatten().map(|linear| linear.weight.bytes()).sum::<usize>()
+        };
+        self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()
+    }
+
+    /// Bytes that all weights take. A tied head in less than 32 bits is there beside the embedding.
+    pub fn weight_bytes(&self) -> usize {
+        let shared = self.config.tied_head && self.format == WeightFormat::F32;
+        let head = if shared { self.head.bytes() } else { 0 };
+        self.matrix_bytes() - head + 4 * self.f32_numbers()
+    }
+
+    /// Numbers that are not in matrices of layers or a head of its own.
+    fn f32_numbers(&self) -> usize {
+        let mut count = self.token_embedding.values().len();
+        count += self.position_embedding.as_ref().map_or(0, |table| table.values().len());
+        let of_norm = |norm: &CpuNorm| len(Some(&norm.weight)) + len(norm.bias.as_ref());
+        count += of_norm(&self.norm);
+        for layer in &self.layers {
+            let norms = [Some(&layer.attention_norm), Some(&layer.mlp_norm)];
+            let head_norms = [layer.query_norm.as_ref(), layer.key_norm.as_ref()];
+            count += norms.into_iter().chain(head_norms).flatten().map(of_norm).sum::<usize>();
+            let linears = [&layer.query, &layer.key, &layer.value, &layer.output, &layer.up, &layer.down];
+            let linears = linears.into_iter().chain(layer.gate.as_ref());
+            count += linears.map(|linear| len(linear.bias.as_ref())).sum::<usize>();
+        }
+        count
+    }
+}
+
+fn len(vector: Option<&Vector>) -> usize {
+    vector.map_or(0, |vector| vector.values().len())
+}
+
+/// `f` of what may not be there: `None` only when `f` fails.
+fn if_there<T, U>(x: Option<&T>, f: impl Fn(&T) -> Option<U>) -> Option<Option<U>> {
+    match x {
+        Some(x) => f(x).map(Some),
+        None => Some(None),
+    }
+}
+
+fn vector<const D: usize>(param: &Param<Tensor<D>>) -> Option<Vector> {
+    Vector::new(param.val())
+}
+
+impl CpuLinear {
+    fn of(linear: &Linear, format: WeightFormat) -> Option<Self> {
+        let weight = Matrix::new(linear.weight.val(), format)?;
+        Some(Self { weight, bias: if_there(linear.bias.as_ref(), vector)? })
+    }
+
+    /// `[n, d_in]` to `y`, `[n, d_out]`, which takes that size.
+    fn apply(&self, x: &[f32], y: &mut Vec<f32>, scratch: &mut Scratch) {
+        let [d_in, d_out] = self.weight.shape();
+        y.resize(x.len() / d_in * d_out, 0.0);
+        self.weight.apply(x, self.bias.as_ref(), y, Write::Set, scratch);
+    }
+
+    /// Adds the result to `y`, `[n, d_out]`.
+    fn add(&self, x: &[f32], y: &mut [f32], scratch: &mut Scratch) {
+        self.weight.apply(x, self.bias.as_ref(), y, Write::Add, scratch);
+    }
+}
+
+impl CpuNorm {
+    fn of(norm: &Norm, config: &ModelConfig) -> Option<Self> {
+        let bias = if_there(norm.bias.as_ref(), vector)?;
+        Some(Self {
+            weight: vector(&norm.weight)?,
+            bias,
+            rms: config.norm == NormKind::Rms,
+            eps: config.norm_eps,
+        })
+    }
+
+    /// The normalized rows of `x`, as wide as the gain, in `y`, which takes the size of `x`.
+    fn apply(&self, x: &[f32], y: &mut Vec<f32>) {
+        y.resize(x.len(), 0.0);
+        if self.rms {
+            slices::rms_norm(x, &self.weight, self.eps, y);
+        } else {
+            slices::layer_norm(x, &self.weight, self.bias.as_ref(), self.eps, y);
+        }
+    }
+}

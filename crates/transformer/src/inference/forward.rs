@@ -1,0 +1,214 @@
+//! The forward pass over slices.
+
+use super::cache::Row;
+use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
+use crate::config::MlpKind;
+use firebrand_backend::inference::{self as slices, Activation, HeadSizes, Scratch, Seen, Write};
+use firebrand_backend::threads;
+
+/// So many tokens go through the layers together; more of them go one part after the other.
+const TOGETHER: usize = 512;
+
+/// What a step computes in. All of it takes the size that a step needs, and keeps its memory.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    tokens: Vec<Token>,
+    /// The residual stream, `[n, d_model]`.
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    query: Vec<f32>,
+    key: Vec<f32>,
+    value: Vec<f32>,
+    /// Heads before their norm.
+    plain: Vec<f32>,
+    attended: Vec<f32>,
+    gate: Vec<f32>,
+    up: Vec<f32>,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    /// Final states of which logits are wanted.
+    wanted: Vec<f32>,
+    scratch: Scratch,
+}
+
+/// A token to be fed.
+#[derive(Debug, Clone, Copy)]
+struct Token {
+    row: usize,
+    id: u32,
+    position: usize,
+    wanted: bool,
+}
+
+impl CpuDecoder {
+    /// An empty cache for `rows` sequences.
+    pub fn start(&self, rows: usize) -> CpuCache {
+        CpuCache::new(self.layers.len(), rows)
+    }
+
+    /// Feeds each row its new ids and returns the logits, `[vocab]` each, of the positions that are `wanted`, row after
+    /// row.
+    ///
+    /// # Panics
+    /// When the rows are not those of the cache, an id is outside the vocabulary, or a row gets longer than the context
+    /// of a model with learned positions.
+    pub fn step(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
+        assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
+        /// Bytes of weights that are read faster alone than others are woken.
+        const WORTH_WAKING: usize = 1 << 20;
+        match self.matrix_bytes() < WORTH_WAKING {
+            true => self.feed(cache, ids, wanted),
+            false => threads::together(|| self.feed(cache, ids, wanted)),
+        }
+    }
+
+    fn feed(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
+        let CpuCache { rows, buffers } = cache;
+        let mut tokens = std::mem::take(&mut buffers.tokens);
+        tokens.clear();
+        for (row, ids) in ids.iter().enumerate() {
+            tokens.extend(ids.iter().enumerate().map(|(i, &id)| Token {
+                row,
+                id,
+                position: rows[row].len + i,
+                wanted: wanted == Wanted::All || i + 1 == ids.len(),
+            }));
+        }
+        let vocab_size = self.config.vocab_size;
+        let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
+        let mut done = 0;
+        for tokens in tokens.chunks(TOGETHER) {
+            self.run(tokens, rows, buffers);
+            let count = self.keep_wanted(tokens, buffers);
+            let logits = &mut logits[done * vocab_size..][..count * vocab_size];
+            self.head.apply(&buffers.wanted, None, logits, Write::Set, &mut buffers.scratch);
+            done += count;
+        }
+        if let Some(cap) = self.config.soft_cap() {
+            let cap = cap as f32;
+            logits.iter_mut().for_each(|logit| *logit = (*logit / cap).tanh() * cap);
+        }
+        buffers.tokens = tokens;
+        logits
+    }
+
+    /// Takes tokens through all layers and appends them to their rows.
+    fn run(&self, tokens: &[Token], rows: &mut [Row], buffers: &mut Buffers) {
+        let d = self.config.d_model;
+        buffers.x.resize(tokens.len() * d, 0.0);
+        for (token, x) in tokens.iter().zip(buffers.x.chunks_exact_mut(d)) {
+            x.copy_from_slice(&self.token_embedding.values()[token.id as usize * d..][..d]);
+            if let Some(table) = &self.position_embedding {
+                let positions = &table.values()[token.position * d..][..d];
+                x.iter_mut().zip(positions).for_each(|(x, position)| *x += position);
+            }
+        }
+        self.angles(tokens, buffers);
+        for (index, layer) in self.layers.iter().enumerate() {
+            self.attention(index, layer, tokens, rows, buffers);
+            self.mlp(layer, buffers);
+        }
+        for token in tokens {
+            rows[token.row].len = token.position + 1;
+        }
+    }
+
+    /// The rotary angles of every token.
+    fn angles(&self, tokens: &[Token], Buffers { cos, sin, .. }: &mut Buffers) {
+        cos.clear();
+        sin.clear();
+        for token in tokens {
+            let angles = self.frequencies.iter().map(|frequency| token.position as f64 * frequency);
+            cos.extend(angles.clone().map(|angle| angle.cos() as f32));
+            sin.extend(angles.map(|angle| angle.sin() as f32));
+        }
+    }
+
+    fn attention(
+        &self,
+        index: usize,
+        layer: &CpuLayer,
+        tokens: &[Token],
+        rows: &mut [Row],
+        buffers: &mut Buffers,
+    ) {
+        let Buffers { x, normed, query, key, value, plain, attended, cos, sin, scratch, .. } = buffers;
+        let d_head = self.config.d_head();
+        let (heads, kv_heads) = (self.config.n_heads, self.config.n_kv_heads);
+        layer.attention_norm.apply(x, normed);
+        layer.query.apply(normed, query, scratch);
+        layer.key.apply(normed, key, scratch);
+        layer.value.apply(normed, value, scratch);
+        for (norm, heads) in [(&layer.query_norm, &mut *query), (&layer.key_norm, &mut *key)] {
+            if let Some(norm) = norm {
+                std::mem::swap(heads, plain);
+                norm.apply(plain, heads);
+            }
+        }
+        if !cos.is_empty() {
+            slices::rope(query, heads * d_head, cos, sin);
+            slices::rope(key, kv_heads * d_head, cos, sin);
+        }
+        let kv_width = kv_heads * d_head;
+        let new = key.chunks_exact(kv_width).zip(value.chunks_exact(kv_width));
+        for (token, (key, value)) in tokens.iter().zip(new) {
+            let layer = &mut rows[token.row].layers[index];
+            layer.keys.extend_from_slice(key);
+            layer.values.extend_from_slice(value);
+        }
+        let sizes = HeadSizes { heads, kv_heads, d_head };
+        attended.resize(query.len(), 0.0);
+        let seen = |token: &Token| {
+            let layer = &rows[token.row].layers[index];
+            Seen { keys: &layer.keys, values: &layer.values, count: token.position + 1 }
+        };
+        if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
+            slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
+        } else {
+            let width = heads * d_head;
+            let mut first = 0;
+            for run in tokens.chunk_by(|a, b| a.row == b.row) {
+                let numbers = first * width..(first + run.len()) * width;
+                let seen = seen(&run[run.len() - 1]);
+                slices::attend_causally(&query[numbers.clone()], sizes, seen, &mut attended[numbers]);
+                first += run.len();
+            }
+        }
+        layer.output.add(attended, x, scratch);
+    }
+
+    fn mlp(&self, layer: &CpuLayer, buffers: &mut Buffers) {
+        let Buffers { x, normed, gate, up, scratch, .. } = buffers;
+        layer.mlp_norm.apply(x, normed);
+        layer.up.apply(normed, up, scratch);
+        let activation = match self.config.mlp {
+            MlpKind::Swiglu => None,
+            MlpKind::Gelu => Some(Activation::Gelu),
+            MlpKind::GeluTanh => Some(Activation::GeluTanh),
+            MlpKind::Relu2 => Some(Activation::Relu2),
+        };
+        match (&layer.gate, activation) {
+            (Some(weights), _) => {
+                weights.apply(normed, gate, scratch);
+                slices::swiglu(gate, up);
+                layer.down.add(gate, x, scratch);
+            }
+            (None, activation) => {
+                slices::activate(activation.unwrap_or(Activation::GeluTanh), up);
+                layer.down.add(up, x, scratch);
+            }
+        }
+    }
+
+    /// The final states of the tokens whose logits are wanted, normalized; returns how many.
+    fn keep_wanted(&self, tokens: &[Token], Buffers { x, normed, wanted, .. }: &mut Buffers) -> usize {
+        normed.clear();
+        for (token, x) in tokens.iter().zip(x.chunks_exact(self.config.d_model)) {
+            if token.wanted {
+                normed.extend_from_slice(x);
+            }
+        }
+        self.norm.apply(normed, wanted);
+        normed.len() / self.config.d_model
+    }
+}

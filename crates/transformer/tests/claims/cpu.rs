@@ -1,0 +1,151 @@
+//! The decoder on slices computes what the one on tensors computes, whatever is done to its cache.
+
+use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, model, uncached};
+use firebrand_transformer::{CpuCache, CpuDecoder, Decoder, ModelConfig, Preset, Wanted, WeightFormat};
+
+/// How far the order of a sum may move a logit of about 1.
+const ROUNDING: f32 = 1e-5;
+
+/// Every config's decoder on tensors, and the same on slices.
+fn pairs() -> impl Iterator<Item = (&'static str, Decoder, CpuDecoder)> {
+    configs().into_iter().map(|(name, config)| {
+        let decoder = model(&config, &device("cpu"));
+        let on_slices = CpuDecoder::new(&decoder, WeightFormat::F32).expect("it is on the CPU");
+        (name, decoder, on_slices)
+    })
+}
+
+fn feed(model: &CpuDecoder, cache: &mut CpuCache, rows: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
+    let logits = model.step(cache, rows, Wanted::All);
+    let mut logits = logits.chunks(VOCAB_SIZE).map(<[f32]>::to_vec);
+    rows.iter().map(|row| logits.by_ref().take(row.len()).collect()).collect()
+}
+
+#[track_caller]
+fn check(actual: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
+    let difference = difference(actual, expected);
+    assert!(difference <= ROUNDING, "{what}: logits differ by {difference:e}");
+}
+
+#[test]
+fn logits_equal_those_of_tensors_however_ids_are_fed() {
+    for (name, decoder, model) in pairs() {
+        let ids = ids(1, SEQ_LEN);
+        let expected = uncached(&decoder, &ids);
+        for chunk in [1, 2, 5, SEQ_LEN] {
+            let mut cache = model.start(1);
+            let logits: Vec<Vec<f32>> =
+                ids.chunks(chunk).flat_map(|ids| feed(&model, &mut cache, &[ids]).remove(0)).collect();
+            assert_eq!(cache.len(0), SEQ_LEN);
+            check(&logits, &expected, &format!("{name}, {chunk} at once"));
+        }
+        let last = model.step(&mut model.start(3), &[&ids, &[], &ids[..4]], Wanted::Last);
+        let rows: Vec<Vec<f32>> = last.chunks(VOCAB_SIZE).map(<[f32]>::to_vec).collect();
+        check(&rows, &[expected[SEQ_LEN - 1].clone(), expected[3].clone()], name);
+    }
+}
+
+#[test]
+fn a_batch_of_rows_of_different_lengths_equals_single_rows() {
+    for (name, decoder, model) in pairs() {
+        let steps = [[5, 2, 0, SEQ_LEN - 2], [1, 1, 3, 1], [2, 4, 1, 1], [1, 0, 2, 0], [3, 5, 6, 0]];
+        let rows: Vec<Vec<u32>> = (0..4).map(|row| ids(row, SEQ_LEN)).collect();
+        let (mut cache, mut fed, mut logits) = (model.start(4), [0; 4], vec![Vec::new(); 4]);
+        for step in steps {
+            let new: Vec<&[u32]> = (0..4).map(|row| &rows[row][fed[row]..fed[row] + step[row]]).collect();
+            for (row, new) in feed(&model, &mut cache, &new).into_iter().enumerate() {
+                logits[row].extend(new);
+                fed[row] += step[row];
+            }
+        }
+        for row in 0..4 {
+            assert_eq!(cache.len(row), SEQ_LEN, "every row is full in the end");
+            check(&logits[row], &uncached(&decoder, &rows[row]), &format!("{name}, row {row}"));
+        }
+    }
+}
+
+#[test]
+fn a_row_that_was_cut_back_is_as_if_never_fed_more() {
+    for (name, _, model) in pairs() {
+        let (a, b) = (ids(0, 8), ids(1, 3));
+        let mut cache = model.start(2);
+        feed(&model, &mut cache, &[&a, &b]);
+        cache.truncate(0, 3);
+        cache.truncate(1, 0);
+        assert_eq!((cache.len(0), cache.len(1), cache.is_empty(1)), (3, 0, true));
+        let mut never = model.start(2);
+        feed(&model, &mut never, &[&a[..3], &[]]);
+        let next: [&[u32]; 2] = [&[4, 5], &[6]];
+        // To the last bit, where what came before was computed alike.
+        let [cut, never] = [&mut cache, &mut never].map(|cache| feed(&model, cache, &next).concat());
+        check(&cut, &never, name);
+    }
+}
+
+#[test]
+fn forks_and_reordered_rows_keep_what_they_were_fed() {
+    for (name, decoder, model) in pairs() {
+        let prompts = [ids(0, 4), ids(1, 2), ids(2, 3)];
+        let mut cache = model.start(3);
+        feed(&model, &mut cache, &[&prompts[0], &prompts[1], &prompts[2]]);
+        let mut fork = cache.fork(&[2, 0, 0]);
+        cache.reorder(&[2, 0, 0]);
+        for cache in [&mut fork, &mut cache] {
+            let logits = feed(&model, cache, &[&[1], &[5, 6], &[7]]);
+            for (row, (prompt, new)) in [(2, vec![1]), (0, vec![5, 6]), (0, vec![7])].into_iter().enumerate()
+            {
+                let whole = [prompts[prompt].as_slice(), &new].concat();
+                let expected = &uncached(&decoder, &whole)[prompts[prompt].len()..];
+                check(&logits[row], expected, &format!("{name}, row {row}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn long_prompts_in_parts_equal_single_tokens_for_every_format() {
+    let config =
+        ModelConfig { n_kv_heads: 2, ..ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 48, 2, 4, 700) };
+    let decoder = model(&config, &device("cpu"));
+    let ids = ids(1, 600);
+    let expected = uncached(&decoder, &ids);
+    for format in WeightFormat::ALL {
+        let model = CpuDecoder::new(&decoder, format).expect("it is on the CPU");
+        let at_once = feed(&model, &mut model.start(1), &[&ids]).remove(0);
+        let mut cache = model.start(1);
+        let singly: Vec<Vec<f32>> =
+            ids.iter().flat_map(|&id| feed(&model, &mut cache, &[&[id]]).remove(0)).collect();
+        let difference_of_ways = difference(&at_once, &singly);
+        assert!(difference_of_ways <= 1e-4, "{format:?}: {difference_of_ways:e}");
+        let rounding = difference(&at_once, &expected);
+        let (least, most) = match format {
+            WeightFormat::F32 => (0.0, 1e-4),
+            // These weights are far larger than trained ones, and so are their errors.
+            _ => (1e-4, 1.0),
+        };
+        assert!((least..=most).contains(&rounding), "{format:?}: {rounding:e}");
+    }
+}
+
+#[test]
+fn narrow_formats_take_less_memory_and_f32_counts_every_parameter() {
+    for (name, config) in configs() {
+        let decoder = model(&config, &device("cpu"));
+        let [f32, bf16, int8] =
+            WeightFormat::ALL.map(|format| CpuDecoder::new(&decoder, format).expect("it is on the CPU"));
+        assert_eq!(f32.weight_bytes(), 4 * config.n_params(), "{name}");
+        // Padding to whole panels outweighs the rest in models as small as these.
+        assert!(bf16.matrix_bytes() > int8.matrix_bytes(), "{name}");
+    }
+}
+
+#[test]
+fn a_decoder_elsewhere_is_refused() {
+    let (_, config) = configs().remove(0);
+    for device in [device("ndarray"), device("cpu").autodiff()] {
+        let error =
+            CpuDecoder::new(&model(&config, &device), WeightFormat::Int8).expect_err("not on the CPU");
+        assert!(error.to_string().contains("--device cpu"), "{error}");
+    }
+}

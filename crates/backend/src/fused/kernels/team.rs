@@ -2,7 +2,7 @@
 //!
 //! Decoding a token is some fifty short loops. To wake the pool's threads for each of them takes as long as the loop.
 //! Inside [`together`] the pool's other threads wait for work without sleeping, and [`for_each`](super::memory::for_each)
-//! hands it to them. Whoever comes first takes the next task; a thread that never comes is not waited for.
+//! hands it to them. A thread that never comes is not waited for.
 
 #![allow(unsafe_code, reason = "threads call a closure that lives on another one's stack")]
 
@@ -16,11 +16,13 @@ thread_local! {
 }
 
 /// A loop's tasks, one loop after the other.
-#[derive(Default)]
+///
+/// Each thread begins with a range of its own and helps the others when that is done. From loop to loop a range is about
+/// the same rows of what the loops work on, which are then in that core's cache already.
 struct Team {
-    /// The number of the loop above, the next of its tasks below: both in one, so that to take a task is to make sure of
-    /// the loop.
-    ticket: AtomicU64,
+    /// For each thread, the number of the loop above, the next task of the thread's range below: both in one, so that to
+    /// take a task is to make sure of the loop.
+    tickets: Vec<Ticket>,
     count: AtomicUsize,
     /// The closure and how to call it.
     closure: AtomicPtr<()>,
@@ -29,6 +31,11 @@ struct Team {
     panicked: AtomicBool,
     dismissed: AtomicBool,
 }
+
+/// On a cache line of its own: taking from one range does not disturb those who take from another.
+#[derive(Default)]
+#[repr(align(128))]
+struct Ticket(AtomicU64);
 
 /// Spins, and after a while lets others have the processor.
 struct Patience(u32);
@@ -52,17 +59,42 @@ unsafe fn call<F: Fn(usize) + Sync>(closure: *const (), index: usize) {
 }
 
 impl Team {
-    /// Takes the next task of the current loop and does it; `false` when there is none.
-    fn do_one(&self) -> bool {
-        let ticket = self.ticket.load(Ordering::Acquire);
+    fn new(threads: usize) -> Self {
+        Self {
+            tickets: (0..threads).map(|_| Ticket::default()).collect(),
+            count: AtomicUsize::new(0),
+            closure: AtomicPtr::default(),
+            call: AtomicPtr::default(),
+            finished: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
+        }
+    }
+
+    /// Where the range of a thread begins, of `count` tasks.
+    fn range_start(&self, thread: usize, count: usize) -> usize {
+        thread * count / self.tickets.len()
+    }
+
+    /// Takes a task of the current loop, of the own range if there is one left, and does it; `false` when there is none.
+    fn do_one(&self, thread: usize) -> bool {
+        let threads = self.tickets.len();
+        (thread..thread + threads).any(|range| self.do_one_of(range % threads))
+    }
+
+    /// Takes the next task of a range and does it; `false` when there is none.
+    fn do_one_of(&self, range: usize) -> bool {
+        let Ticket(next) = &self.tickets[range];
+        let ticket = next.load(Ordering::Acquire);
         let index = ticket & u64::from(u32::MAX);
         let (closure, function) = (self.closure.load(Ordering::Acquire), self.call.load(Ordering::Acquire));
-        if index >= self.count.load(Ordering::Acquire) as u64 {
+        let end = self.range_start(range + 1, self.count.load(Ordering::Acquire));
+        if index >= end as u64 {
             return false;
         }
         // These three may belong to the next loop already. Then the ticket has been closed before, which acquiring one of
         // them made visible here, and it is not exchanged.
-        if self.ticket.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if next.compare_exchange(ticket, ticket + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             return true;
         }
         // SAFETY: `function` was stored as this type by `run`, which waits for this task before it returns and so keeps
@@ -79,10 +111,10 @@ impl Team {
     }
 
     /// Does tasks until it is dismissed.
-    fn help(&self) {
+    fn help(&self, thread: usize) {
         let mut patience = Patience(0);
         while !self.dismissed.load(Ordering::Acquire) {
-            if self.do_one() {
+            if self.do_one(thread) {
                 patience = Patience(0);
             } else {
                 patience.wait();
@@ -92,16 +124,21 @@ impl Team {
 
     /// A whole loop, on the leader's thread.
     fn run<F: Fn(usize) + Sync>(&self, count: usize, task: &F) {
-        let next_loop = ((self.ticket.load(Ordering::Relaxed) >> 32) + 1) << 32;
+        let Ticket(first) = &self.tickets[0];
+        let next_loop = ((first.load(Ordering::Relaxed) >> 32) + 1) << 32;
         // Closed: no loop has so many tasks. Else a helper that comes late to the last loop, all of whose tasks are taken,
         // could believe the new count and take one more.
-        self.ticket.store(next_loop | u64::from(u32::MAX), Ordering::Relaxed);
+        for Ticket(next) in &self.tickets {
+            next.store(next_loop | u64::from(u32::MAX), Ordering::Relaxed);
+        }
         self.finished.store(0, Ordering::Relaxed);
         self.count.store(count, Ordering::Release);
         self.closure.store(std::ptr::from_ref(task).cast_mut().cast(), Ordering::Release);
         self.call.store(call::<F> as unsafe fn(*const (), usize) as *mut (), Ordering::Release);
-        self.ticket.store(next_loop, Ordering::Release);
-        while self.do_one() {}
+        for (range, Ticket(next)) in self.tickets.iter().enumerate() {
+            next.store(next_loop | self.range_start(range, count) as u64, Ordering::Release);
+        }
+        while self.do_one(0) {}
         let mut patience = Patience(0);
         while self.finished.load(Ordering::Acquire) < count {
             patience.wait();
@@ -126,10 +163,11 @@ pub(crate) fn together<T>(work: impl FnOnce() -> T) -> T {
     if helpers == 0 || !TEAM.get().is_null() {
         return work();
     }
-    let team = Team::default();
+    let team = Team::new(helpers + 1);
+    let leading = &team;
     rayon::in_place_scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(|_| team.help());
+        for helper in 1..=helpers {
+            scope.spawn(move |_| leading.help(helper));
         }
         let _dismiss = Dismiss(&team);
         TEAM.set(&team);

@@ -151,7 +151,7 @@ fn without_pytorch_training_is_measured_alone_and_says_so() {
         "80.0",
         "410.0",
         "≥ 2 × no peer, goal 2.5",
-        "≥ 75 met",
+        "≥ 75.0 met",
         "≤ 0.01 × MISSED",
         "≥ 1.8 MISSED",
     ] {

@@ -157,3 +157,15 @@ fn wrong_arguments_are_named() {
         scratch.run(&args).fails(2, &["error: ", part]);
     }
 }
+
+#[test]
+fn a_precision_that_cannot_be_had_is_refused_with_the_way_out() {
+    let scratch = Scratch::with_text();
+    let pretrain = |device: &str, precision: &str| {
+        let set = format!("training.precision={precision}");
+        scratch.run(&["pretrain", "--config", "tiny.toml", "--out", "run", "--device", device, "--set", &set])
+    };
+    pretrain("ndarray", "bf16").fails(2, &["training.precision", "bf16", "--device cpu", "use `f32`"]);
+    pretrain("cpu", "fp8").fails(2, &["fp8", "f32", "bf16"]);
+    assert!(!scratch.path("run").exists());
+}

@@ -3,6 +3,7 @@
 mod devices;
 mod gradients;
 mod optimizing;
+mod precision;
 mod runs;
 mod unfused;
 

@@ -2,10 +2,11 @@
 //!
 //! Each is ordinary Rust over slices, written so that the compiler turns its inner loop into vector instructions, and
 //! compiled several times by `vectorized!` for the instruction sets that a processor may have. The
-//! portable version of each is its scalar twin: the tests compare the two.
+//! portable version of each is its scalar twin: the tests compare the two. Matrix products ([`gemm`]) are written with
+//! intrinsics, as no compiler keeps their sums in registers by itself.
 //!
-//! Work is split among threads in blocks whose size depends on the shapes alone, and sums run over blocks in order.
-//! So the same inputs give the same bits for any number of threads.
+//! However work is split among threads, each number is summed in one order. So the same inputs give the same bits for any
+//! number of threads.
 
 #[macro_use]
 mod vector;

@@ -7,6 +7,7 @@ mod bits;
 mod checkpoint;
 mod fallback;
 mod finite;
+mod precision;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 

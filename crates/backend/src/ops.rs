@@ -83,6 +83,7 @@ impl Activation {
 
 /// What a projection does to its input first.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "one a projection, and a tensor is a handle")]
 pub enum Before {
     /// Nothing.
     Nothing,

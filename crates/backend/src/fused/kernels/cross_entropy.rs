@@ -161,12 +161,11 @@ pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Vec<f32>, Statist
     }
 }
 
-/// Computes the nats chunk by chunk. `with_gradient` is given the first row of each chunk and the gradient of its nats'
-/// sum to its logits, if it is there.
-fn forward_chunks(
-    problem: Problem<'_>,
-    with_gradient: Option<&mut dyn FnMut(usize, &[f32])>,
-) -> (Vec<f32>, Statistics) {
+/// Takes the first row of a chunk, and the gradient of its nats' sum to its logits.
+type WithGradient<'a> = &'a mut dyn FnMut(usize, &[f32]);
+
+/// Computes the nats chunk by chunk. `with_gradient`, if it is there, is called for each.
+fn forward_chunks(problem: Problem<'_>, with_gradient: Option<WithGradient<'_>>) -> (Vec<f32>, Statistics) {
     problem.check();
     let Problem { targets, d, vocab, soft_cap, precision, .. } = problem;
     let n = targets.len();

@@ -7,10 +7,10 @@ use firebrand_training::{OptimizerConfig, TrainingConfig};
 use firebrand_transformer::{NamedTensor, Preset, named_tensors};
 use std::path::Path;
 
-const STEPS: usize = 200;
+const STEPS: usize = 100;
 
-/// The first loss, the mean loss of the last ten steps, and the weights after them.
-fn train(preset: Preset, precision: Precision) -> ([f64; 2], Vec<NamedTensor>) {
+/// The mean loss of all steps, and the weights after them.
+fn train(preset: Preset, precision: Precision) -> (f64, Vec<NamedTensor>) {
     let device = device("cpu").autodiff();
     let training = TrainingConfig {
         steps: STEPS as u64,
@@ -29,8 +29,7 @@ fn train(preset: Preset, precision: Precision) -> ([f64; 2], Vec<NamedTensor>) {
             trainer.step(&rows).expect("it stays finite").loss
         })
         .collect();
-    let last = losses[STEPS - 10..].iter().sum::<f64>() / 10.0;
-    ([losses[0], last], named_tensors(trainer.model()))
+    (losses.iter().sum::<f64>() / STEPS as f64, named_tensors(trainer.model()))
 }
 
 #[test]
@@ -40,11 +39,12 @@ fn bf16_products_learn_what_f32_ones_do_and_repeat_themselves() {
         return;
     }
     for preset in [Preset::Llama, Preset::Gpt2] {
-        let ([first, exact], exact_weights) = train(preset, Precision::F32);
-        let ([_, rounded], weights) = train(preset, Precision::Bf16);
+        let (exact, exact_weights) = train(preset, Precision::F32);
+        let (rounded, weights) = train(preset, Precision::Bf16);
         let (_, again) = train(preset, Precision::Bf16);
-        // A hundredth of what was learned.
-        assert!((rounded - exact).abs() <= 0.01 * (first - exact), "{rounded} and {exact} from {first}");
+        // An operand is rounded by up to 0.4 %, to one side as often as to the other.
+        assert!((rounded / exact - 1.0).abs() <= 1e-3, "{rounded} and {exact}");
+        eprintln!("mean loss in bf16 {rounded}, in f32 {exact}");
         let values = |tensors: &[NamedTensor]| -> Vec<u32> {
             tensors.iter().flat_map(|tensor| tensor.values.iter().map(|x| x.to_bits())).collect()
         };

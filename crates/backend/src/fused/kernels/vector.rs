@@ -8,6 +8,21 @@ pub(super) fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Whether this processor has the AVX-512 that our kernels are compiled for.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+}
+
+/// Whether it has AVX2 and the fused multiplication.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
+
 /// Defines a function that runs `body::<FMA>` compiled for the best instruction set this processor has.
 ///
 /// `body` is an `#[inline(always)]` function, generic over `const FMA: bool`. It is inlined into one copy per
@@ -27,17 +42,13 @@ macro_rules! vectorized {
                 fn avx2($($arg: $type),*) $(-> $out)? {
                     $body::<true>($($arg),*)
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512dq")
-                {
+                if $crate::fused::kernels::vector::has_avx512() {
                     #[allow(unsafe_code, reason = "calling a function compiled for a detected instruction set")]
                     // SAFETY: the processor has the instructions `avx512` was compiled for: just checked, and every
                     // processor with AVX-512 has AVX2 and FMA.
                     return unsafe { avx512($($arg),*) };
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if $crate::fused::kernels::vector::has_avx2() {
                     #[allow(unsafe_code, reason = "calling a function compiled for a detected instruction set")]
                     // SAFETY: the processor has the instructions `avx2` was compiled for: just checked.
                     return unsafe { avx2($($arg),*) };

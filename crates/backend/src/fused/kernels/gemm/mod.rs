@@ -13,6 +13,8 @@ mod tile;
 use std::cell::RefCell;
 
 use super::memory::{Shared, for_each, written};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{has_avx2, has_avx512};
 use crate::precision::Precision;
 use tile::{Kernel, Portable, Target};
 
@@ -296,11 +298,12 @@ unsafe fn tiles<K: Kernel>(
     }
 }
 
-/// Numbers of the sum in a block, by words: a panel of `b` of 32 columns fills the first-level cache.
+/// Words of the sum in a block. A panel of `b` is then larger than the first-level cache and comes from the second, which
+/// keeps up; shorter sums write the output more often (BENCHMARKS.md).
 const DEPTH: usize = 512;
 /// Row panels in a block of `a`, which stays in the second-level cache.
 const ROW_PANELS: usize = 8;
-/// Columns of `b` packed at once: a megabyte.
+/// Columns of `b` packed at once: two megabytes.
 const COLS_AT_ONCE: usize = 1024;
 
 /// The first row and the height of each of the panels of `rows`: at most `most` high and nearly equal.
@@ -340,19 +343,6 @@ pub(crate) fn has_bf16() -> bool {
     return has_avx512() && is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     false
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
 /// A target that is handed to several threads.

@@ -293,7 +293,7 @@ pub(crate) struct PretrainArgs {
     /// Go on with the run in --out, or start it if it has no checkpoint yet
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
-    /// Show what would be trained, and stop
+    /// Show what would be trained and the memory it would need, and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Curves on the whole terminal while it trains; its keys: q saves and stops, ? tells the others

@@ -41,7 +41,7 @@ pub(super) fn run(config: &PretrainConfig, device: &str, global: &Global) -> any
     ))?;
     let MemoryEstimate { weights, gradients, optimizer, activations, data, process, peak } = memory;
     line(format!(
-        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, data {}, the rest {}",
+        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, data {}, the rest {}; not all of them at once",
         mib(peak),
         if device == "cpu" { "" } else { " (on the device cpu)" },
         mib(weights),

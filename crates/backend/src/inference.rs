@@ -159,7 +159,7 @@ fn widened(x: &[f32], w: &Packed, bias: Option<&[f32]>, y: &mut [f32], write: Wr
         wide.resize(wide.len().max(d_in * width), 0.0);
         let wide = &mut wide[..d_in * width];
         w.widen(first, panels, wide);
-        let wide = View::rows(wide, width);
+        let wide = View::rows(&*wide, width);
         let product =
             Product::new([rows, width, d_in], View::rows(x, d_in), wide, Precision::F32).to_vec(Start::Zero);
         let end = (start + width).min(d_out);
@@ -271,10 +271,13 @@ pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f
     if rows < BLOCKS {
         return attend(q, sizes, |row| Seen { count: seen.count + row + 1 - rows, ..seen }, out);
     }
-    let view = |values, seq, heads| Heads { values, layout: HeadLayout::contiguous([1, seq, heads, d_head]) };
-    let (k, v) = (view(seen.keys, seen.count, kv_heads), view(seen.values, seen.count, kv_heads));
-    let (q, scale, precision) = (view(q, rows, heads), sizes.scale(), Precision::F32);
-    let (y, _) = attend_in_blocks(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
+    fn view(values: &[f32], [seq, heads, d_head]: [usize; 3]) -> Heads<'_> {
+        let layout = HeadLayout::contiguous([1, seq, heads, d_head]);
+        Heads { values: values.into(), layout }
+    }
+    let [k, v] = [seen.keys, seen.values].map(|values| view(values, [seen.count, kv_heads, d_head]));
+    let (q, scale, precision) = (view(q, [rows, heads, d_head]), sizes.scale(), Precision::F32);
+    let (y, _) = attend_in_blocks::<f32>(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
     out.copy_from_slice(&y);
 }
 

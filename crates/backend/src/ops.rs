@@ -11,7 +11,7 @@ pub use crate::fused::checkpoint::{Detached, Leaves, Part, can_checkpoint};
 use std::sync::Arc;
 
 use crate::fused;
-use burn::tensor::{Bool, Int, Tensor};
+use burn::tensor::{Bool, DType, Int, Tensor};
 
 /// Which keys a query may look at. Queries are the last `s` of `t` positions where there are more keys than queries.
 #[derive(Debug, Clone)]
@@ -95,18 +95,36 @@ pub enum Before {
 
 /// Linear maps in one step with what comes before and after them: `residual + f(x) [W₁ | W₂ | …] + [b₁ | b₂ | …]`.
 ///
-/// `x` is `[…, d]`; returns `[…, Σ d_out]`, the outputs of the maps side by side. Either all maps have a bias or none.
+/// `x` is `[…, d]`, and may be what [`project_narrow`] returned; returns `[…, Σ d_out]`, the outputs of the maps side by
+/// side. Either all maps have a bias or none.
 pub fn project<const D: usize>(
     x: Tensor<D>,
     before: Before,
     maps: Vec<Map>,
     residual: Option<Tensor<D>>,
 ) -> Tensor<D> {
-    if fused::applies(&x) {
-        fused::project(x, before, maps, residual)
+    if fused::applies_narrow(&x) {
+        fused::project(x, before, maps, residual, fused::Output::Wide)
     } else {
         primitive::project(x, before, maps, residual)
     }
+}
+
+/// As [`project`] without a residual, for an output that products read: in bf16 where their precision is, since they
+/// would round it to that anyway. Its gradient is in bf16 too. Half the memory, and as autocast has it.
+///
+/// [`project`] and [`self_attention`] take it as it is; anything else wants [`wide`] before.
+pub fn project_narrow<const D: usize>(x: Tensor<D>, before: Before, maps: Vec<Map>) -> Tensor<D> {
+    if fused::applies_narrow(&x) {
+        fused::project(x, before, maps, None, fused::Output::Narrow)
+    } else {
+        primitive::project(x, before, maps, None)
+    }
+}
+
+/// What [`project_narrow`] or [`self_attention`] returned, as f32.
+pub fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if fused::applies_narrow(&x) { x.cast(DType::F32) } else { x }
 }
 
 /// A linear layer. `x` is `[…, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`; returns `[…, d_out]`.
@@ -148,7 +166,7 @@ pub fn attention(
 
 /// Self-attention on what [`project`] puts out for queries, keys and values: `[batch, seq, (heads + 2 kv_heads) · d_head]`,
 /// queries first. With `rotary` (cosines and sines as [`rope`] takes them) queries and keys are rotated.
-/// Returns `[batch, seq, heads · d_head]`.
+/// Returns `[batch, seq, heads · d_head]`, as narrow as `qkv` is.
 pub fn self_attention(
     qkv: Tensor<3>,
     heads: Heads,
@@ -156,7 +174,7 @@ pub fn self_attention(
     mask: &AttentionMask,
     scale: f64,
 ) -> Tensor<3> {
-    if fused::applies(&qkv) {
+    if fused::applies_narrow(&qkv) {
         fused::self_attention(qkv, heads, rotary, mask, scale)
     } else {
         primitive::self_attention(qkv, heads, rotary, mask, scale)

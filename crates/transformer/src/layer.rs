@@ -110,7 +110,7 @@ impl Attention {
             return ops::self_attention(qkv, heads, angles, mask, scale);
         }
         // [batch, seq, heads, d_head]
-        let [mut q, mut k, mut v] = heads.split(qkv);
+        let [mut q, mut k, mut v] = heads.split(ops::wide(qkv));
         if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
             (q, k) = (query_norm.forward(q), key_norm.forward(k));
         }
@@ -192,11 +192,11 @@ impl Layer {
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
         let before = Before::Norm(self.attention_norm.parameters());
-        let qkv = ops::project(x.clone(), before, self.attention.inputs(), None);
+        let qkv = ops::project_narrow(x.clone(), before, self.attention.inputs());
         let y = self.attention.attend(qkv, angles, mask, cache);
         let x = add(x, y, Before::Nothing, &self.attention.output, dropout);
         let before = Before::Norm(self.mlp_norm.parameters());
-        let up = ops::project(x.clone(), before, self.mlp.inputs(), None);
+        let up = ops::project_narrow(x.clone(), before, self.mlp.inputs());
         add(x, up, Before::Activation(self.mlp.activation()), &self.mlp.down, dropout)
     }
 }

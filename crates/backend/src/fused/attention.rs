@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor, bf16};
 
 use super::kernels::attention::{self as kernel, Bias, Gradients, Mask, Problem, Statistics};
 use super::kernels::memory::{Shared, written};
+use super::kernels::number::{Number, Numbers};
 use super::kernels::rope::HeadLayout;
 use super::operation::{Operation, apply};
 use super::rope::Rope;
 use super::tensor::{
-    constant, contiguous, dims, from_vec, heads, into_vec, mask as mask_bytes, readable_heads, shape, slice,
+    constant, contiguous, dims, from_vec, heads, into_vec, mask as mask_bytes, numbers, readable_heads,
+    shape, slice,
 };
 use crate::ops::{self, AttentionMask};
 use crate::precision::{self, Precision};
@@ -37,7 +39,7 @@ pub(crate) fn attention(
     }
 }
 
-/// `qkv` is `[batch, seq, (heads + 2 kv_heads) · d_head]`; returns `[batch, seq, heads · d_head]`.
+/// `qkv` is `[batch, seq, (heads + 2 kv_heads) · d_head]`, f32 or bf16; returns `[batch, seq, heads · d_head]`.
 pub(crate) fn self_attention(
     qkv: Tensor<3>,
     heads: ops::Heads,
@@ -121,7 +123,7 @@ impl<const N: usize> Operation<N> for Attention {
             .map(|(i, input)| if i < 3 { readable_heads(input) } else { contiguous(input) })
             .collect();
         let problem = self.problem([0, 1, 2].map(|i| heads(&inputs[i])), inputs.get(3));
-        let (out, statistics) = kernel::forward(&problem);
+        let (out, statistics) = kernel::forward::<f32>(&problem);
         let out = from_vec(out, shape(&inputs[0]));
         (out.clone(), Saved { inputs, out, statistics })
     }
@@ -189,56 +191,81 @@ impl SelfAttention {
     fn problem<'a>(&'a self, qkv: &'a FlexTensor) -> Problem<'a> {
         let [batch, seq, _] = dims(qkv);
         let heads = self.layouts([batch, seq]).map(|(start, layout)| {
-            let values = slice(qkv).get(start..).unwrap_or_default();
-            kernel::Heads { values, layout }
+            kernel::Heads { values: numbers(qkv).from(start), layout }
         });
         self.attention.problem(heads, None)
     }
 
     /// Rotates queries and keys, there or back.
-    fn rotate(&self, qkv: &mut [f32], size: [usize; 2], back: bool) {
+    fn rotate<T: Number>(&self, qkv: &mut [T], size: [usize; 2], back: bool) {
         if let Some(rope) = &self.rope {
             let (_, layout) = self.layout(size, 0, self.heads.heads + self.heads.kv_heads);
             rope.rotate(qkv, layout, back);
         }
     }
-}
 
-impl Operation<1> for SelfAttention {
-    type Saved = Saved;
-
-    fn forward(&self, [qkv]: [FlexTensor; 1], _tracked: bool) -> (FlexTensor, Saved) {
-        let [batch, seq, width] = dims(&qkv);
-        let ops::Heads { heads, kv_heads, d_head } = self.heads;
-        assert_eq!(width, (heads + 2 * kv_heads) * d_head, "queries, keys and values side by side");
+    fn forward_of<T: Number>(&self, qkv: FlexTensor) -> (FlexTensor, Saved) {
+        let [batch, seq, _] = dims(&qkv);
         let qkv = if self.rope.is_some() {
             let qkv_shape = shape(&qkv);
-            let mut values = into_vec(qkv);
+            let mut values = into_vec::<T>(qkv);
             self.rotate(&mut values, [batch, seq], false);
             from_vec(values, qkv_shape)
         } else {
             contiguous(qkv)
         };
-        let (out, statistics) = kernel::forward(&self.problem(&qkv));
-        let out = from_vec(out, [batch, seq, heads * d_head].into());
+        let (out, statistics) = kernel::forward::<T>(&self.problem(&qkv));
+        let out = from_vec(out, [batch, seq, self.heads.heads * self.heads.d_head].into());
         (out.clone(), Saved { inputs: vec![qkv], out, statistics })
     }
 
-    fn backward(self, saved: Saved, grad: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let Saved { inputs, out, statistics } = &saved;
-        let [batch, seq, width] = dims(&inputs[0]);
-        let grad = contiguous(grad);
+    /// The gradient of queries, keys and values from `out` and its gradient.
+    fn gradient<T: Number>(
+        &self,
+        qkv: &FlexTensor,
+        out: &[T],
+        grad: &[T],
+        statistics: &Statistics,
+    ) -> FlexTensor {
+        let [batch, seq, width] = dims(qkv);
         #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
         // SAFETY: queries, keys and values are all of the buffer, and all of them are written.
         let mut d_qkv = unsafe {
             written(batch * seq * width, |d_qkv| {
-                let d_qkv = Shared::new(d_qkv);
+                let d_qkv = Shared::<T>::new(d_qkv);
                 let [q, k, v] = self.layouts([batch, seq]).map(|(start, layout)| (d_qkv.from(start), layout));
                 let gradients = Gradients { q, k, v, bias: None };
-                kernel::backward(&self.problem(&inputs[0]), statistics, slice(out), slice(&grad), gradients);
+                kernel::backward(&self.problem(qkv), statistics, out, grad, gradients);
             })
         };
         self.rotate(&mut d_qkv, [batch, seq], true);
-        [Some(from_vec(d_qkv, shape(&inputs[0])))]
+        from_vec(d_qkv, shape(qkv))
+    }
+}
+
+/// The output and all gradients have the type of the input.
+
+impl Operation<1> for SelfAttention {
+    type Saved = Saved;
+
+    fn forward(&self, [qkv]: [FlexTensor; 1], _tracked: bool) -> (FlexTensor, Saved) {
+        let [_, _, width] = dims(&qkv);
+        let ops::Heads { heads, kv_heads, d_head } = self.heads;
+        assert_eq!(width, (heads + 2 * kv_heads) * d_head, "queries, keys and values side by side");
+        match qkv.dtype() {
+            DType::BF16 => self.forward_of::<bf16>(qkv),
+            _ => self.forward_of::<f32>(qkv),
+        }
+    }
+
+    fn backward(self, saved: Saved, grad: FlexTensor, _wanted: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let Saved { inputs, out, statistics } = &saved;
+        let grad = contiguous(grad);
+        let gradient = match (numbers(out), numbers(&grad)) {
+            (Numbers::F32(out), Numbers::F32(grad)) => self.gradient(&inputs[0], out, grad, statistics),
+            (Numbers::Bf16(out), Numbers::Bf16(grad)) => self.gradient(&inputs[0], out, grad, statistics),
+            _ => unreachable!("a gradient has the type of what it is the gradient of"),
+        };
+        [Some(gradient)]
     }
 }

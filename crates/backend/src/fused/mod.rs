@@ -9,10 +9,12 @@
 //!
 //! What is not f32 on flex goes through the primitives; [`applies`] decides.
 
+#[macro_use]
+pub(crate) mod kernels;
+
 mod attention;
 pub(crate) mod checkpoint;
 mod cross_entropy;
-pub(crate) mod kernels;
 mod norm;
 mod operation;
 mod optimizer;
@@ -30,14 +32,19 @@ pub(crate) use cross_entropy::cross_entropy;
 pub(crate) use kernels::gemm::has_bf16;
 pub(crate) use norm::norm;
 pub(crate) use optimizer::{adamw, add, sums_of_squares};
-pub(crate) use projection::project;
+pub(crate) use projection::{Output, project};
 pub(crate) use rope::rope;
 pub(crate) use seed::seed_gradient;
 
 use burn::tensor::{DType, Tensor};
 
-/// Whether the fused kernels can take `x`. The other operands of an operation are where and what its first one is, or
+/// Whether the fused kernels can take `x`, which is f32. The other operands of an operation are where and what its first one is, or
 /// the primitives would refuse them as well.
 pub(crate) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && crate::device::is_flex(&x.device())
+}
+
+/// Whether those fused operations can that read what [`ops::project_narrow`](crate::ops::project_narrow) puts out.
+pub(crate) fn applies_narrow<const D: usize>(x: &Tensor<D>) -> bool {
+    matches!(x.dtype(), DType::F32 | DType::BF16) && crate::device::is_flex(&x.device())
 }

@@ -41,7 +41,7 @@ impl<const N: usize> Operation<N> for Norm {
         let (x, gain) = (next(), next());
         let bias = inputs.next();
         let bias = bias.as_ref().map(slice);
-        let (y, statistics) = kernel::forward(slice(&x), slice(&gain), bias, self.eps, self.centred);
+        let (y, statistics) = kernel::forward::<f32>(slice(&x), slice(&gain), bias, self.eps, self.centred);
         (from_vec(y, shape(&x)), Saved { x, gain, statistics })
     }
 

@@ -3,27 +3,38 @@
 //! Kept is the input alone: the norm or activation is computed again in the backward pass, which costs a few per cent of
 //! the product and saves the largest tensors of a layer.
 
-use std::borrow::Cow;
-
 use burn::backend::flex::FlexTensor;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Shape, Tensor, bf16};
 
 use super::kernels::gemm::{Product, Start, View};
 use super::kernels::memory::{Shared, written};
+use super::kernels::number::{Buffer, Number, Numbers};
 use super::kernels::reduce::column_sums;
 use super::kernels::{activation, norm};
 use super::operation::{Input, Operation, apply};
-use super::tensor::{contiguous, dims, from_vec, matrix, readable_matrix, shape, slice};
+use super::tensor::{contiguous, dims, from_buffer, from_vec, matrix, numbers, readable_matrix, shape, slice};
 use crate::ops::{Activation, Before, Map, NormKind};
 use crate::precision::{self, Precision};
 
-/// `x` is `[…, d]`; returns `[…, Σ d_out]`, the outputs of all maps side by side, plus the residual.
+/// What a projection puts out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// f32.
+    Wide,
+    /// What products of the precision round their operands to.
+    Narrow,
+}
+
+/// `x` is `[…, d]`, f32 or bf16; returns `[…, Σ d_out]`, the outputs of all maps side by side, plus the residual.
 pub(crate) fn project<const D: usize>(
     x: Tensor<D>,
     before: Before,
     maps: Vec<Map>,
     residual: Option<Tensor<D>>,
+    output: Output,
 ) -> Tensor<D> {
+    // A norm computes in f32 what it computes from.
+    let x = if matches!(before, Before::Norm(_)) && x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
     let biases = maps.iter().filter(|map| map.bias.is_some()).count();
     assert!(biases == 0 || biases == maps.len(), "either all maps have a bias or none");
     let prologue = match &before {
@@ -40,6 +51,7 @@ pub(crate) fn project<const D: usize>(
         maps: maps.len(),
         biased: biases > 0,
         residual: residual.is_some(),
+        output,
         precision: precision::current(),
     };
     let mut inputs = vec![Input::from(x)];
@@ -82,6 +94,7 @@ struct Projection {
     maps: usize,
     biased: bool,
     residual: bool,
+    output: Output,
     precision: Precision,
 }
 
@@ -105,21 +118,88 @@ impl Projection {
         Places { norm_bias, weights, biases, residual: self.residual.then_some(residual) }
     }
 
-    /// The numbers that are multiplied, `[rows, d_in]`, and what the norm's gradient needs.
-    fn multiplied<'a>(
-        &self,
-        inputs: &'a [FlexTensor],
-        d_in: usize,
-    ) -> (Cow<'a, [f32]>, Option<norm::Statistics>) {
-        let x = slice(&inputs[0]);
-        match self.prologue {
-            Prologue::Nothing => (Cow::Borrowed(x), None),
-            Prologue::Norm { eps, centred, .. } => {
+    /// The numbers that are multiplied, `[rows, d_in]`, if they are not those of `x`; and what the norm's gradient needs.
+    fn multiplied(&self, inputs: &[FlexTensor], d_in: usize) -> (Option<Buffer>, Option<norm::Statistics>) {
+        match (self.prologue, self.precision) {
+            (Prologue::Nothing, _) => (None, None),
+            (Prologue::Norm { eps, centred, .. }, precision) => {
                 let bias = self.places().norm_bias.map(|place| slice(&inputs[place]));
-                let (y, statistics) = norm::forward(x, slice(&inputs[1]), bias, eps, centred);
-                (Cow::Owned(y), Some(statistics))
+                let (x, gain) = (slice(&inputs[0]), slice(&inputs[1]));
+                let (y, statistics) = match precision {
+                    Precision::F32 => {
+                        let (y, statistics) = norm::forward(x, gain, bias, eps, centred);
+                        (Buffer::F32(y), statistics)
+                    }
+                    Precision::Bf16 => {
+                        let (y, statistics) = norm::forward(x, gain, bias, eps, centred);
+                        (Buffer::Bf16(y), statistics)
+                    }
+                };
+                (Some(y), Some(statistics))
             }
-            Prologue::Activation(activation) => (Cow::Owned(activation::forward(activation, x, d_in)), None),
+            (Prologue::Activation(activation), _) => {
+                let y = with_slice!(numbers(&inputs[0]), |x| {
+                    Number::buffer(activation::forward(activation, x, d_in))
+                });
+                (Some(y), None)
+            }
+        }
+    }
+
+    /// The maps of `h`, `[rows, d_in]`, side by side.
+    fn outputs<T: Number>(
+        &self,
+        inputs: &[FlexTensor],
+        h: Numbers<'_>,
+        residual: Option<&FlexTensor>,
+        shape: Shape,
+    ) -> FlexTensor {
+        let places = self.places();
+        let width = shape[shape.num_dims() - 1];
+        let rows = shape.num_elements().checked_div(width).unwrap_or(0);
+        #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
+        // SAFETY: the maps write disjoint columns, all of the output, and nothing reads it.
+        let y = unsafe {
+            written(rows * width, |y| {
+                let y = Shared::<T>::new(y);
+                let mut column = 0;
+                for j in 0..self.maps {
+                    let weight = &inputs[places.weights + j];
+                    let [d_in, d_out] = dims(weight);
+                    let bias = places.biases.map(|place| slice(&inputs[place + j]));
+                    let start = match residual {
+                        Some(residual) if rows > 0 => Start::Matrix(&slice(residual)[column..], width),
+                        _ => Start::Zero,
+                    };
+                    Product::new([rows, d_out, d_in], View::rows(h, d_in), matrix(weight), self.precision)
+                        .plus_row(bias)
+                        .write(y.from(column), width, start);
+                    column += d_out;
+                }
+            })
+        };
+        from_vec(y, shape)
+    }
+
+    /// The gradient of the numbers that are multiplied, `[rows, d_in]`, from those of the outputs, each with its width.
+    fn through_maps<T: Number>(&self, inputs: &[FlexTensor], grads: &[(View<'_>, usize)], rows: usize) -> Vec<T> {
+        let places = self.places();
+        let [d_in, _] = dims(&inputs[places.weights]);
+        if let ([_, _, ..], Numbers::Bf16(_)) = (grads, T::numbers(&[])) {
+            // Several products are added up in f32.
+            return self.through_maps::<f32>(inputs, grads, rows).into_iter().map(T::narrow).collect();
+        }
+        #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
+        // SAFETY: the first map writes all of `d_h`, and the others add to it.
+        unsafe {
+            written(rows * d_in, |d_h| {
+                let d_h = Shared::<T>::new(d_h);
+                for (j, &(d_y, d_out)) in grads.iter().enumerate() {
+                    let weight = matrix(&inputs[places.weights + j]).transposed();
+                    let start = if j == 0 { Start::Zero } else { Start::Output };
+                    Product::new([rows, d_in, d_out], d_y, weight, self.precision).write(d_h, d_in, start);
+                }
+            })
         }
     }
 }
@@ -138,10 +218,7 @@ impl<const N: usize> Operation<N> for Projection {
             .collect();
         let residual = places.residual.and_then(|_| inputs.pop());
         let [d_in, _] = dims(&inputs[places.weights]);
-        let widths: Vec<usize> = inputs[weights.clone()].iter().map(|weight| dims::<2>(weight)[1]).collect();
-        let width: usize = widths.iter().sum();
-        let (h, _) = self.multiplied(&inputs, d_in);
-        let rows = h.len() / d_in.max(1);
+        let width = inputs[weights].iter().map(|weight| dims::<2>(weight)[1]).sum();
         let mut y_shape = shape(&inputs[0]);
         let last = y_shape.num_dims() - 1;
         y_shape[last] = width;
@@ -149,35 +226,22 @@ impl<const N: usize> Operation<N> for Projection {
             residual.as_ref().is_none_or(|residual| shape(residual) == y_shape),
             "a residual has the shape of what is added to it"
         );
-        #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-        // SAFETY: the maps write disjoint columns, all of the output, and nothing reads it.
-        let y = unsafe {
-            written(rows * width, |y| {
-                let y = Shared::new(y);
-                let mut column = 0;
-                for (j, &d_out) in widths.iter().enumerate() {
-                    let bias = places.biases.map(|place| slice(&inputs[place + j]));
-                    let start = match &residual {
-                        Some(residual) if rows > 0 => Start::Matrix(&slice(residual)[column..], width),
-                        _ => Start::Zero,
-                    };
-                    let weight = matrix(&inputs[places.weights + j]);
-                    Product::new([rows, d_out, d_in], View::rows(&h, d_in), weight, self.precision)
-                        .plus_row(bias)
-                        .write(y.from(column), width, start);
-                    column += d_out;
-                }
-            })
+        let (h, _) = self.multiplied(&inputs, d_in);
+        let h = h.as_ref().map_or_else(|| numbers(&inputs[0]), Buffer::numbers);
+        let y = match (self.output, self.precision) {
+            (Output::Narrow, Precision::Bf16) => self.outputs::<bf16>(&inputs, h, residual.as_ref(), y_shape),
+            _ => self.outputs::<f32>(&inputs, h, residual.as_ref(), y_shape),
         };
-        (from_vec(y, y_shape), inputs)
+        (y, inputs)
     }
 
     fn backward(self, inputs: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
         let places = self.places();
         let [d_in, _] = dims(&inputs[places.weights]);
         let grad = contiguous(grad);
-        let d_y = slice(&grad);
-        let (h, statistics) = self.multiplied(&inputs, d_in);
+        let d_y = numbers(&grad);
+        let (multiplied, statistics) = self.multiplied(&inputs, d_in);
+        let h = multiplied.as_ref().map_or_else(|| numbers(&inputs[0]), Buffer::numbers);
         let rows = h.len() / d_in.max(1);
         let width = shape(&grad)[shape(&grad).num_dims() - 1];
         let mut gradients = [const { None }; N];
@@ -186,52 +250,48 @@ impl<const N: usize> Operation<N> for Projection {
         let mut columns = Vec::with_capacity(self.maps);
         for j in 0..self.maps {
             let [_, d_out] = dims(&inputs[places.weights + j]);
-            let d_y = d_y.get(column..).unwrap_or_default();
+            let d_y = d_y.from(column);
             columns.push((View::rows(d_y, width), d_out));
             if wanted[places.weights + j] {
-                let h = View::rows(&h, d_in).transposed();
+                let h = View::rows(h, d_in).transposed();
                 let product = Product::new([d_in, d_out, rows], h, View::rows(d_y, width), self.precision);
                 gradients[places.weights + j] =
                     Some(from_vec(product.to_vec(Start::Zero), [d_in, d_out].into()));
             }
             if let Some(place) = places.biases.map(|place| place + j).filter(|&place| wanted[place]) {
-                gradients[place] = Some(from_vec(column_sums(d_y, width, d_out), [d_out].into()));
+                let sums = with_slice!(d_y, |d_y| column_sums(d_y, width, d_out));
+                gradients[place] = Some(from_vec(sums, [d_out].into()));
             }
             column += d_out;
         }
-        drop(h);
+        drop(multiplied);
 
         if wanted[..places.weights].contains(&true) {
-            #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
-            // SAFETY: the first map writes all of `d_h`, and the others add to it.
-            let mut d_h = unsafe {
-                written(rows * d_in, |d_h| {
-                    for (j, &(d_y, d_out)) in columns.iter().enumerate() {
-                        let weight = matrix(&inputs[places.weights + j]).transposed();
-                        let start = if j == 0 { Start::Zero } else { Start::Output };
-                        Product::new([rows, d_in, d_out], d_y, weight, self.precision).write(
-                            Shared::new(d_h),
-                            d_in,
-                            start,
-                        );
-                    }
-                })
-            };
-            let x = slice(&inputs[0]);
-            match self.prologue {
-                Prologue::Nothing => {}
-                Prologue::Activation(activation) => d_h = activation::backward(activation, x, d_in, d_h),
-                Prologue::Norm { .. } => {
+            let d_x = match (self.prologue, numbers(&inputs[0])) {
+                (Prologue::Nothing, Numbers::F32(_)) => {
+                    Buffer::F32(self.through_maps(&inputs, &columns, rows))
+                }
+                (Prologue::Nothing, Numbers::Bf16(_)) => {
+                    Buffer::Bf16(self.through_maps(&inputs, &columns, rows))
+                }
+                (Prologue::Activation(activation), x) => with_slice!(x, |x| {
+                    let d_h = self.through_maps(&inputs, &columns, rows);
+                    Number::buffer(activation::backward(activation, x, d_in, d_h))
+                }),
+                (Prologue::Norm { .. }, _) => {
+                    let mut d_h = self.through_maps(&inputs, &columns, rows);
+                    let (x, gain) = (slice(&inputs[0]), slice(&inputs[1]));
                     let statistics = statistics.expect("a norm computes its statistics");
                     let with_bias = places.norm_bias.is_some_and(|place| wanted[place]);
-                    let parameters = norm::backward(x, slice(&inputs[1]), &statistics, &mut d_h, with_bias);
+                    let parameters = norm::backward(x, gain, &statistics, &mut d_h, with_bias);
                     gradients[1] = wanted[1].then(|| from_vec(parameters.gain, [d_in].into()));
                     if with_bias {
                         gradients[2] = Some(from_vec(parameters.bias, [d_in].into()));
                     }
+                    Buffer::F32(d_h)
                 }
-            }
-            gradients[0] = wanted[0].then(|| from_vec(d_h, shape(&inputs[0])));
+            };
+            gradients[0] = wanted[0].then(|| from_buffer(d_x, shape(&inputs[0])));
         }
         if let Some(place) = places.residual.filter(|&place| wanted[place]) {
             gradients[place] = Some(grad);

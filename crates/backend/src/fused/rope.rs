@@ -3,6 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
+use super::kernels::number::Number;
 use super::kernels::rope::{HeadLayout, rotate};
 use super::operation::{Operation, apply};
 use super::tensor::{constant, dims, from_vec, into_vec, shape, slice};
@@ -21,13 +22,13 @@ pub(super) struct Rope {
 
 impl Rope {
     /// Rotates heads where they lie, there or back.
-    pub(super) fn rotate(&self, x: &mut [f32], layout: HeadLayout, back: bool) {
+    pub(super) fn rotate<T: Number>(&self, x: &mut [T], layout: HeadLayout, back: bool) {
         rotate(x, layout, slice(&self.cos), slice(&self.sin), back);
     }
 
     fn rotated(&self, x: FlexTensor, back: bool) -> FlexTensor {
         let (shape, layout) = (shape(&x), HeadLayout::contiguous(dims(&x)));
-        let mut values = into_vec(x);
+        let mut values = into_vec::<f32>(x);
         self.rotate(&mut values, layout, back);
         from_vec(values, shape)
     }

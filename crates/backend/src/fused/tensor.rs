@@ -2,10 +2,11 @@
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
-use burn::tensor::{Bool, Shape, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Shape, Tensor, TensorData, bf16};
 
 use super::kernels::attention::Heads;
 use super::kernels::gemm::View;
+use super::kernels::number::{Buffer, Number, Numbers};
 use super::kernels::rope::HeadLayout;
 
 /// The tensor with its numbers one after another: itself, or a copy.
@@ -13,19 +14,35 @@ pub(super) fn contiguous(x: FlexTensor) -> FlexTensor {
     if x.is_contiguous() { x } else { x.to_contiguous() }
 }
 
-/// The numbers of a [`contiguous`] tensor.
+/// The numbers of a [`contiguous`] tensor of f32.
 pub(super) fn slice(x: &FlexTensor) -> &[f32] {
     x.as_slice().expect("made contiguous before, and f32 is checked where fused operations are chosen")
 }
 
+/// The numbers of a [`contiguous`] tensor of either type.
+pub(super) fn numbers(x: &FlexTensor) -> Numbers<'_> {
+    match x.dtype() {
+        DType::BF16 => Numbers::Bf16(x.as_slice::<bf16>().expect("made contiguous before")),
+        _ => Numbers::F32(slice(x)),
+    }
+}
+
 /// The numbers themselves, without copying them if nothing else holds the tensor.
-pub(super) fn into_vec(x: FlexTensor) -> Vec<f32> {
-    x.into_data().try_into_vec().expect("f32 is checked where fused operations are chosen")
+pub(super) fn into_vec<T: Number>(x: FlexTensor) -> Vec<T> {
+    x.into_data().try_into_vec().expect("the type is checked where fused operations are chosen")
 }
 
 /// A tensor of these numbers, without copying them.
-pub(super) fn from_vec(values: Vec<f32>, shape: Shape) -> FlexTensor {
+pub(super) fn from_vec<T: Number>(values: Vec<T>, shape: Shape) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// A tensor of these numbers, without copying them.
+pub(super) fn from_buffer(values: Buffer, shape: Shape) -> FlexTensor {
+    match values {
+        Buffer::F32(values) => from_vec(values, shape),
+        Buffer::Bf16(values) => from_vec(values, shape),
+    }
 }
 
 /// The shape of a tensor.
@@ -74,7 +91,7 @@ pub(super) fn readable_heads(x: FlexTensor) -> FlexTensor {
 pub(super) fn heads(x: &FlexTensor) -> Heads<'_> {
     let [batch, seq, head, _] = strides(x).expect("made readable before");
     let layout = HeadLayout { shape: dims(x), strides: [batch, seq, head] };
-    Heads { values: &x.storage::<f32>()[x.layout().start_offset()..], layout }
+    Heads { values: Numbers::F32(&x.storage()[x.layout().start_offset()..]), layout }
 }
 
 /// A tensor of which no gradient is taken, outside of any graph.

@@ -2,6 +2,7 @@
 
 use super::math::{erf, exp, sigmoid};
 use super::memory::{BLOCK, Shared, Slot, block, for_each, for_each_mut, written};
+use super::number::Number;
 use super::vector::mul_add;
 use crate::ops::Activation;
 
@@ -52,21 +53,26 @@ fn relu2_slope<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn map(x: &[f32], y: &mut [Slot], f: impl Fn(f32) -> f32) {
+fn map<T: Number>(x: &[T], y: &mut [Slot<T>], f: impl Fn(f32) -> f32) {
     for (y, &x) in y.iter_mut().zip(x) {
-        y.write(f(x));
+        y.write(T::narrow(f(x.widen())));
     }
 }
 
 #[inline(always)]
-fn scale(x: &[f32], grad: &mut [f32], slope: impl Fn(f32) -> f32) {
+fn scale<T: Number>(x: &[T], grad: &mut [T], slope: impl Fn(f32) -> f32) {
     for (grad, &x) in grad.iter_mut().zip(x) {
-        *grad *= slope(x);
+        *grad = T::narrow(grad.widen() * slope(x.widen()));
     }
 }
 
 #[inline(always)]
-fn forward_body<const FMA: bool>(activation: Activation, x: &[f32], width: usize, y: &mut [Slot]) {
+fn forward_body<const FMA: bool, T: Number>(
+    activation: Activation,
+    x: &[T],
+    width: usize,
+    y: &mut [Slot<T>],
+) {
     match activation {
         Activation::Gelu => map(x, y, gelu::<FMA>),
         Activation::GeluTanh => map(x, y, gelu_tanh::<FMA>),
@@ -74,8 +80,9 @@ fn forward_body<const FMA: bool>(activation: Activation, x: &[f32], width: usize
         Activation::Swiglu => {
             for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
                 let (gate, up) = x.split_at(width);
-                for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
-                    y.write(gate * sigmoid::<FMA>(gate) * up);
+                for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+                    let gate = gate.widen();
+                    y.write(T::narrow(gate * sigmoid::<FMA>(gate) * up.widen()));
                 }
             }
         }
@@ -84,7 +91,7 @@ fn forward_body<const FMA: bool>(activation: Activation, x: &[f32], width: usize
 
 /// Activations of one number: multiplies `grad` by the slope at `x`.
 #[inline(always)]
-fn backward_body<const FMA: bool>(activation: Activation, x: &[f32], grad: &mut [f32]) {
+fn backward_body<const FMA: bool, T: Number>(activation: Activation, x: &[T], grad: &mut [T]) {
     match activation {
         Activation::Gelu => scale(x, grad, gelu_slope::<FMA>),
         Activation::GeluTanh => scale(x, grad, gelu_tanh_slope::<FMA>),
@@ -95,25 +102,28 @@ fn backward_body<const FMA: bool>(activation: Activation, x: &[f32], grad: &mut 
 
 /// SwiGLU: from the gradient of the output, `[rows, width]`, that of the input, `[rows, 2 · width]`.
 #[inline(always)]
-fn gated_backward_body<const FMA: bool>(x: &[f32], width: usize, grad: &[f32], d_x: &mut [Slot]) {
+fn gated_backward_body<const FMA: bool, T: Number>(x: &[T], width: usize, grad: &[T], d_x: &mut [Slot<T>]) {
     let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width)).zip(d_x.chunks_exact_mut(2 * width));
     for ((x, grad), d_x) in rows {
         let ((gate, up), (d_gate, d_up)) = (x.split_at(width), d_x.split_at_mut(width));
-        for ((((d_gate, d_up), &gate), &up), &grad) in d_gate.iter_mut().zip(d_up).zip(gate).zip(up).zip(grad)
-        {
+        for ((((d_gate, d_up), gate), up), grad) in d_gate.iter_mut().zip(d_up).zip(gate).zip(up).zip(grad) {
+            let (gate, up, grad) = (gate.widen(), up.widen(), grad.widen());
             let sigmoid = sigmoid::<FMA>(gate);
             let silu = gate * sigmoid;
             // silu' = σ + silu (1 − σ)
-            d_gate.write(grad * up * mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid));
-            d_up.write(grad * silu);
+            d_gate.write(T::narrow(grad * up * mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid)));
+            d_up.write(T::narrow(grad * silu));
         }
     }
 }
 
-vectorized!(fn forward_block(activation: Activation, x: &[f32], width: usize, y: &mut [Slot]) = forward_body);
-vectorized!(fn backward_block(activation: Activation, x: &[f32], grad: &mut [f32]) = backward_body);
 vectorized!(
-    fn gated_backward_block(x: &[f32], width: usize, grad: &[f32], d_x: &mut [Slot]) = gated_backward_body
+    fn forward_block<T: Number>(activation: Activation, x: &[T], width: usize, y: &mut [Slot<T>]) = forward_body
+);
+vectorized!(fn backward_block<T: Number>(activation: Activation, x: &[T], grad: &mut [T]) = backward_body);
+vectorized!(
+    fn gated_backward_block<T: Number>(x: &[T], width: usize, grad: &[T], d_x: &mut [Slot<T>])
+        = gated_backward_body
 );
 
 /// Rows in a block.
@@ -124,7 +134,7 @@ fn rows_of(width: usize) -> usize {
 /// `f(x)` for rows of `width` outputs: `x` is `[rows, width]`, or `[rows, 2 · width]` for SwiGLU, whose gate comes first.
 /// Returns `[rows, width]`.
 #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-pub(crate) fn forward(activation: Activation, x: &[f32], width: usize) -> Vec<f32> {
+pub(crate) fn forward<T: Number>(activation: Activation, x: &[T], width: usize) -> Vec<T> {
     let wide = activation.inputs() * width;
     let rows = x.len().checked_div(wide).unwrap_or(0);
     assert_eq!(x.len(), rows * wide, "an activation's input is [rows, {wide}]");
@@ -143,7 +153,7 @@ pub(crate) fn forward(activation: Activation, x: &[f32], width: usize) -> Vec<f3
 
 /// The gradient of `x`, shaped as it, from that of the output, `[rows, width]`; in place where both are of a size.
 #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
-pub(crate) fn backward(activation: Activation, x: &[f32], width: usize, mut grad: Vec<f32>) -> Vec<f32> {
+pub(crate) fn backward<T: Number>(activation: Activation, x: &[T], width: usize, mut grad: Vec<T>) -> Vec<T> {
     assert_eq!(x.len(), activation.inputs() * grad.len(), "input and gradient have as many rows");
     let rows = grad.len().checked_div(width).unwrap_or(0);
     if activation.inputs() == 1 {
@@ -200,18 +210,18 @@ mod tests {
             let len = x.len() / (activation.inputs() * width) * activation.inputs() * width;
             let (x, up) = (&x[..len], &up[..len]);
             let mut twin = slots(len / activation.inputs());
-            forward_body::<false>(activation, x, width, &mut twin);
+            forward_body::<false, f32>(activation, x, width, &mut twin);
             // SAFETY: created with a value each.
             close(&forward(activation, x, width), unsafe { as_written(&mut twin) });
             let grad = &up[..len / activation.inputs()];
             let got = backward(activation, x, width, grad.to_vec());
             if activation.inputs() == 1 {
                 let mut twin = grad.to_vec();
-                backward_body::<false>(activation, x, &mut twin);
+                backward_body::<false, f32>(activation, x, &mut twin);
                 close(&got, &twin);
             } else {
                 let mut twin = slots(len);
-                gated_backward_body::<false>(x, width, grad, &mut twin);
+                gated_backward_body::<false, f32>(x, width, grad, &mut twin);
                 // SAFETY: created with a value each.
                 close(&got, unsafe { as_written(&mut twin) });
             }

@@ -235,7 +235,7 @@ pub(crate) fn backward(
                 row_backward(logits, targets[i], soft_cap, max[i], inv_sum[i], grad[i]);
             }
         });
-        let d_logits = View::rows(logits, vocab);
+        let d_logits = View::rows(&*logits, vocab);
         if let Some(d_hidden) = &mut d_hidden {
             Product::new([rows, d, vocab], d_logits, problem.head(), precision)
                 .into_slice(&mut d_hidden[start * d..(start + rows) * d], Start::Zero);

@@ -6,7 +6,7 @@ use super::team;
 use rayon::prelude::*;
 
 /// A place for one number that nothing has been written to.
-pub(crate) type Slot = MaybeUninit<f32>;
+pub(crate) type Slot<T = f32> = MaybeUninit<T>;
 
 /// Elements in a block of an elementwise kernel: large against the cost of handing out a task, small against a cache.
 pub(crate) const BLOCK: usize = 16 * 1024;
@@ -16,7 +16,7 @@ pub(crate) const BLOCK: usize = 16 * 1024;
 /// # Safety
 /// `fill` must write every slot.
 #[allow(unsafe_code, reason = "clearing every output before it is overwritten costs a tenth of a step")]
-pub(crate) unsafe fn written(len: usize, fill: impl FnOnce(&mut [Slot])) -> Vec<f32> {
+pub(crate) unsafe fn written<T>(len: usize, fill: impl FnOnce(&mut [Slot<T>])) -> Vec<T> {
     let mut values = Vec::with_capacity(len);
     fill(&mut values.spare_capacity_mut()[..len]);
     // SAFETY: the capacity is at least `len`, and by this function's contract `fill` has written all of it.
@@ -29,9 +29,9 @@ pub(crate) unsafe fn written(len: usize, fill: impl FnOnce(&mut [Slot])) -> Vec<
 /// # Safety
 /// Every slot must have been written.
 #[allow(unsafe_code, reason = "gives a block that was just written back as numbers")]
-pub(crate) unsafe fn as_written(slots: &mut [Slot]) -> &mut [f32] {
-    // SAFETY: MaybeUninit<f32> has the layout of f32, and by this function's contract all are initialized.
-    unsafe { &mut *(std::ptr::from_mut(slots) as *mut [f32]) }
+pub(crate) unsafe fn as_written<T>(slots: &mut [Slot<T>]) -> &mut [T] {
+    // SAFETY: MaybeUninit<T> has the layout of T, and by this function's contract all are initialized.
+    unsafe { &mut *(std::ptr::from_mut(slots) as *mut [T]) }
 }
 
 /// Runs `task` for `0..count`, on the thread pool if `work` (about the number of arithmetic operations in all) is
@@ -72,26 +72,26 @@ pub(crate) fn for_each_mut<T: Send>(items: &mut [T], work: usize, task: impl Fn(
 
 /// A shared pointer to a buffer of which each task writes its own part.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared(*mut f32);
+pub(crate) struct Shared<T = f32>(*mut T);
 
 #[allow(unsafe_code, reason = "tasks write disjoint parts of one output that no slice can express")]
 // SAFETY: a bare address; whoever dereferences it promises that no two tasks touch the same element.
-unsafe impl Send for Shared {}
+unsafe impl<T: Send> Send for Shared<T> {}
 #[allow(unsafe_code, reason = "as above")]
 // SAFETY: as above.
-unsafe impl Sync for Shared {}
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-impl Shared {
-    pub(crate) fn new(slots: &mut [Slot]) -> Self {
+impl<T: Copy> Shared<T> {
+    pub(crate) fn new(slots: &mut [Slot<T>]) -> Self {
         Self(slots.as_mut_ptr().cast())
     }
 
-    pub(crate) fn of(values: &mut [f32]) -> Self {
+    pub(crate) fn of(values: &mut [T]) -> Self {
         Self(values.as_mut_ptr())
     }
 
     /// The address of element `offset`.
-    pub(crate) fn at(self, offset: usize) -> *mut f32 {
+    pub(crate) fn at(self, offset: usize) -> *mut T {
         self.0.wrapping_add(offset)
     }
 
@@ -105,7 +105,7 @@ impl Shared {
     /// # Safety
     /// They must lie in the buffer, and nothing else may access them while the slice lives.
     #[allow(unsafe_code, reason = "tasks write disjoint parts of one output")]
-    pub(crate) unsafe fn slots<'a>(self, start: usize, len: usize) -> &'a mut [Slot] {
+    pub(crate) unsafe fn slots<'a>(self, start: usize, len: usize) -> &'a mut [Slot<T>] {
         // SAFETY: in bounds and not aliased by this function's contract; slots need no initialization.
         unsafe { std::slice::from_raw_parts_mut(self.at(start).cast(), len) }
     }

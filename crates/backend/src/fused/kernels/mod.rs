@@ -10,6 +10,8 @@
 
 #[macro_use]
 mod vector;
+#[macro_use]
+pub(super) mod number;
 
 pub(crate) mod activation;
 pub(crate) mod attention;

@@ -1,6 +1,7 @@
 //! Layer norm and RMS norm by rows, with their gradients.
 
 use super::memory::{Shared, Slot, as_written, block, for_each, written};
+use super::number::Number;
 use super::reduce::sum_over;
 use super::vector::mul_add;
 
@@ -26,12 +27,12 @@ pub(crate) struct Gradients {
 
 /// One block of rows. `mean` is empty for RMS norm.
 #[inline(always)]
-fn forward_body<const FMA: bool>(
+fn forward_body<const FMA: bool, Y: Number>(
     x: &[f32],
     gain: &[f32],
     bias: Option<&[f32]>,
     eps: f32,
-    y: &mut [Slot],
+    y: &mut [Slot<Y>],
     mean: &mut [Slot],
     inv_rms: &mut [Slot],
 ) {
@@ -48,12 +49,12 @@ fn forward_body<const FMA: bool>(
         match bias {
             Some(bias) => {
                 for (((y, &x), &gain), &bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
-                    y.write(mul_add::<FMA>((x - centre) * scale, gain, bias));
+                    y.write(Y::narrow(mul_add::<FMA>((x - centre) * scale, gain, bias)));
                 }
             }
             None => {
                 for ((y, &x), &gain) in y.iter_mut().zip(x).zip(gain) {
-                    y.write((x - centre) * scale * gain);
+                    y.write(Y::narrow((x - centre) * scale * gain));
                 }
             }
         }
@@ -94,12 +95,12 @@ fn backward_body<const FMA: bool>(
 }
 
 vectorized!(
-    fn forward_block(
+    fn forward_block<Y: Number>(
         x: &[f32],
         gain: &[f32],
         bias: Option<&[f32]>,
         eps: f32,
-        y: &mut [Slot],
+        y: &mut [Slot<Y>],
         mean: &mut [Slot],
         inv_rms: &mut [Slot],
     ) = forward_body
@@ -118,13 +119,13 @@ vectorized!(
 
 /// Normalizes the rows of `x`, `[rows, d]`: layer norm if `centred`, else RMS norm.
 #[allow(unsafe_code, reason = "outputs are not cleared before they are written")]
-pub(crate) fn forward(
+pub(crate) fn forward<Y: Number>(
     x: &[f32],
     gain: &[f32],
     bias: Option<&[f32]>,
     eps: f32,
     centred: bool,
-) -> (Vec<f32>, Statistics) {
+) -> (Vec<Y>, Statistics) {
     let d = gain.len();
     let rows = x.len().checked_div(d).unwrap_or(0);
     assert_eq!(x.len(), rows * d, "rows have as many elements as the gain");
@@ -217,7 +218,7 @@ mod tests {
             let mut twin = vec![Slot::new(0.0); rows * d];
             let (mut mean, mut inv_rms) = (vec![Slot::new(0.0); rows], vec![Slot::new(0.0); rows]);
             let mean: &mut [Slot] = if centred { &mut mean } else { &mut [] };
-            forward_body::<false>(&x, &gain, Some(&gain), 1e-5, &mut twin, mean, &mut inv_rms);
+            forward_body::<false, f32>(&x, &gain, Some(&gain), 1e-5, &mut twin, mean, &mut inv_rms);
             #[allow(unsafe_code, reason = "reads slots that were created with a value")]
             // SAFETY: created with a value each.
             close(&y, unsafe { as_written(&mut twin) });

@@ -2,6 +2,7 @@
 
 use super::math::exp;
 use super::memory::{BLOCK, for_each_mut};
+use super::number::Number;
 
 /// How many numbers a running sum or maximum keeps side by side: two AVX2 registers, or one of AVX-512.
 ///
@@ -30,16 +31,16 @@ fn max_lanes(lanes: [f32; LANES]) -> f32 {
 
 /// Folds `f(x, y, sum)` over two rows, lane by lane, and adds up the lanes.
 #[inline(always)]
-pub(super) fn sum_over(x: &[f32], y: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
+pub(super) fn sum_over<T: Number>(x: &[T], y: &[T], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {
         for i in 0..LANES {
-            lanes[i] = f(x[i], y[i], lanes[i]);
+            lanes[i] = f(x[i].widen(), y[i].widen(), lanes[i]);
         }
     }
     for ((lane, &x), &y) in lanes.iter_mut().zip(xs.remainder()).zip(ys.remainder()) {
-        *lane = f(x, y, *lane);
+        *lane = f(x.widen(), y.widen(), *lane);
     }
     sum_lanes(lanes)
 }
@@ -79,14 +80,14 @@ pub(super) fn exponentials<const FMA: bool>(row: &mut [f32], max: f32) -> f32 {
 }
 
 /// Adds the rows of `x` in order: `[rows, width]`, rows `stride` apart; returns `[width]`.
-pub(crate) fn column_sums(x: &[f32], stride: usize, width: usize) -> Vec<f32> {
+pub(crate) fn column_sums<T: Number>(x: &[T], stride: usize, width: usize) -> Vec<f32> {
     const COLUMNS: usize = 256;
     let mut sums = vec![0.0; width];
     let mut chunks: Vec<(usize, &mut [f32])> = sums.chunks_mut(COLUMNS).enumerate().collect();
     for_each_mut(&mut chunks, x.len(), |(chunk, sums)| {
         for row in x.chunks(stride.max(1)) {
             for (sum, x) in sums.iter_mut().zip(&row[*chunk * COLUMNS..]) {
-                *sum += x;
+                *sum += x.widen();
             }
         }
     });

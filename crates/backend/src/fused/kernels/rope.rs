@@ -1,6 +1,7 @@
 //! Rotary position embedding: pairs of a head's two halves rotated by an angle of the position.
 
 use super::memory::{Shared, as_written, for_each};
+use super::number::Number;
 use super::vector::mul_add;
 
 /// Where the heads of a `[batch, seq, heads, d_head]` tensor lie; a head's numbers follow each other.
@@ -33,8 +34,8 @@ impl HeadLayout {
 
 /// All heads of one position, in place. `sign` is 1, or −1 to rotate back.
 #[inline(always)]
-fn position_body<const FMA: bool>(
-    x: &mut [f32],
+fn position_body<const FMA: bool, T: Number>(
+    x: &mut [T],
     heads: usize,
     head_stride: usize,
     cos: &[f32],
@@ -46,22 +47,28 @@ fn position_body<const FMA: bool>(
         let (x1, x2) = x[head * head_stride..][..2 * half].split_at_mut(half);
         for (((x1, x2), &cos), &sin) in x1.iter_mut().zip(x2).zip(cos).zip(sin) {
             let sin = sin * sign;
-            let (a, b) = (*x1, *x2);
-            *x1 = mul_add::<FMA>(a, cos, -(b * sin));
-            *x2 = mul_add::<FMA>(b, cos, a * sin);
+            let (a, b) = (x1.widen(), x2.widen());
+            *x1 = T::narrow(mul_add::<FMA>(a, cos, -(b * sin)));
+            *x2 = T::narrow(mul_add::<FMA>(b, cos, a * sin));
         }
     }
 }
 
 vectorized!(
-    fn rotate_position(x: &mut [f32], heads: usize, head_stride: usize, cos: &[f32], sin: &[f32], sign: f32)
-        = position_body
+    fn rotate_position<T: Number>(
+        x: &mut [T],
+        heads: usize,
+        head_stride: usize,
+        cos: &[f32],
+        sin: &[f32],
+        sign: f32,
+    ) = position_body
 );
 
 /// Rotates every head of `x` in place; with `back`, the other way, which is the gradient.
 ///
 /// `cos` and `sin` are `[batch or 1, seq, d_head / 2]`. Positions must not overlap.
-pub(crate) fn rotate(x: &mut [f32], layout: HeadLayout, cos: &[f32], sin: &[f32], back: bool) {
+pub(crate) fn rotate<T: Number>(x: &mut [T], layout: HeadLayout, cos: &[f32], sin: &[f32], back: bool) {
     let [batch, seq, heads, d_head] = layout.shape;
     let half = d_head / 2;
     let tables = if cos.len() == seq * half { 1 } else { batch };
@@ -104,7 +111,7 @@ mod tests {
         let mut y = x.clone();
         rotate(&mut y, layout, &cos, &sin, false);
         let mut twin = x[20..40].to_vec();
-        position_body::<false>(&mut twin, 2, 10, &cos[5..10], &sin[5..10], 1.0);
+        position_body::<false, f32>(&mut twin, 2, 10, &cos[5..10], &sin[5..10], 1.0);
         assert!(y[20..40].iter().zip(&twin).all(|(a, b)| (a - b).abs() < 1e-6));
         rotate(&mut y, layout, &cos, &sin, true);
         assert!(y.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-6));

@@ -25,22 +25,25 @@ pub(super) fn has_avx2() -> bool {
 
 /// Defines a function that runs `body::<FMA>` compiled for the best instruction set this processor has.
 ///
-/// `body` is an `#[inline(always)]` function, generic over `const FMA: bool`. It is inlined into one copy per
-/// instruction set, where the compiler vectorizes its loops.
+/// `body` is an `#[inline(always)]` function, generic over `const FMA: bool` and then over the types that the function
+/// is. It is inlined into one copy per instruction set, where the compiler vectorizes its loops.
 macro_rules! vectorized {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $body:ident) => {
+    (
+        $(#[$meta:meta])* $vis:vis fn $name:ident $(<$($T:ident: $bound:path),+>)?
+        ($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $body:ident
+    ) => {
         $(#[$meta])*
         #[allow(clippy::too_many_arguments, reason = "kernels take slices and sizes, not structs")]
-        $vis fn $name($($arg: $type),*) $(-> $out)? {
+        $vis fn $name $(<$($T: $bound),+>)? ($($arg: $type),*) $(-> $out)? {
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-                fn avx512($($arg: $type),*) $(-> $out)? {
-                    $body::<true>($($arg),*)
+                fn avx512 $(<$($T: $bound),+>)? ($($arg: $type),*) $(-> $out)? {
+                    $body::<true $($(, $T)+)?>($($arg),*)
                 }
                 #[target_feature(enable = "avx2,fma")]
-                fn avx2($($arg: $type),*) $(-> $out)? {
-                    $body::<true>($($arg),*)
+                fn avx2 $(<$($T: $bound),+>)? ($($arg: $type),*) $(-> $out)? {
+                    $body::<true $($(, $T)+)?>($($arg),*)
                 }
                 if $crate::fused::kernels::vector::has_avx512() {
                     #[allow(unsafe_code, reason = "calling a function compiled for a detected instruction set")]
@@ -53,11 +56,11 @@ macro_rules! vectorized {
                     // SAFETY: the processor has the instructions `avx2` was compiled for: just checked.
                     return unsafe { avx2($($arg),*) };
                 }
-                $body::<false>($($arg),*)
+                $body::<false $($(, $T)+)?>($($arg),*)
             }
             // Elsewhere the baseline decides: NEON has the fused instruction always.
             #[cfg(not(target_arch = "x86_64"))]
-            $body::<{ cfg!(target_arch = "aarch64") }>($($arg),*)
+            $body::<{ cfg!(target_arch = "aarch64") } $($(, $T)+)?>($($arg),*)
         }
     };
 }

@@ -2,20 +2,21 @@
 
 use super::super::gemm::{Product, Start, View};
 use super::super::memory::{Shared, as_written, block, for_each};
+use super::super::number::Number;
 use super::super::rope::HeadLayout;
-use super::blocks::{gradient_block, row_dots};
+use super::blocks::{gradient_block, row_dots, write_row};
 use super::mask::Window;
 use super::{Heads, KEYS, Problem, QUERIES, Sizes, Statistics};
 
 /// Where the gradients go: buffers that need not have been written, and how heads lie in them.
 #[derive(Clone, Copy)]
-pub(crate) struct Gradients {
+pub(crate) struct Gradients<T> {
     /// `[batch, s, heads, d_head]`
-    pub(crate) q: (Shared, HeadLayout),
+    pub(crate) q: (Shared<T>, HeadLayout),
     /// `[batch, t, kv_heads, d_head]`
-    pub(crate) k: (Shared, HeadLayout),
+    pub(crate) k: (Shared<T>, HeadLayout),
     /// `[batch, t, kv_heads, d_head]`
-    pub(crate) v: (Shared, HeadLayout),
+    pub(crate) v: (Shared<T>, HeadLayout),
     /// Shaped as the bias, and zero at first.
     pub(crate) bias: Option<Shared>,
 }
@@ -26,15 +27,15 @@ pub(crate) struct Gradients {
 /// # Safety
 /// The buffers must hold heads of the shapes of `q`, `k` and `v`, and a bias, and nothing else may access them.
 #[allow(unsafe_code, reason = "tasks write disjoint parts of the outputs")]
-pub(crate) unsafe fn backward(
+pub(crate) unsafe fn backward<T: Number>(
     problem: &Problem<'_>,
     statistics: &Statistics,
-    out: &[f32],
-    grad: &[f32],
-    gradients: Gradients,
+    out: &[T],
+    grad: &[T],
+    gradients: Gradients<T>,
 ) {
     let sizes = Sizes::of(problem);
-    let Sizes { batch, s, t, heads, kv_heads, d_head } = sizes;
+    let Sizes { batch, s, heads, kv_heads, d_head, .. } = sizes;
     let q_len = batch * s * heads * d_head;
     assert!(grad.len() == q_len && out.len() == q_len, "the gradient has the output's shape");
     assert!(
@@ -60,17 +61,6 @@ pub(crate) unsafe fn backward(
             }
         }
     });
-    // With no keys there is nothing to compute, yet a gradient of the queries to write.
-    if t == 0 {
-        let (q, layout) = gradients.q;
-        for (example, query) in (0..batch).flat_map(|example| (0..s).map(move |query| (example, query))) {
-            for head in 0..heads {
-                // SAFETY: heads of the buffer, by this function's contract.
-                unsafe { q.slots(layout.at(example, query, head), d_head) }
-                    .fill(std::mem::MaybeUninit::new(0.0));
-            }
-        }
-    }
 }
 
 /// One key head of one example, with the query heads that share it, in order.
@@ -78,30 +68,25 @@ pub(crate) unsafe fn backward(
 /// # Safety
 /// Nothing else may access these heads of this example in the gradients, nor the part of the bias they use.
 #[allow(unsafe_code, reason = "writes rows of single heads, which are strided")]
-unsafe fn backward_head(
+unsafe fn backward_head<T: Number>(
     sizes: Sizes,
     problem: &Problem<'_>,
     statistics: &Statistics,
-    out: &[f32],
-    grad: &[f32],
+    out: &[T],
+    grad: &[T],
     (example, kv_head): (usize, usize),
-    gradients: Gradients,
+    gradients: Gradients<T>,
 ) {
     let Sizes { batch, s, t, heads, kv_heads, d_head } = sizes;
     let Problem { q, k, v, mask, bias, scale, precision } = *problem;
     let layout = HeadLayout::contiguous([batch, s, heads, d_head]);
     let stride = heads * d_head;
-    let grads = Heads { values: grad, layout };
+    let grads = Heads { values: grad.into(), layout };
     let (mut weights, mut d_scores) = (sizes.score_block(), sizes.score_block());
     let mut delta = [0.0; QUERIES];
-    let ((dk, k_layout), (dv, v_layout), (dq, q_layout)) = (gradients.k, gradients.v, gradients.q);
-    for key in 0..t {
-        // SAFETY: this task's rows; every block of queries adds to them.
-        unsafe {
-            dk.slots(k_layout.at(example, key, kv_head), d_head).fill(std::mem::MaybeUninit::new(0.0));
-            dv.slots(v_layout.at(example, key, kv_head), d_head).fill(std::mem::MaybeUninit::new(0.0));
-        }
-    }
+    let mut dq = sizes.query_sums();
+    // [t, d_head] each: every block of queries adds to them.
+    let (mut dk, mut dv) = (vec![0.0; t * d_head], vec![0.0; t * d_head]);
     let group = heads / kv_heads;
     for head in kv_head * group..(kv_head + 1) * group {
         for q_block in 0..s.div_ceil(QUERIES) {
@@ -113,7 +98,7 @@ unsafe fn backward_head(
             let grads = grads.rows(example, q_start, head);
             let delta = &mut delta[..q_len];
             row_dots(&out[offset..], &grad[offset..], stride, d_head, delta);
-            let dq = dq.from(q_layout.at(example, q_start, head));
+            let dq = &mut dq[..q_len * d_head];
             let (first_key, end) = mask.reach(example, (q_start, q_len), s, t);
             let mut first = true;
             for k_start in (first_key / KEYS * KEYS..end).step_by(KEYS) {
@@ -146,35 +131,54 @@ unsafe fn backward_head(
                         d_bias.iter_mut().zip(d_scores).for_each(|(sum, d_score)| *sum += d_score);
                     }
                 }
-                let (weights, d_scores) = (View::rows(weights, k_len), View::rows(d_scores, k_len));
+                let (weights, d_scores) = (View::rows(&*weights, k_len), View::rows(&*d_scores, k_len));
                 let by_key = [k_len, d_head, q_len];
-                let (k_stride, v_stride) = (k_layout.strides[1], v_layout.strides[1]);
-                let (dk, dv) = (
-                    dk.at(k_layout.at(example, k_start, kv_head)),
-                    dv.at(v_layout.at(example, k_start, kv_head)),
-                );
+                let keys_at = k_start * d_head..(k_start + k_len) * d_head;
                 let start = if first { Start::Zero } else { Start::Output };
-                // SAFETY: rows of this task's own heads. Those of `dq` are accumulated into after the first block of
-                // keys wrote them, those of `dk` and `dv` were cleared above.
+                // SAFETY: rows of `dv`, `dk` and `dq`, borrowed exclusively.
                 unsafe {
                     Product::new(by_key, weights.transposed(), grads, precision).write_here(
-                        dv,
-                        v_stride,
+                        dv[keys_at.clone()].as_mut_ptr(),
+                        d_head,
                         Start::Output,
                     );
                     Product::new(by_key, d_scores.transposed(), queries, precision).scaled(scale).write_here(
-                        dk,
-                        k_stride,
+                        dk[keys_at].as_mut_ptr(),
+                        d_head,
                         Start::Output,
                     );
                     Product::new([q_len, d_head, k_len], d_scores, keys, precision).scaled(scale).write_here(
-                        dq.at(0),
-                        q_layout.strides[1],
+                        dq.as_mut_ptr(),
+                        d_head,
                         start,
                     );
                 }
                 first = false;
             }
+            // SAFETY: rows of this task's own heads.
+            unsafe { write_rows(dq, gradients.q, [example, q_start, head]) };
         }
+    }
+    // SAFETY: as above.
+    unsafe {
+        write_rows(&dk, gradients.k, [example, 0, kv_head]);
+        write_rows(&dv, gradients.v, [example, 0, kv_head]);
+    }
+}
+
+/// Writes the rows of one head from a position on.
+///
+/// # Safety
+/// They must be rows of the buffer, which nothing else may access meanwhile.
+#[allow(unsafe_code, reason = "rows of one head are strided")]
+unsafe fn write_rows<T: Number>(
+    rows: &[f32],
+    (to, layout): (Shared<T>, HeadLayout),
+    [example, start, head]: [usize; 3],
+) {
+    let d_head = layout.shape[3];
+    for (i, row) in rows.chunks_exact(d_head.max(1)).enumerate() {
+        // SAFETY: this function's contract.
+        write_row(row, 1.0, unsafe { to.slots(layout.at(example, start + i, head), d_head) });
     }
 }

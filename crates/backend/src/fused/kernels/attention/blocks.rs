@@ -1,6 +1,8 @@
 //! The elementwise part of attention, on one block of scores, `[queries, keys]`.
 
 use super::super::math::exp;
+use super::super::memory::Slot;
+use super::super::number::Number;
 use super::super::reduce::{exponentials, maximum, sum_over};
 use super::super::vector::mul_add;
 use super::mask::Window;
@@ -105,10 +107,23 @@ fn gradient_body<const FMA: bool>(
 
 /// The dot products of the rows of two strided matrices.
 #[inline(always)]
-fn row_dots_body<const FMA: bool>(a: &[f32], b: &[f32], stride: usize, width: usize, dots: &mut [f32]) {
+fn row_dots_body<const FMA: bool, T: Number>(
+    a: &[T],
+    b: &[T],
+    stride: usize,
+    width: usize,
+    dots: &mut [f32],
+) {
     for (row, dot) in dots.iter_mut().enumerate() {
         let (a, b) = (&a[row * stride..][..width], &b[row * stride..][..width]);
         *dot = sum_over(a, b, mul_add::<FMA>);
+    }
+}
+
+#[inline(always)]
+fn write_row_body<const FMA: bool, T: Number>(row: &[f32], factor: f32, to: &mut [Slot<T>]) {
+    for (to, x) in to.iter_mut().zip(row) {
+        to.write(T::narrow(x * factor));
     }
 }
 
@@ -136,23 +151,13 @@ vectorized!(
     ) = gradient_body
 );
 vectorized!(
-    pub(super) fn row_dots(a: &[f32], b: &[f32], stride: usize, width: usize, dots: &mut [f32]) = row_dots_body
+    pub(super) fn row_dots<T: Number>(a: &[T], b: &[T], stride: usize, width: usize, dots: &mut [f32])
+        = row_dots_body
 );
-
-/// Multiplies row `i`, of `width` numbers, by `factors[i]`.
-///
-/// # Safety
-/// The rows at `out`, `stride` apart, must have been written, and nothing else may access them meanwhile.
-#[allow(unsafe_code, reason = "rows of one head are strided")]
-pub(super) unsafe fn finish_rows(out: *mut f32, stride: usize, width: usize, factors: &[f32]) {
-    for (row, &factor) in factors.iter().enumerate() {
-        // SAFETY: `width` written numbers that are this call's alone, by its contract.
-        let row = unsafe { std::slice::from_raw_parts_mut(out.add(row * stride), width) };
-        for x in row {
-            *x *= factor;
-        }
-    }
-}
+vectorized!(
+    /// Writes the numbers of a row times `factor`.
+    pub(super) fn write_row<T: Number>(row: &[f32], factor: f32, to: &mut [Slot<T>]) = write_row_body
+);
 
 #[cfg(test)]
 mod tests {
@@ -201,7 +206,7 @@ mod tests {
         }
         let (mut dots, mut twin) = (vec![0.0; 4], vec![0.0; 4]);
         row_dots(&scores, &scores[1..], 40, 35, &mut dots);
-        row_dots_body::<false>(&scores, &scores[1..], 40, 35, &mut twin);
+        row_dots_body::<false, f32>(&scores, &scores[1..], 40, 35, &mut twin);
         close(&dots, &twin);
     }
 }

@@ -7,10 +7,11 @@ mod mask;
 
 use super::gemm::{Product, Start, View};
 use super::memory::{Shared, as_written, block, for_each, written};
+use super::number::{Number, Numbers};
 use super::rope::HeadLayout;
 use crate::precision::Precision;
 pub(crate) use backward::{Gradients, backward};
-use blocks::{finish_rows, softmax_block};
+use blocks::{softmax_block, write_row};
 pub(crate) use mask::Mask;
 use mask::Window;
 
@@ -22,14 +23,14 @@ const KEYS: usize = 256;
 /// Queries, keys or values, wherever they lie.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heads<'a> {
-    pub(crate) values: &'a [f32],
+    pub(crate) values: Numbers<'a>,
     pub(crate) layout: HeadLayout,
 }
 
 impl<'a> Heads<'a> {
     /// The rows of one head from position `start` on.
     fn rows(&self, batch: usize, start: usize, head: usize) -> View<'a> {
-        View::rows(&self.values[self.layout.at(batch, start, head)..], self.layout.strides[1])
+        View::rows(self.values.from(self.layout.at(batch, start, head)), self.layout.strides[1])
     }
 }
 
@@ -122,17 +123,22 @@ impl Sizes {
     fn score_block(&self) -> Vec<f32> {
         vec![0.0; self.s.min(QUERIES) * self.t.min(KEYS)]
     }
+
+    /// What a block of queries sums up, in f32 whatever the type of the output.
+    fn query_sums(&self) -> Vec<f32> {
+        vec![0.0; self.s.min(QUERIES) * self.d_head]
+    }
 }
 
 /// The output, `[batch, s, heads, d_head]`.
 #[allow(unsafe_code, reason = "tasks write disjoint parts of one output")]
-pub(crate) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Statistics) {
+pub(crate) fn forward<T: Number>(problem: &Problem<'_>) -> (Vec<T>, Statistics) {
     let sizes = Sizes::of(problem);
     let Sizes { batch, s, heads, d_head, .. } = sizes;
     let rows = batch * heads * s;
     if sizes.is_empty() {
         let statistics = Statistics { max: vec![0.0; rows], inv_sum: vec![0.0; rows] };
-        return (vec![0.0; rows * d_head], statistics);
+        return (vec![T::narrow(0.0); rows * d_head], statistics);
     }
     let (mut max, mut inv_sum) = (vec![f32::NEG_INFINITY; rows], vec![0.0; rows]);
     let (shared_max, shared_sum) = (Shared::of(&mut max), Shared::of(&mut inv_sum));
@@ -155,11 +161,11 @@ pub(crate) fn forward(problem: &Problem<'_>) -> (Vec<f32>, Statistics) {
 /// # Safety
 /// Nothing else may access this head of this example in `out`, a contiguous `[batch, s, heads, d_head]`.
 #[allow(unsafe_code, reason = "writes rows of one head, which are strided")]
-unsafe fn forward_head(
+unsafe fn forward_head<T: Number>(
     sizes: Sizes,
     problem: &Problem<'_>,
     (example, head): (usize, usize),
-    out: Shared,
+    out: Shared<T>,
     max: &mut [f32],
     sum: &mut [f32],
 ) {
@@ -167,12 +173,11 @@ unsafe fn forward_head(
     let Problem { q, k, v, mask, bias, scale, precision } = *problem;
     let kv_head = head / (heads / kv_heads);
     let layout = HeadLayout::contiguous([sizes.batch, s, heads, d_head]);
-    let row_stride = heads * d_head;
-    let mut scores = sizes.score_block();
+    let (mut scores, mut outputs) = (sizes.score_block(), sizes.query_sums());
     let mut corrections = [0.0; QUERIES];
     for q_block in 0..s.div_ceil(QUERIES) {
         let (q_start, q_len) = block(q_block, QUERIES, s);
-        let out = out.from(layout.at(example, q_start, head));
+        let outputs = &mut outputs[..q_len * d_head];
         let (max, sum) = (&mut max[q_start..q_start + q_len], &mut sum[q_start..q_start + q_len]);
         let (first_key, end) = mask.reach(example, (q_start, q_len), s, t);
         let mut first = true;
@@ -194,25 +199,27 @@ unsafe fn forward_head(
             let window = Window { mask, example, query: q_start, key: k_start, s, t };
             softmax_block(scores, k_len, window, bias, max, sum, &mut corrections[..q_len]);
             if !first {
-                // SAFETY: this head's rows, written by the first block of keys.
-                unsafe { finish_rows(out.at(0), row_stride, d_head, &corrections[..q_len]) };
+                for (row, correction) in outputs.chunks_exact_mut(d_head).zip(&corrections) {
+                    row.iter_mut().for_each(|x| *x *= correction);
+                }
             }
             let start = if first { Start::Zero } else { Start::Output };
-            let (weights, values) = (View::rows(scores, k_len), v.rows(example, k_start, kv_head));
-            // SAFETY: this head's rows of `out`; accumulated into only after the first block of keys.
+            let (weights, values) = (View::rows(&*scores, k_len), v.rows(example, k_start, kv_head));
+            // SAFETY: `outputs` is [q_len, d_head] and borrowed exclusively.
             unsafe {
                 Product::new([q_len, d_head, k_len], weights, values, precision).write_here(
-                    out.at(0),
-                    row_stride,
+                    outputs.as_mut_ptr(),
+                    d_head,
                     start,
                 );
             }
             first = false;
         }
-        for sum in sum.iter_mut() {
+        for (i, (row, sum)) in outputs.chunks_exact(d_head).zip(sum).enumerate() {
             *sum = 1.0 / *sum;
+            // SAFETY: a row of this task's own head.
+            let to = unsafe { out.slots(layout.at(example, q_start + i, head), d_head) };
+            write_row(row, *sum, to);
         }
-        // SAFETY: this head's rows, written above: every query sees a key.
-        unsafe { finish_rows(out.at(0), row_stride, d_head, sum) };
     }
 }

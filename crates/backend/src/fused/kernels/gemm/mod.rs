@@ -13,6 +13,7 @@ mod tile;
 use std::cell::RefCell;
 
 use super::memory::{Shared, for_each, written};
+use super::number::{Number, Numbers, Place};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{has_avx2, has_avx512};
 use crate::precision::Precision;
@@ -21,20 +22,20 @@ use tile::{Kernel, Portable, Target};
 /// A matrix lying in a slice: element `(i, j)` is at `i · row_stride + j · col_stride`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
-    values: &'a [f32],
+    values: Numbers<'a>,
     row_stride: usize,
     col_stride: usize,
 }
 
 impl<'a> View<'a> {
     /// Rows of `row_stride` numbers after each other, of which the first ones count.
-    pub(crate) fn rows(values: &'a [f32], row_stride: usize) -> Self {
-        Self { values, row_stride, col_stride: 1 }
+    pub(crate) fn rows(values: impl Into<Numbers<'a>>, row_stride: usize) -> Self {
+        Self { values: values.into(), row_stride, col_stride: 1 }
     }
 
     /// Elements a fixed distance apart in both directions.
     pub(crate) fn strided(values: &'a [f32], row_stride: usize, col_stride: usize) -> Self {
-        Self { values, row_stride, col_stride }
+        Self { values: Numbers::F32(values), row_stride, col_stride }
     }
 
     /// The same numbers with rows and columns exchanged.
@@ -49,8 +50,12 @@ impl<'a> View<'a> {
     }
 
     /// The address of element `(i, j)`, which is only valid if there is such an element.
-    fn at(&self, i: usize, j: usize) -> *const f32 {
-        self.values.as_ptr().wrapping_add(i * self.row_stride + j * self.col_stride)
+    fn at(&self, i: usize, j: usize) -> pack::Start {
+        let offset = i * self.row_stride + j * self.col_stride;
+        match self.values {
+            Numbers::F32(values) => pack::Start::F32(values.as_ptr().wrapping_add(offset)),
+            Numbers::Bf16(values) => pack::Start::Bf16(values.as_ptr().wrapping_add(offset)),
+        }
     }
 }
 
@@ -59,7 +64,7 @@ impl<'a> View<'a> {
 pub(crate) enum Start<'a> {
     /// Nothing: the output is written without being read.
     Zero,
-    /// What the output holds.
+    /// What the output holds, which is f32.
     Output,
     /// A matrix whose rows are so far apart.
     Matrix(&'a [f32], usize),
@@ -123,15 +128,16 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// Writes the product to `c`, `[m, n]` with rows `stride` apart, in parallel.
+    /// Writes the product to `c`, `[m, n]` with rows `stride` apart, in parallel. A bf16 output is rounded once, from the
+    /// sum in f32.
     ///
     /// # Safety
     /// The `m` rows of `n` numbers at `c` must be valid for writing, nothing else may access them meanwhile, and with
     /// [`Start::Output`] they must have been written before.
     #[allow(unsafe_code, reason = "tiles write disjoint parts of one output")]
-    pub(crate) unsafe fn write(self, c: Shared, stride: usize, start: Start<'_>) {
+    pub(crate) unsafe fn write<T: Number>(self, c: Shared<T>, stride: usize, start: Start<'_>) {
         let [m, n, k] = self.shape;
-        let target = self.target(c.at(0), stride, start);
+        let target = self.target(T::place(c.at(0)), stride, start);
         let target = Sendable(target);
         let (rows, cols) = cut([m, n], rayon::current_num_threads());
         let across = n.div_ceil(cols);
@@ -151,14 +157,17 @@ impl<'a> Product<'a> {
     pub(crate) unsafe fn write_here(self, c: *mut f32, stride: usize, start: Start<'_>) {
         let [m, n, _] = self.shape;
         // SAFETY: this function's contract.
-        unsafe { self.part([0, 0], [m, n], self.target(c, stride, start)) }
+        unsafe { self.part([0, 0], [m, n], self.target(Place::F32(c), stride, start)) }
     }
 
-    fn target(&self, c: *mut f32, stride: usize, start: Start<'_>) -> Target {
+    fn target(&self, c: Place, stride: usize, start: Start<'_>) -> Target {
         let [m, n, _] = self.shape;
         let (addend, addend_stride) = match start {
             Start::Zero => (std::ptr::null(), 0),
-            Start::Output => (c.cast_const(), stride),
+            Start::Output => match c {
+                Place::F32(c) => (c.cast_const(), stride),
+                Place::Bf16(_) => panic!("sums are f32: nothing is added to a bf16 output"),
+            },
             Start::Matrix(values, row_stride) => {
                 assert!(View::rows(values, row_stride).holds(m, n), "a matrix to add to is [m, n]");
                 (values.as_ptr(), row_stride)
@@ -196,8 +205,12 @@ impl<'a> Product<'a> {
     #[allow(unsafe_code, reason = "kernels read packed operands by address")]
     unsafe fn run<K: Kernel>(&self, [i0, j0]: [usize; 2], [m, n]: [usize; 2], target: Target) {
         let k = self.shape[2];
-        // The sum in equal pieces; at least one, so that an empty sum writes the output too.
-        let pieces = k.div_ceil(DEPTH * K::PER_WORD).max(1);
+        // The sum in equal pieces; at least one, so that an empty sum writes the output too. What is added up in the output
+        // must be f32, so that a bf16 output has its sum in one.
+        let pieces = match target.c {
+            Place::F32(_) => k.div_ceil(DEPTH * K::PER_WORD).max(1),
+            Place::Bf16(_) => 1,
+        };
         let depth = k.div_ceil(pieces).next_multiple_of(K::PER_WORD);
         SCRATCH.with_borrow_mut(|[packed_a, packed_b]| {
             for j in (0..n).step_by(COLS_AT_ONCE) {
@@ -207,9 +220,9 @@ impl<'a> Product<'a> {
                     let len = depth.min(k.saturating_sub(k0));
                     let steps = len.div_ceil(K::PER_WORD);
                     let mut target = target.at(0, j);
-                    if piece > 0 {
+                    if let (1.., Place::F32(c)) = (piece, target.c) {
                         (target.row, target.addend, target.addend_stride) =
-                            (std::ptr::null(), target.c, target.stride);
+                            (std::ptr::null(), c.cast_const(), target.stride);
                     }
                     // SAFETY: lines and steps inside the operands; panels follow each other in scratch that holds them.
                     unsafe { self.pack_b::<K>(packed_b, [k0, j0 + j], [len, cols]) };

@@ -1,10 +1,21 @@
 //! Operands laid out as the microkernels read them: lines side by side, one packed step after the other.
 
+use burn::tensor::bf16;
+
+use crate::fused::kernels::number::{Number, to_bf16};
+
+/// The first of the numbers that are packed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    F32(*const f32),
+    Bf16(*const bf16),
+}
+
 /// Lines of numbers: rows of a left operand, or columns of a right one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lines {
+pub(super) struct Lines<S = Start> {
     /// Number 0 of line 0.
-    pub(super) start: *const f32,
+    pub(super) start: S,
     /// From a line to the next, and from a number of a line to the next.
     pub(super) line_stride: usize,
     pub(super) step_stride: usize,
@@ -16,22 +27,27 @@ pub(super) struct Lines {
 pub(super) trait Panels: Iterator<Item = (usize, usize)> + Clone {}
 impl<P: Iterator<Item = (usize, usize)> + Clone> Panels for P {}
 
-impl Lines {
+impl<S> Lines<S> {
+    fn starting_at<T>(self, start: T) -> Lines<T> {
+        let Self { line_stride, step_stride, len, .. } = self;
+        Lines { start, line_stride, step_stride, len }
+    }
+
+    /// Whether lines, or the numbers of a line, lie side by side.
+    fn is_straight(&self) -> bool {
+        self.line_stride == 1 || self.step_stride == 1
+    }
+}
+
+impl<T: Number> Lines<*const T> {
     /// # Safety
     /// Number `step` of line `line` must be one.
     #[inline(always)]
     #[allow(unsafe_code, reason = "strided operands are reached by address")]
     unsafe fn get(&self, line: usize, step: usize) -> f32 {
         // SAFETY: this function's contract.
-        unsafe { *self.start.add(line * self.line_stride + step * self.step_stride) }
+        unsafe { *self.start.add(line * self.line_stride + step * self.step_stride) }.widen()
     }
-}
-
-/// The bf16 nearest to `x`, ties to even, in the low half; a number that is none stays none.
-#[inline(always)]
-pub(super) fn to_bf16(x: f32) -> u32 {
-    let bits = x.to_bits();
-    if x.is_nan() { (bits >> 16) | 0x40 } else { (bits + 0x7fff + ((bits >> 16) & 1)) >> 16 }
 }
 
 /// Packs number by number, from any layout.
@@ -44,6 +60,23 @@ pub(super) unsafe fn portable<const W: usize, const BF16: bool>(
     panels: impl Panels,
     packed: *mut u32,
 ) {
+    // SAFETY: this function's contract.
+    unsafe {
+        match lines.start {
+            Start::F32(start) => portable_of::<W, BF16, f32>(lines.starting_at(start), panels, packed),
+            Start::Bf16(start) => portable_of::<W, BF16, bf16>(lines.starting_at(start), panels, packed),
+        }
+    }
+}
+
+/// # Safety
+/// As of [`portable`].
+#[allow(unsafe_code, reason = "strided operands are reached by address")]
+unsafe fn portable_of<const W: usize, const BF16: bool, T: Number>(
+    lines: Lines<*const T>,
+    panels: impl Panels,
+    packed: *mut u32,
+) {
     let steps = if BF16 { lines.len.div_ceil(2) } else { lines.len };
     for (panel, (first, count)) in panels.enumerate() {
         let packed = packed.wrapping_add(panel * steps * W);
@@ -53,10 +86,10 @@ pub(super) unsafe fn portable<const W: usize, const BF16: bool>(
                 unsafe {
                     let line = first + i;
                     let word = if BF16 {
-                        let low = to_bf16(lines.get(line, 2 * step));
-                        let high =
-                            if 2 * step + 1 < lines.len { to_bf16(lines.get(line, 2 * step + 1)) } else { 0 };
-                        low | high << 16
+                        let half = |step: usize| {
+                            if step < lines.len { u32::from(to_bf16(lines.get(line, step))) } else { 0 }
+                        };
+                        half(2 * step) | half(2 * step + 1) << 16
                     } else {
                         lines.get(line, step).to_bits()
                     };
@@ -75,7 +108,9 @@ pub(super) use x86::{avx2, avx512, avx512_bf16};
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lines, Panels, portable};
+    use burn::tensor::bf16;
+
+    use super::{Lines, Panels, Start, portable};
 
     /// The lanes below `width` of a vector of 16.
     #[inline(always)]
@@ -116,6 +151,118 @@ mod x86 {
         columns
     }
 
+    /// The AVX-512 packers, which differ in how they make words: `$across` of one step, from 16 lines side by side, and
+    /// `$along` of one line, from so many numbers of 16 steps. The next numbers of the lines in `$across` are
+    /// `step_stride` further, and count if the word is whole.
+    macro_rules! avx512_pack {
+        ($name:ident, $features:literal, $number:ty, $per_word:literal, $across:expr, $along:expr) => {
+            /// # Safety
+            /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
+            #[target_feature(enable = $features)]
+            unsafe fn $name<const W: usize>(
+                lines: Lines<*const $number>,
+                panels: impl Panels,
+                packed: *mut u32,
+            ) {
+                let steps = lines.len.div_ceil($per_word);
+                if lines.line_stride == 1 {
+                    // Step by step over all panels: memory is read in order.
+                    for step in 0..steps {
+                        let start = lines.start.wrapping_add($per_word * step * lines.step_stride);
+                        let whole = $per_word * (step + 1) <= lines.len;
+                        for (panel, (first, count)) in panels.clone().enumerate() {
+                            let packed = packed.wrapping_add((panel * steps + step) * W);
+                            for i in (0..count).step_by(16) {
+                                // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed`
+                                // holds `W` words a step.
+                                unsafe {
+                                    let start = start.wrapping_add(first + i);
+                                    let words = $across(start, lines.step_stride, whole, lanes(count - i));
+                                    _mm512_storeu_si512(packed.add(i).cast(), words);
+                                }
+                            }
+                        }
+                    }
+                } else {
+                    for (panel, (first, count)) in panels.enumerate() {
+                        let packed = packed.wrapping_add(panel * steps * W);
+                        for i in (0..count).step_by(16) {
+                            for step in (0..steps).step_by(16) {
+                                let left = lines.len - $per_word * step;
+                                let mut rows = [_mm512_setzero_si512(); 16];
+                                // SAFETY: masked lanes are not touched; the others are numbers of the lines.
+                                unsafe {
+                                    for (line, row) in rows[..(count - i).min(16)].iter_mut().enumerate() {
+                                        let line = (first + i + line) * lines.line_stride;
+                                        *row = $along(lines.start.add(line + $per_word * step), left);
+                                    }
+                                }
+                                let columns = transposed_16(rows);
+                                for (j, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
+                                    // SAFETY: `packed` holds `W` words a step.
+                                    unsafe {
+                                        _mm512_storeu_si512(packed.add((step + j) * W + i).cast(), column);
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+    }
+
+    avx512_pack!(
+        avx512_words,
+        "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma",
+        f32,
+        1,
+        |start: *const f32, _, _, mask| _mm512_maskz_loadu_epi32(mask, start.cast()),
+        |start: *const f32, left| _mm512_maskz_loadu_epi32(lanes(left), start.cast())
+    );
+    avx512_pack!(
+        avx512_rounded,
+        "avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma",
+        f32,
+        2,
+        |start: *const f32, stride, whole, mask| {
+            let low = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, start));
+            let mask = if whole { mask } else { 0 };
+            let high = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, start.wrapping_add(stride)));
+            pairs(std::mem::transmute::<__m256bh, __m256i>(low), std::mem::transmute::<__m256bh, __m256i>(high))
+        },
+        |start: *const f32, left: usize| {
+            let low = _mm512_maskz_loadu_ps(lanes(left), start);
+            let high = _mm512_maskz_loadu_ps(lanes(left.saturating_sub(16)), start.wrapping_add(16));
+            std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+        }
+    );
+    avx512_pack!(
+        avx512_halves,
+        "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma",
+        bf16,
+        2,
+        |start: *const bf16, stride, whole, mask| {
+            let low = _mm256_maskz_loadu_epi16(mask, start.cast());
+            let mask = if whole { mask } else { 0 };
+            pairs(low, _mm256_maskz_loadu_epi16(mask, start.wrapping_add(stride).cast()))
+        },
+        |start: *const bf16, left: usize| {
+            let mask = ((1_u64 << left.min(32)) - 1) as __mmask32;
+            _mm512_maskz_loadu_epi16(mask, start.cast())
+        }
+    );
+
+    /// Words of which `low` are the lower halves.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn pairs(low: __m256i, high: __m256i) -> __m512i {
+        let high = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(high));
+        _mm512_or_si512(_mm512_cvtepu16_epi32(low), high)
+    }
+
+    /// f32 as they are.
+    ///
     /// # Safety
     /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
@@ -124,52 +271,19 @@ mod x86 {
         panels: impl Panels,
         packed: *mut u32,
     ) {
-        let steps = lines.len;
-        if lines.line_stride == 1 {
-            // Step by step over all panels: memory is read in order.
-            for step in 0..steps {
-                let start = lines.start.wrapping_add(step * lines.step_stride);
-                for (panel, (first, count)) in panels.clone().enumerate() {
-                    let packed = packed.wrapping_add((panel * steps + step) * W);
-                    for i in (0..count).step_by(16) {
-                        // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds
-                        // `W` words a step.
-                        unsafe {
-                            let words =
-                                _mm512_maskz_loadu_epi32(lanes(count - i), start.add(first + i).cast());
-                            _mm512_storeu_si512(packed.add(i).cast(), words);
-                        }
-                    }
+        // SAFETY: this function's contract.
+        unsafe {
+            match lines.start {
+                Start::F32(start) if lines.is_straight() => {
+                    avx512_words::<W>(lines.starting_at(start), panels, packed);
                 }
+                _ => portable::<W, false>(lines, panels, packed),
             }
-        } else if lines.step_stride == 1 {
-            for (panel, (first, count)) in panels.enumerate() {
-                let packed = packed.wrapping_add(panel * steps * W);
-                for i in (0..count).step_by(16) {
-                    for step in (0..steps).step_by(16) {
-                        let mask = lanes(steps - step);
-                        let mut rows = [_mm512_setzero_si512(); 16];
-                        // SAFETY: masked lanes are not touched; the others are numbers of the lines.
-                        unsafe {
-                            for (line, row) in rows[..(count - i).min(16)].iter_mut().enumerate() {
-                                let start = lines.start.add((first + i + line) * lines.line_stride + step);
-                                *row = _mm512_maskz_loadu_epi32(mask, start.cast());
-                            }
-                        }
-                        let columns = transposed_16(rows);
-                        for (j, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
-                            // SAFETY: `packed` holds `W` words a step.
-                            unsafe { _mm512_storeu_si512(packed.add((step + j) * W + i).cast(), column) };
-                        }
-                    }
-                }
-            }
-        } else {
-            // SAFETY: this function's contract.
-            unsafe { portable::<W, false>(lines, panels, packed) }
         }
     }
 
+    /// Pairs of bf16.
+    ///
     /// # Safety
     /// As of [`Kernel::pack`](super::super::tile::Kernel::pack).
     #[target_feature(enable = "avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
@@ -178,65 +292,17 @@ mod x86 {
         panels: impl Panels,
         packed: *mut u32,
     ) {
-        let steps = lines.len.div_ceil(2);
-        if lines.line_stride == 1 {
-            // Step by step over all panels: memory is read in order.
-            for step in 0..steps {
-                let start = lines.start.wrapping_add(2 * step * lines.step_stride);
-                let paired = 2 * step + 1 < lines.len;
-                for (panel, (first, count)) in panels.clone().enumerate() {
-                    let packed = packed.wrapping_add((panel * steps + step) * W);
-                    for i in (0..count).step_by(16) {
-                        let mask = lanes(count - i);
-                        // SAFETY: masked lanes are not touched; the others are numbers of the lines, and `packed` holds
-                        // `W` words a step.
-                        unsafe {
-                            let start = start.wrapping_add(first + i);
-                            let low = _mm512_maskz_loadu_ps(mask, start);
-                            let high = start.wrapping_add(lines.step_stride);
-                            let high = _mm512_maskz_loadu_ps(if paired { mask } else { 0 }, high);
-                            let low = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
-                                _mm512_cvtneps_pbh(low),
-                            ));
-                            let high = _mm512_cvtepu16_epi32(std::mem::transmute::<__m256bh, __m256i>(
-                                _mm512_cvtneps_pbh(high),
-                            ));
-                            let words = _mm512_or_si512(low, _mm512_slli_epi32::<16>(high));
-                            _mm512_storeu_si512(packed.add(i).cast(), words);
-                        }
-                    }
+        // SAFETY: this function's contract.
+        unsafe {
+            match lines.start {
+                Start::F32(start) if lines.is_straight() => {
+                    avx512_rounded::<W>(lines.starting_at(start), panels, packed);
                 }
-            }
-        } else if lines.step_stride == 1 {
-            for (panel, (first, count)) in panels.enumerate() {
-                let packed = packed.wrapping_add(panel * steps * W);
-                for i in (0..count).step_by(16) {
-                    for step in (0..steps).step_by(16) {
-                        let left = lines.len - 2 * step;
-                        let (low_mask, high_mask) = (lanes(left), lanes(left.saturating_sub(16)));
-                        let mut rows = [_mm512_setzero_si512(); 16];
-                        // SAFETY: masked lanes are not touched; the others are numbers of the lines.
-                        unsafe {
-                            for (line, row) in rows[..(count - i).min(16)].iter_mut().enumerate() {
-                                let start =
-                                    lines.start.add((first + i + line) * lines.line_stride + 2 * step);
-                                let low = _mm512_maskz_loadu_ps(low_mask, start);
-                                let high = _mm512_maskz_loadu_ps(high_mask, start.wrapping_add(16));
-                                *row =
-                                    std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
-                            }
-                        }
-                        let columns = transposed_16(rows);
-                        for (j, &column) in columns[..(steps - step).min(16)].iter().enumerate() {
-                            // SAFETY: `packed` holds `W` words a step.
-                            unsafe { _mm512_storeu_si512(packed.add((step + j) * W + i).cast(), column) };
-                        }
-                    }
+                Start::Bf16(start) if lines.is_straight() => {
+                    avx512_halves::<W>(lines.starting_at(start), panels, packed);
                 }
+                _ => portable::<W, true>(lines, panels, packed),
             }
-        } else {
-            // SAFETY: this function's contract.
-            unsafe { portable::<W, true>(lines, panels, packed) }
         }
     }
 
@@ -278,10 +344,14 @@ mod x86 {
     #[target_feature(enable = "avx2,fma")]
     pub(in super::super) unsafe fn avx2<const W: usize>(lines: Lines, panels: impl Panels, packed: *mut u32) {
         let steps = lines.len;
+        let Start::F32(start) = lines.start else {
+            // SAFETY: this function's contract.
+            return unsafe { portable::<W, false>(lines, panels, packed) };
+        };
         if lines.line_stride == 1 {
             // Step by step over all panels: memory is read in order.
             for step in 0..steps {
-                let start = lines.start.wrapping_add(step * lines.step_stride);
+                let start = start.wrapping_add(step * lines.step_stride);
                 for (panel, (first, count)) in panels.clone().enumerate() {
                     let packed = packed.wrapping_add((panel * steps + step) * W);
                     for i in (0..count).step_by(8) {
@@ -304,7 +374,7 @@ mod x86 {
                         // SAFETY: eight numbers of each line.
                         unsafe {
                             for (line, row) in rows[..(count - i).min(8)].iter_mut().enumerate() {
-                                let start = lines.start.add((first + i + line) * lines.line_stride + step);
+                                let start = start.add((first + i + line) * lines.line_stride + step);
                                 *row = _mm256_loadu_ps(start);
                             }
                         }
@@ -314,7 +384,7 @@ mod x86 {
                         }
                     }
                 }
-                let start = lines.start.wrapping_add(first * lines.line_stride + whole);
+                let start = Start::F32(start.wrapping_add(first * lines.line_stride + whole));
                 let rest = Lines { start, len: steps - whole, ..lines };
                 // SAFETY: what is left of this panel's lines, and of its words.
                 unsafe {

@@ -3,13 +3,16 @@
 //! A tile is a sum of outer products: each step takes one packed column of `a` (a number a row, broadcast) and one
 //! packed row of `b` (a few vectors). How many rows and columns a tile has is what the registers hold.
 
+use burn::tensor::bf16;
+
 use super::pack;
+use crate::fused::kernels::number::{Number, Place};
 
 /// Where a tile goes: `c = scale · a b`, plus a row, plus a matrix.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Target {
     /// The first number of the tile, and from one row of it to the next.
-    pub(super) c: *mut f32,
+    pub(super) c: Place,
     pub(super) stride: usize,
     pub(super) scale: f32,
     /// Added to each row; null for nothing.
@@ -25,7 +28,7 @@ impl Target {
         let shifted =
             |start: *const f32, by: usize| if start.is_null() { start } else { start.wrapping_add(by) };
         Self {
-            c: self.c.wrapping_add(i * self.stride + j),
+            c: self.c.at(i * self.stride + j),
             row: shifted(self.row, j),
             addend: shifted(self.addend, i * self.addend_stride + j),
             ..self
@@ -126,7 +129,10 @@ unsafe fn write_row(sums: &[f32], target: Target) {
             if !target.addend.is_null() {
                 value += *target.addend.add(j);
             }
-            target.c.add(j).write(value);
+            match target.c {
+                Place::F32(c) => c.add(j).write(value),
+                Place::Bf16(c) => c.add(j).write(bf16::narrow(value)),
+            }
         }
     }
 }
@@ -140,7 +146,8 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::super::pack;
-    use super::{Kernel, Target, write_row};
+    use super::{Kernel, Place, Target, write_row};
+    use crate::fused::kernels::number::to_bf16;
 
     /// AVX-512: 14 rows of two vectors use 28 of 32 registers.
     pub(in super::super) struct Avx512;
@@ -151,7 +158,7 @@ mod x86 {
 
     /// The two AVX-512 kernels, which differ in one instruction.
     macro_rules! avx512_tile {
-        ($name:ident, $features:literal, $broadcast:expr, $load:expr, $multiply_add:expr) => {
+        ($name:ident, $features:literal, $broadcast:expr, $load:expr, $multiply_add:expr, $narrow:expr) => {
             /// # Safety
             /// As of [`Kernel::tile`].
             #[target_feature(enable = $features)]
@@ -164,9 +171,13 @@ mod x86 {
             ) {
                 // The output's cache lines come while the sum is computed.
                 for i in 0..R {
-                    let line = target.c.wrapping_add(i * target.stride);
-                    _mm_prefetch::<_MM_HINT_ET0>(line.cast());
-                    _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(16).cast());
+                    match target.c.at(i * target.stride) {
+                        Place::F32(line) => {
+                            _mm_prefetch::<_MM_HINT_ET0>(line.cast());
+                            _mm_prefetch::<_MM_HINT_ET0>(line.wrapping_add(16).cast());
+                        }
+                        Place::Bf16(line) => _mm_prefetch::<_MM_HINT_ET0>(line.cast()),
+                    }
                 }
                 let mut sums = [[_mm512_setzero_ps(); 2]; R];
                 for _ in 0..steps {
@@ -200,7 +211,10 @@ mod x86 {
                                 let addend = target.addend.add(i * target.addend_stride);
                                 value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(mask, addend));
                             }
-                            _mm512_mask_storeu_ps(target.c.add(i * target.stride), mask, value);
+                            match target.c.at(i * target.stride) {
+                                Place::F32(c) => _mm512_mask_storeu_ps(c, mask, value),
+                                Place::Bf16(c) => _mm256_mask_storeu_epi16(c.cast(), mask, $narrow(value)),
+                            }
                         }
                     }
                 }
@@ -213,14 +227,22 @@ mod x86 {
         "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma",
         |x: *const u32| _mm512_set1_ps(*x.cast()),
         |x: *const u32| _mm512_loadu_ps(x.cast()),
-        |x, y, sum| _mm512_fmadd_ps(x, y, sum)
+        |x, y, sum| _mm512_fmadd_ps(x, y, sum),
+        |x: __m512| {
+            let mut words = [0_u16; 16];
+            let mut values = [0.0; 16];
+            _mm512_storeu_ps(values.as_mut_ptr(), x);
+            words.iter_mut().zip(values).for_each(|(word, x)| *word = to_bf16(x));
+            _mm256_loadu_si256(words.as_ptr().cast())
+        }
     );
     avx512_tile!(
         avx512_bf16_tile,
         "avx512bf16,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma",
         |x: *const u32| _mm512_castsi512_bf16(_mm512_set1_epi32((*x).cast_signed())),
         |x: *const u32| _mm512_castsi512_bf16(_mm512_loadu_si512(x.cast())),
-        |x, y, sum| _mm512_dpbf16_ps(sum, x, y)
+        |x, y, sum| _mm512_dpbf16_ps(sum, x, y),
+        |x| std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x))
     );
 
     /// The bits as pairs of bf16.
@@ -301,7 +323,7 @@ mod x86 {
         let scale = _mm256_set1_ps(target.scale);
         for (i, sums) in sums.iter().enumerate() {
             let target = target.at(i, 0);
-            if cols == 16 {
+            if let (16, Place::F32(c)) = (cols, target.c) {
                 // SAFETY: 16 columns of this row are the caller's to write, and its addends readable.
                 unsafe {
                     for (half, &sum) in sums.iter().enumerate() {
@@ -315,7 +337,7 @@ mod x86 {
                         if !target.addend.is_null() {
                             value = _mm256_add_ps(value, _mm256_loadu_ps(target.addend));
                         }
-                        _mm256_storeu_ps(target.c, value);
+                        _mm256_storeu_ps(c.add(8 * half), value);
                     }
                 }
             } else {

@@ -5,6 +5,7 @@
 
 use super::{FEW, Inputs, Weight, Write, finish};
 use crate::fused::kernels::memory::{Shared, as_written, for_each};
+use crate::fused::kernels::number::to_bf16;
 use crate::fused::kernels::vector::mul_add;
 use rayon::prelude::*;
 
@@ -141,15 +142,6 @@ impl Packed {
             }
         });
     }
-}
-
-/// The nearest bf16, ties to even.
-pub(crate) fn to_bf16(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16
 }
 
 /// Inputs times the weights of a panel, `[inputs, PANEL]`. The sums are an array of its own, and so stay in registers.

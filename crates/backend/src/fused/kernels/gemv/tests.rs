@@ -1,6 +1,6 @@
 //! The products against plain sums, and the vector kernels against their scalar twins.
 
-use super::narrow::{GROUP, Narrow, bf16_body, bf16_panel, int8_body, int8_panel, to_bf16};
+use super::narrow::{GROUP, Narrow, bf16_body, bf16_panel, int8_body, int8_panel};
 use super::*;
 
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
@@ -84,12 +84,6 @@ fn a_group_of_zeros_and_special_numbers_survive() {
     let mut y = vec![0.0; 2];
     packed.apply(&vec![1.0; GROUP + 1], 1, None, &mut y, Write::Set);
     close(&y, &[3.0, 3.0 * (GROUP + 1) as f32], "zeros");
-    assert_eq!(to_bf16(1.0).widen(), 1.0);
-    // Halfway between two: to the even one, and so for the next.
-    assert_eq!(to_bf16(f32::from_bits(0x3f80_8000)), 0x3f80);
-    assert_eq!(to_bf16(f32::from_bits(0x3f81_8000)), 0x3f82);
-    assert_eq!(to_bf16(f32::MAX).widen(), f32::INFINITY);
-    assert!(to_bf16(f32::NAN).widen().is_nan());
 }
 
 #[test]
@@ -113,7 +107,7 @@ fn vector_kernels_equal_their_scalar_twins() {
         &run(&|sums| dots_body::<false>(inputs, &weights, sums, PANEL)),
         "dots",
     );
-    let bf16: Vec<u16> = weights.iter().map(|&w| to_bf16(w)).collect();
+    let bf16: Vec<u16> = weights.iter().map(|&w| crate::fused::kernels::number::to_bf16(w)).collect();
     close(
         &run(&|sums| bf16_panel(inputs, &bf16, sums)),
         &run(&|sums| bf16_body::<false>(inputs, &bf16, sums)),

@@ -277,7 +277,8 @@ pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f
     }
     let [k, v] = [seen.keys, seen.values].map(|values| view(values, [seen.count, kv_heads, d_head]));
     let (q, scale, precision) = (view(q, [rows, heads, d_head]), sizes.scale(), Precision::F32);
-    let (y, _) = attend_in_blocks::<f32>(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
+    let (y, _) =
+        attend_in_blocks::<f32>(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
     out.copy_from_slice(&y);
 }
 

@@ -11,6 +11,7 @@ pub use crate::fused::checkpoint::{Detached, Leaves, Part, can_checkpoint};
 use std::sync::Arc;
 
 use crate::fused;
+use crate::precision::{self, Precision};
 use burn::tensor::{Bool, DType, Int, Tensor};
 
 /// Which keys a query may look at. Queries are the last `s` of `t` positions where there are more keys than queries.
@@ -103,7 +104,7 @@ pub fn project<const D: usize>(
     maps: Vec<Map>,
     residual: Option<Tensor<D>>,
 ) -> Tensor<D> {
-    if fused::applies_narrow(&x) {
+    if fused::projects(&x, &maps) {
         fused::project(x, before, maps, residual, fused::Output::Wide)
     } else {
         primitive::project(x, before, maps, residual)
@@ -115,16 +116,16 @@ pub fn project<const D: usize>(
 ///
 /// [`project`] and [`self_attention`] take it as it is; anything else wants [`wide`] before.
 pub fn project_narrow<const D: usize>(x: Tensor<D>, before: Before, maps: Vec<Map>) -> Tensor<D> {
-    if fused::applies_narrow(&x) {
+    if fused::projects(&x, &maps) {
         fused::project(x, before, maps, None, fused::Output::Narrow)
     } else {
         primitive::project(x, before, maps, None)
     }
 }
 
-/// What [`project_narrow`] or [`self_attention`] returned, as f32.
+/// What [`project_narrow`] or [`self_attention`] returned in this precision, as f32.
 pub fn wide<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    if fused::applies_narrow(&x) { x.cast(DType::F32) } else { x }
+    if precision::current() == Precision::Bf16 { x.cast(DType::F32) } else { x }
 }
 
 /// A linear layer. `x` is `[…, d_in]`, `weight` `[d_in, d_out]`, `bias` `[d_out]`; returns `[…, d_out]`.

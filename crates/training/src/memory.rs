@@ -8,7 +8,7 @@ use firebrand_transformer::ModelConfig;
 use serde::Serialize;
 
 /// What the process has without any model: code, tables, the scratch of the thread pool. Bytes.
-const PROCESS: usize = 22 << 20;
+const PROCESS: usize = 27 << 20;
 
 /// What the allocator has beyond what is asked of it, for it cannot use every gap: of the numbers of a step.
 const GAPS: f64 = 0.04;
@@ -49,7 +49,7 @@ impl MemoryEstimate {
         let numbers = model.n_params();
         let pieces = training.grad_accum_steps.max(1);
         let tokens = (training.batch_size / pieces).max(1) * training.seq_len;
-        let activations = model.activations(tokens);
+        let activations = model.activations(tokens, training.precision);
         let kept = activations.peak(model.n_layers, training.activation_checkpointing);
 
         let muon = optimizer.kind == OptimizerKind::Muon;
@@ -87,6 +87,7 @@ impl MemoryEstimate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use firebrand_backend::Precision;
     use firebrand_transformer::Preset;
 
     fn peak(change: impl FnOnce(&mut TrainingConfig, &mut OptimizerConfig)) -> usize {
@@ -102,6 +103,7 @@ mod tests {
         assert!(peak(|training, _| training.activation_checkpointing = true) < plain / 2);
         assert!(peak(|training, _| training.grad_accum_steps = 4) < plain / 2);
         assert!(peak(|_, optimizer| optimizer.kind = OptimizerKind::Muon) < plain);
+        assert!(peak(|training, _| training.precision = Precision::Bf16) < plain * 3 / 4);
         assert!(peak(|training, _| training.batch_size *= 2) > plain * 3 / 2);
     }
 

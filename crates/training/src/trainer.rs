@@ -156,6 +156,7 @@ impl<O: Objective> Trainer<O> {
         let key = BatchKey { seed: self.seed, step, first_example: 0, training: true };
         let pieces = self.training.grad_accum_steps;
         let model = self.model.as_ref().expect("the model is away only inside the optimizer's step");
+        self.optimizer.reserve(model);
         let (gradients, terms) = precision::scope(self.training.precision, || {
             gradients_of_step(&self.objective, model, rows, pieces, key, &self.device, &mut *self.exchange)
         });

@@ -5,6 +5,7 @@
 //! prints estimates beside what was measured.
 
 use crate::config::{MlpKind, ModelConfig};
+use firebrand_backend::Precision;
 
 /// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,24 +35,28 @@ impl Activations {
 
 impl ModelConfig {
     /// What training on `tokens` tokens at once keeps.
-    pub fn activations(&self, tokens: usize) -> Activations {
+    pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
         let kv = self.n_kv_heads * self.d_head();
         let swiglu = self.mlp == MlpKind::Swiglu;
-        // The residual stream before attention and before the feed-forward part; norms are computed again from it.
-        let residuals = 2 * d;
+        // What products of bf16 read is kept in bf16, two to the f32.
+        let narrow = |numbers: usize| if precision == Precision::Bf16 { numbers / 2 } else { numbers };
+        // What goes into the norms before attention and before the feed-forward part: the residual stream in f32, or
+        // normalized rows in bf16.
+        let normalized = narrow(2 * d) + 4;
         // Queries, keys and values as attention reads them, what it returns, two numbers for each head.
-        let attention = d + 2 * kv + d + 2 * self.n_heads;
+        let heads = d + 2 * kv + d;
+        let attention = (if self.qk_norm { heads } else { narrow(heads) }) + 2 * self.n_heads;
         // Heads are taken out to be normalized, and kept before and after.
         let qk_norm = if self.qk_norm { 2 * (d + kv) + self.n_heads + self.n_kv_heads } else { 0 };
         // What the activation takes; what it gives is computed again.
-        let mlp = (if swiglu { 2 } else { 1 }) * ff;
+        let mlp = narrow((if swiglu { 2 } else { 1 }) * ff);
         // What both branches add, and its mask.
         let dropout = if self.dropout > 0.0 { 4 * d } else { 0 };
         // The gradient of the residual stream and of the branch, and those of the feed-forward part.
-        let working = 2 * d + (if swiglu { 3 } else { 1 }) * ff;
+        let working = 2 * d + narrow((if swiglu { 3 } else { 1 }) * ff);
         Activations {
-            layer: tokens * (residuals + attention + qk_norm + mlp + dropout),
+            layer: tokens * (normalized + attention + qk_norm + mlp + dropout),
             layer_input: tokens * d,
             top: tokens * (2 * d + 2),
             working: tokens * working,

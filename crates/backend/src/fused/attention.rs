@@ -190,9 +190,9 @@ impl SelfAttention {
 
     fn problem<'a>(&'a self, qkv: &'a FlexTensor) -> Problem<'a> {
         let [batch, seq, _] = dims(qkv);
-        let heads = self.layouts([batch, seq]).map(|(start, layout)| {
-            kernel::Heads { values: numbers(qkv).from(start), layout }
-        });
+        let heads = self
+            .layouts([batch, seq])
+            .map(|(start, layout)| kernel::Heads { values: numbers(qkv).from(start), layout });
         self.attention.problem(heads, None)
     }
 
@@ -244,7 +244,6 @@ impl SelfAttention {
 }
 
 /// The output and all gradients have the type of the input.
-
 impl Operation<1> for SelfAttention {
     type Saved = Saved;
 

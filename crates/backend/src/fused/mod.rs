@@ -44,7 +44,13 @@ pub(crate) fn applies<const D: usize>(x: &Tensor<D>) -> bool {
     x.dtype() == DType::F32 && crate::device::is_flex(&x.device())
 }
 
-/// Whether those fused operations can that read what [`ops::project_narrow`](crate::ops::project_narrow) puts out.
+/// Whether [`self_attention`] can take `x`, which is f32 or what [`ops::project_narrow`](crate::ops::project_narrow) put
+/// out.
 pub(crate) fn applies_narrow<const D: usize>(x: &Tensor<D>) -> bool {
     matches!(x.dtype(), DType::F32 | DType::BF16) && crate::device::is_flex(&x.device())
+}
+
+/// Whether [`project`] can take `x`: as [`applies_narrow`], but weights are f32 always.
+pub(crate) fn projects<const D: usize>(x: &Tensor<D>, maps: &[crate::ops::Map]) -> bool {
+    applies_narrow(x) && maps.iter().all(|map| map.weight.dtype() == DType::F32)
 }

@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::tensor::Tensor;
 
-use super::kernels::norm::{self as kernel, Statistics};
+use super::kernels::norm::{self as kernel, Rows, Statistics};
 use super::operation::{Operation, apply};
 use super::tensor::{contiguous, from_vec, into_vec, shape, slice};
 use crate::ops::{self, NormKind};
@@ -41,7 +41,7 @@ impl<const N: usize> Operation<N> for Norm {
         let (x, gain) = (next(), next());
         let bias = inputs.next();
         let bias = bias.as_ref().map(slice);
-        let (y, statistics) = kernel::forward::<f32>(slice(&x), slice(&gain), bias, self.eps, self.centred);
+        let (y, statistics) = kernel::forward(slice(&x), slice(&gain), bias, self.eps, self.centred);
         (from_vec(y, shape(&x)), Saved { x, gain, statistics })
     }
 
@@ -49,7 +49,8 @@ impl<const N: usize> Operation<N> for Norm {
         let Saved { x, gain, statistics } = &saved;
         let mut grad = into_vec(grad);
         let with_bias = wanted.get(2).is_some_and(|&wanted| wanted);
-        let parameters = kernel::backward(slice(x), slice(gain), statistics, &mut grad, with_bias);
+        let rows = Rows::Before(slice(x), statistics);
+        let parameters = kernel::backward(rows, slice(gain), &mut grad, with_bias);
         let mut gradients = [
             Some(from_vec(grad, shape(x))),
             Some(from_vec(parameters.gain, shape(gain))),

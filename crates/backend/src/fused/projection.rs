@@ -1,7 +1,8 @@
 //! Linear maps, with what comes before them (a norm, an activation) and after them (a residual) in the same step.
 //!
 //! Kept is the input alone: the norm or activation is computed again in the backward pass, which costs a few per cent of
-//! the product and saves the largest tensors of a layer.
+//! the product and saves the largest tensors of a layer. Before products of bf16 the rows of a norm are kept normalized,
+//! in bf16, instead: half as large, and nothing else keeps the residual stream.
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{DType, Shape, Tensor, bf16};
@@ -12,7 +13,9 @@ use super::kernels::number::{Buffer, Number, Numbers};
 use super::kernels::reduce::column_sums;
 use super::kernels::{activation, norm};
 use super::operation::{Input, Operation, apply};
-use super::tensor::{contiguous, dims, from_buffer, from_vec, matrix, numbers, readable_matrix, shape, slice};
+use super::tensor::{
+    contiguous, dims, from_buffer, from_vec, matrix, numbers, readable_matrix, shape, slice,
+};
 use crate::ops::{Activation, Before, Map, NormKind};
 use crate::precision::{self, Precision};
 
@@ -34,7 +37,8 @@ pub(crate) fn project<const D: usize>(
     output: Output,
 ) -> Tensor<D> {
     // A norm computes in f32 what it computes from.
-    let x = if matches!(before, Before::Norm(_)) && x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
+    let x =
+        if matches!(before, Before::Norm(_)) && x.dtype() == DType::BF16 { x.cast(DType::F32) } else { x };
     let biases = maps.iter().filter(|map| map.bias.is_some()).count();
     assert!(biases == 0 || biases == maps.len(), "either all maps have a bias or none");
     let prologue = match &before {
@@ -118,26 +122,32 @@ impl Projection {
         Places { norm_bias, weights, biases, residual: self.residual.then_some(residual) }
     }
 
-    /// The numbers that are multiplied, `[rows, d_in]`, if they are not those of `x`; and what the norm's gradient needs.
+    /// Puts normalized rows in the place of `x` where those are what is kept.
+    fn normalize(&self, inputs: &mut [FlexTensor], d_in: usize) -> Option<norm::Statistics> {
+        let (Prologue::Norm { eps, centred, .. }, Precision::Bf16) = (self.prologue, self.precision) else {
+            return None;
+        };
+        let (rows, statistics) = norm::normalize::<bf16>(slice(&inputs[0]), d_in, eps, centred);
+        inputs[0] = from_vec(rows, shape(&inputs[0]));
+        Some(statistics)
+    }
+
+    /// The numbers that are multiplied, `[rows, d_in]`, if they are not the input's; and what the norm's gradient needs.
     fn multiplied(&self, inputs: &[FlexTensor], d_in: usize) -> (Option<Buffer>, Option<norm::Statistics>) {
-        match (self.prologue, self.precision) {
-            (Prologue::Nothing, _) => (None, None),
-            (Prologue::Norm { eps, centred, .. }, precision) => {
+        match self.prologue {
+            Prologue::Nothing => (None, None),
+            Prologue::Norm { eps, centred, .. } => {
+                let gain = slice(&inputs[1]);
                 let bias = self.places().norm_bias.map(|place| slice(&inputs[place]));
-                let (x, gain) = (slice(&inputs[0]), slice(&inputs[1]));
-                let (y, statistics) = match precision {
-                    Precision::F32 => {
+                match numbers(&inputs[0]) {
+                    Numbers::F32(x) => {
                         let (y, statistics) = norm::forward(x, gain, bias, eps, centred);
-                        (Buffer::F32(y), statistics)
+                        (Some(Buffer::F32(y)), Some(statistics))
                     }
-                    Precision::Bf16 => {
-                        let (y, statistics) = norm::forward(x, gain, bias, eps, centred);
-                        (Buffer::Bf16(y), statistics)
-                    }
-                };
-                (Some(y), Some(statistics))
+                    Numbers::Bf16(rows) => (Some(Buffer::Bf16(norm::affine(rows, gain, bias))), None),
+                }
             }
-            (Prologue::Activation(activation), _) => {
+            Prologue::Activation(activation) => {
                 let y = with_slice!(numbers(&inputs[0]), |x| {
                     Number::buffer(activation::forward(activation, x, d_in))
                 });
@@ -182,7 +192,12 @@ impl Projection {
     }
 
     /// The gradient of the numbers that are multiplied, `[rows, d_in]`, from those of the outputs, each with its width.
-    fn through_maps<T: Number>(&self, inputs: &[FlexTensor], grads: &[(View<'_>, usize)], rows: usize) -> Vec<T> {
+    fn through_maps<T: Number>(
+        &self,
+        inputs: &[FlexTensor],
+        grads: &[(View<'_>, usize)],
+        rows: usize,
+    ) -> Vec<T> {
         let places = self.places();
         let [d_in, _] = dims(&inputs[places.weights]);
         if let ([_, _, ..], Numbers::Bf16(_)) = (grads, T::numbers(&[])) {
@@ -204,9 +219,17 @@ impl Projection {
     }
 }
 
+/// What the backward pass needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    /// All but the residual; rows of a norm perhaps normalized.
+    inputs: Vec<FlexTensor>,
+    /// Of rows that are normalized.
+    statistics: Option<norm::Statistics>,
+}
+
 impl<const N: usize> Operation<N> for Projection {
-    /// The inputs but the residual.
-    type Saved = Vec<FlexTensor>;
+    type Saved = Saved;
 
     fn forward(&self, inputs: [FlexTensor; N], _tracked: bool) -> (FlexTensor, Self::Saved) {
         let places = self.places();
@@ -226,16 +249,18 @@ impl<const N: usize> Operation<N> for Projection {
             residual.as_ref().is_none_or(|residual| shape(residual) == y_shape),
             "a residual has the shape of what is added to it"
         );
+        let statistics = self.normalize(&mut inputs, d_in);
         let (h, _) = self.multiplied(&inputs, d_in);
         let h = h.as_ref().map_or_else(|| numbers(&inputs[0]), Buffer::numbers);
         let y = match (self.output, self.precision) {
             (Output::Narrow, Precision::Bf16) => self.outputs::<bf16>(&inputs, h, residual.as_ref(), y_shape),
             _ => self.outputs::<f32>(&inputs, h, residual.as_ref(), y_shape),
         };
-        (y, inputs)
+        (y, Saved { inputs, statistics })
     }
 
-    fn backward(self, inputs: Self::Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
+    fn backward(self, saved: Saved, grad: FlexTensor, wanted: [bool; N]) -> [Option<FlexTensor>; N] {
+        let Saved { inputs, statistics: of_normalized } = saved;
         let places = self.places();
         let [d_in, _] = dims(&inputs[places.weights]);
         let grad = contiguous(grad);
@@ -278,12 +303,16 @@ impl<const N: usize> Operation<N> for Projection {
                     let d_h = self.through_maps(&inputs, &columns, rows);
                     Number::buffer(activation::backward(activation, x, d_in, d_h))
                 }),
-                (Prologue::Norm { .. }, _) => {
+                (Prologue::Norm { .. }, x) => {
                     let mut d_h = self.through_maps(&inputs, &columns, rows);
-                    let (x, gain) = (slice(&inputs[0]), slice(&inputs[1]));
-                    let statistics = statistics.expect("a norm computes its statistics");
+                    let statistics =
+                        of_normalized.or(statistics).expect("computed here or in the forward pass");
+                    let rows = match x {
+                        Numbers::F32(x) => norm::Rows::Before(x, &statistics),
+                        Numbers::Bf16(rows) => norm::Rows::Normalized(rows, &statistics),
+                    };
                     let with_bias = places.norm_bias.is_some_and(|place| wanted[place]);
-                    let parameters = norm::backward(x, gain, &statistics, &mut d_h, with_bias);
+                    let parameters = norm::backward(rows, slice(&inputs[1]), &mut d_h, with_bias);
                     gradients[1] = wanted[1].then(|| from_vec(parameters.gain, [d_in].into()));
                     if with_bias {
                         gradients[2] = Some(from_vec(parameters.bias, [d_in].into()));

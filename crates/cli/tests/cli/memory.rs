@@ -58,6 +58,17 @@ const GPT2: &str = "model.preset=gpt2";
 const BATCH_12: &str = "training.batch_size=12";
 const CHECKPOINTING: &str = "training.activation_checkpointing=true";
 const MUON: &str = "optimizer.kind=muon";
+const BF16: &str = "training.precision=bf16";
+
+/// Whether this processor can train in bf16; says so if not.
+fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw") {
+        return true;
+    }
+    eprintln!("skipped: this processor has no products of bf16");
+    false
+}
 
 #[test]
 fn the_estimate_of_memory_is_within_15_percent_of_small_runs() {
@@ -73,6 +84,23 @@ fn the_estimate_of_memory_is_within_15_percent_of_small_runs() {
         ],
     );
     check(4096, &[("large-vocabulary", &[BATCH_12]), ("large-vocabulary-tied", &[BATCH_12, GPT2])]);
+}
+
+#[test]
+fn the_estimate_of_memory_is_within_15_percent_in_bf16() {
+    if !has_bf16() {
+        return;
+    }
+    let heads = ["model.dropout=0.1", "model.qk_norm=true"];
+    check(
+        256,
+        &[
+            ("llama", &[BATCH_12, BF16]),
+            ("gpt2", &[BATCH_12, BF16, GPT2]),
+            ("checkpointing", &["training.batch_size=48", BF16, CHECKPOINTING]),
+            ("dropout-and-normalized-heads", &[BATCH_12, BF16, heads[0], heads[1]]),
+        ],
+    );
 }
 
 const OF_11M: &[&str] = &[
@@ -94,6 +122,21 @@ const OF_50M: &[&str] = &[
 #[ignore = "minutes: for whoever changes what is kept"]
 fn the_estimate_of_memory_is_within_15_percent_of_large_runs() {
     let with = |base: &[&'static str], more: &[&'static str]| [base, more].concat();
+    if has_bf16() {
+        check(
+            512,
+            &[("11m-llama-bf16", &with(OF_11M, &[BF16])), ("11m-gpt2-bf16", &with(OF_11M, &[GPT2, BF16]))],
+        );
+        let checkpointing = with(OF_50M, &[BF16, CHECKPOINTING]);
+        check(
+            8192,
+            &[
+                ("50m-llama-bf16", &with(OF_50M, &[BF16])),
+                ("50m-gpt2-tied-bf16", &with(OF_50M, &[GPT2, BF16])),
+                ("50m-checkpointing-bf16", &checkpointing),
+            ],
+        );
+    }
     let cases = [
         ("11m-llama", with(OF_11M, &[])),
         ("11m-gpt2", with(OF_11M, &[GPT2])),

@@ -5,7 +5,7 @@ mod muon;
 
 use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::gradients::NamedGradients;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use firebrand_transformer::{NamedTensor, TensorHandle};
 use std::collections::BTreeMap;
@@ -24,6 +24,17 @@ impl Optimizer {
     /// A fresh optimizer.
     pub fn new(config: &OptimizerConfig) -> Self {
         Self { config: config.clone(), updates: 0, state: BTreeMap::new() }
+    }
+
+    /// Before the first update, makes the state that AdamW will keep for the trained tensors of `module`.
+    ///
+    /// State lives as long as the run. Made before the first step's activations it lies below them in memory; made after
+    /// them it lies in the gaps they leave, and later steps find no large ones.
+    pub fn reserve<M: Module>(&mut self, module: &M) {
+        if self.updates > 0 || !self.state.is_empty() {
+            return;
+        }
+        module.visit(&mut Reserve { path: Vec::new(), optimizer: self });
     }
 
     /// Updates every tensor of `module` that has a gradient. `schedule` is the factor on the learning rates, `clip` the
@@ -65,14 +76,19 @@ impl Optimizer {
         self.state.insert(format!("{kind}.{name}"), tensor);
     }
 
+    /// Whether a tensor of so many dimensions is updated by Muon; else by AdamW. Embeddings and the head are tables of
+    /// vectors, not maps: Muon is not for them.
+    fn takes_muon(&self, name: &str, dimensions: usize) -> bool {
+        self.config.kind == OptimizerKind::Muon && dimensions == 2 && name.starts_with("layers.")
+    }
+
     /// The new values of all tensors: AdamW's in one pass over all of them.
     fn update(&mut self, taken: Vec<TakenTensor>, schedule: f64, clip: f64) -> Updated {
         let mut updated = Updated::new();
         let mut for_adamw = Vec::new();
         for tensor in taken {
-            match (self.config.kind, tensor.matrix()) {
-                // Embeddings and the head are tables of vectors, not maps: Muon is not for them.
-                (OptimizerKind::Muon, Some(matrix)) if tensor.name.starts_with("layers.") => {
+            match tensor.matrix() {
+                Some(matrix) if self.takes_muon(&tensor.name, matrix.len()) => {
                     let TakenTensor { name, shape, value, gradient } = tensor;
                     let value = self.muon(&name, matrix, value, gradient, schedule, clip);
                     updated.insert(name, (value, shape));
@@ -82,6 +98,36 @@ impl Optimizer {
         }
         self.adamw(for_adamw, schedule, clip, &mut updated);
         updated
+    }
+}
+
+/// Makes AdamW's state, zeros, for every tensor that it will update.
+struct Reserve<'a> {
+    path: Vec<String>,
+    optimizer: &'a mut Optimizer,
+}
+
+impl ModuleVisitor for Reserve<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_string());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let (value, name) = (param.val(), self.path.join("."));
+        if !value.is_require_grad() || self.optimizer.takes_muon(&name, D) {
+            return;
+        }
+        let numbers = value.shape().num_elements();
+        let device = value.device().without_autodiff();
+        for kind in ["m", "v"] {
+            self.optimizer.state.entry(format!("{kind}.{name}")).or_insert_with(|| {
+                Tensor::from_data(TensorData::new(vec![0.0_f32; numbers], [numbers]), &device)
+            });
+        }
     }
 }
 

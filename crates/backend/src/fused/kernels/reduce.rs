@@ -31,7 +31,7 @@ fn max_lanes(lanes: [f32; LANES]) -> f32 {
 
 /// Folds `f(x, y, sum)` over two rows, lane by lane, and adds up the lanes.
 #[inline(always)]
-pub(super) fn sum_over<T: Number>(x: &[T], y: &[T], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
+pub(super) fn sum_over<X: Number, Y: Number>(x: &[X], y: &[Y], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0_f32; LANES];
     let (mut xs, mut ys) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     for (x, y) in (&mut xs).zip(&mut ys) {

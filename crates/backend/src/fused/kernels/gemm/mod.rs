@@ -34,8 +34,8 @@ impl<'a> View<'a> {
     }
 
     /// Elements a fixed distance apart in both directions.
-    pub(crate) fn strided(values: &'a [f32], row_stride: usize, col_stride: usize) -> Self {
-        Self { values: Numbers::F32(values), row_stride, col_stride }
+    pub(crate) fn strided(values: impl Into<Numbers<'a>>, row_stride: usize, col_stride: usize) -> Self {
+        Self { values: values.into(), row_stride, col_stride }
     }
 
     /// The same numbers with rows and columns exchanged.

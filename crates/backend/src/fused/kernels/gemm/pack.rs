@@ -229,7 +229,10 @@ mod x86 {
             let low = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, start));
             let mask = if whole { mask } else { 0 };
             let high = _mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, start.wrapping_add(stride)));
-            pairs(std::mem::transmute::<__m256bh, __m256i>(low), std::mem::transmute::<__m256bh, __m256i>(high))
+            pairs(
+                std::mem::transmute::<__m256bh, __m256i>(low),
+                std::mem::transmute::<__m256bh, __m256i>(high),
+            )
         },
         |start: *const f32, left: usize| {
             let low = _mm512_maskz_loadu_ps(lanes(left), start);

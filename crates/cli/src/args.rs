@@ -102,6 +102,8 @@ pub(crate) enum Command {
     BenchGenerate(BenchGenerateArgs),
     #[command(hide = true)]
     BenchGenerator,
+    #[command(hide = true)]
+    BenchTokenizer(BenchTokenizerArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,6 +111,7 @@ pub(crate) enum TokenizerCommand {
     /// Learn a tokenizer from text files
     #[command(after_help = "Examples:
   firebrand tokenizer train books/ --out tok --vocab-size 8192
+  firebrand tokenizer train books/ --out tok --algorithm longest-prefix --merges 512
   firebrand tokenizer train input.txt --out tok --algorithm characters")]
     Train(TokenizerTrainArgs),
     /// Text to ids
@@ -150,24 +153,49 @@ pub(crate) struct TokenizerTrainArgs {
     /// How tokens are found
     #[arg(long, value_enum, default_value_t = Algorithm::Byte)]
     pub(crate) algorithm: Algorithm,
-    /// byte: number of tokens, the special ones included [default: 8192]
+    /// Number of tokens, the special ones included [default: 8192]
     #[arg(long, value_name = "N", conflicts_with = "merges")]
     pub(crate) vocab_size: Option<usize>,
-    /// byte: number of merges, instead of the number of tokens
+    /// Number of merges, instead of the number of tokens
     #[arg(long, value_name = "K")]
     pub(crate) merges: Option<usize>,
     /// A special token; may be given several times, first ids first
     #[arg(long = "special", value_name = "TOKEN", default_value = "<|endoftext|>")]
     pub(crate) special_tokens: Vec<String>,
-    /// byte: how text is cut before merging: gpt2, cl100k, o200k, none, or a regular expression
+    /// How text is cut before merging: gpt2, cl100k, o200k, none, or a regular expression
     #[arg(long, default_value = "gpt2")]
     pub(crate) pattern: String,
+    /// Pairs that occur less often are not merged
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) min_frequency: u64,
+    /// longest-prefix, reference: the most characters a token has
+    #[arg(long, value_name = "N")]
+    pub(crate) max_token_length: Option<usize>,
+    /// longest-prefix, reference: unknown characters become their bytes, not <unk>
+    #[arg(long)]
+    pub(crate) byte_fallback: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchTokenizerArgs {
+    /// Texts to learn from
+    #[arg(required = true)]
+    pub(crate) texts: Vec<PathBuf>,
+    #[arg(long, default_value_t = 8192)]
+    pub(crate) vocab: usize,
+    /// A text to encode
+    #[arg(long)]
+    pub(crate) encode: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Algorithm {
     /// Byte-level BPE: any text can be encoded
     Byte,
+    /// BPE on characters; a word becomes the longest prefix that is a token, again and again
+    LongestPrefix,
+    /// The same tokens as longest-prefix, found line by line as it is written down: slow
+    Reference,
     /// One token a character of the text
     Characters,
 }

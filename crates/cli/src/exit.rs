@@ -144,6 +144,7 @@ fn is_unusable_tokenizer(error: &TokenizerError) -> bool {
     match error {
         TokenizerError::Read { source, .. } => source.kind() == ErrorKind::NotFound,
         TokenizerError::VocabSizeTooSmall { .. }
+        | TokenizerError::AlphabetTooLarge { .. }
         | TokenizerError::EmptyTrainingText
         | TokenizerError::SpecialToken { .. }
         | TokenizerError::Pattern { .. }

@@ -56,5 +56,6 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::BenchTrain(command) => commands::bench::train(command, &cli.global),
         Command::BenchGenerate(command) => commands::bench::generate(command, &cli.global),
         Command::BenchGenerator => commands::bench::generator(&cli.global),
+        Command::BenchTokenizer(command) => commands::bench::tokenizer(command, &cli.global),
     }
 }

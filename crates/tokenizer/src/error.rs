@@ -19,6 +19,20 @@ pub enum TokenizerError {
         /// How many special tokens were asked for.
         special_tokens: usize,
     },
+    /// The vocabulary asked for cannot hold the characters of the texts.
+    #[error(
+        "vocab_size {vocab_size} is too small: the texts have {characters} different characters, and there are {others} other \
+         tokens, so it needs at least {}",
+        characters + others
+    )]
+    AlphabetTooLarge {
+        /// The size asked for.
+        vocab_size: usize,
+        /// Special tokens, `<unk>`, and those of bytes.
+        others: usize,
+        /// How many different characters there are.
+        characters: usize,
+    },
     /// The training texts hold no character at all.
     #[error("the training text is empty: give at least one text that is not")]
     EmptyTrainingText,

@@ -1,7 +1,7 @@
 //! Byte-pair-encoding tokenizers: train, encode, decode, file formats.
 //!
 //! A [`Tokenizer`] turns text into token ids and back. It is made by training ([`Tokenizer::train_byte_level`],
-//! or [`ByteLevelTrainer`] for texts that do not fit in memory), from the characters of a text
+//! or [`ByteLevelTrainer`] and [`LongestPrefixTrainer`] for texts that do not fit in memory), from the characters of a text
 //! ([`Tokenizer::characters`]), or from files ([`Tokenizer::load`]); [`Tokenizer::save`] writes the
 //! `tokenizer.json` of Hugging Face, which gives the same ids there.
 //!
@@ -23,20 +23,24 @@
 mod added;
 mod byte_level;
 mod bytes;
-mod characters;
 mod error;
 mod files;
 mod hugging_face;
+mod longest_prefix;
+mod pair;
 mod pattern;
+mod piece_map;
+mod pieces;
 mod stream;
 mod table;
 mod tokenizer;
 mod vocabulary;
 
-pub use byte_level::{ByteLevelConfig, ByteLevelTrainer, Cutter, END_OF_TEXT};
-pub use characters::UNKNOWN;
+pub use byte_level::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};
 pub use error::TokenizerError;
+pub use longest_prefix::{LongestPrefixConfig, LongestPrefixTrainer, UNKNOWN, VocabularySize};
 pub use pattern::Pattern;
+pub use pieces::Cutter;
 pub use stream::StreamDecoder;
 pub use table::{TokenEntry, TokenTable};
 pub use tokenizer::Tokenizer;

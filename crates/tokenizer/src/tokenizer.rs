@@ -4,14 +4,15 @@
 //! found nor what files look like.
 
 use crate::added::{AddedToken, AddedTokens, Part};
-use crate::byte_level::{ByteLevel, Merge, Scratch, Trained};
+use crate::byte_level::{ByteLevel, Merge, Trained};
 use crate::bytes::{from_stand_ins, stand_in};
-use crate::characters::Characters;
+use crate::longest_prefix::{self, LongestPrefix, Unknown, byte_token};
 use crate::pattern::{has_cut, last_cut};
+use crate::piece_map::Seen;
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
-    ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, StreamDecoder, TokenEntry, TokenTable, TokenizerError,
-    UNKNOWN,
+    ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, LongestPrefixConfig, LongestPrefixTrainer, Pattern,
+    StreamDecoder, TokenEntry, TokenTable, TokenizerError, UNKNOWN, VocabularySize,
 };
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -37,7 +38,7 @@ pub(crate) struct Parts {
 #[derive(Debug)]
 pub(crate) enum Algorithm {
     ByteLevel(Box<ByteLevel>),
-    Characters(Characters),
+    LongestPrefix(LongestPrefix),
 }
 
 /// Special tokens that a model's own format puts around every text, as Llama 3 its begin token.
@@ -72,33 +73,40 @@ impl Tokenizer {
         texts: impl IntoIterator<Item = &'a str>,
         special_tokens: &[String],
     ) -> Result<Self, TokenizerError> {
-        check_special_tokens(special_tokens)?;
+        let config = LongestPrefixConfig {
+            size: VocabularySize::Merges(0),
+            special_tokens: special_tokens.to_vec(),
+            // Without merges words are of no consequence.
+            pattern: Pattern::None,
+            ..LongestPrefixConfig::default()
+        };
+        let mut trainer = LongestPrefixTrainer::new(config)?;
         let characters: BTreeSet<char> = texts.into_iter().flat_map(str::chars).collect();
-        if characters.is_empty() {
-            return Err(TokenizerError::EmptyTrainingText);
-        }
-        let is_character = |token: &&String| characters.iter().any(|&char| token.chars().eq([char]));
-        if let Some(token) = special_tokens.iter().find(is_character) {
-            return Err(TokenizerError::SpecialToken {
-                token: token.clone(),
-                reason: "is a character of the texts: choose a longer one",
-            });
-        }
-        let mut special = special_tokens.to_vec();
-        if !special.iter().any(|token| token == UNKNOWN) {
-            special.push(UNKNOWN.to_owned());
-        }
-        let unknown = special.iter().position(|token| token == UNKNOWN).map_or(0, |at| at as u32);
-        let first = special.len() as u32;
-        let texts = special.iter().cloned().chain(characters.iter().map(char::to_string));
-        let tokens = texts.map(|text| Some(Token { bytes: text.clone().into_bytes(), text }));
+        trainer.feed(&String::from_iter(characters));
+        trainer.finish()
+    }
+
+    pub(crate) fn from_longest_prefix(trained: longest_prefix::Trained) -> Result<Self, TokenizerError> {
+        let longest_prefix::Trained { config, splitter, tokens, special, alphabet, .. } = trained;
+        let added = AddedTokens::new(added_special(tokens[..special].to_vec()))?;
+        let id_of = |text: &str| tokens.iter().position(|token| token == text).unwrap_or_default() as u32;
+        let unknown = if config.byte_fallback {
+            Unknown::Bytes(Box::new(std::array::from_fn(|byte| id_of(&byte_token(byte as u8)))))
+        } else {
+            Unknown::Token(id_of(UNKNOWN))
+        };
+        let ordinary = tokens[alphabet..].iter().map(String::as_str).zip(alphabet as u32..);
+        let algorithm = LongestPrefix::new(splitter, ordinary, unknown);
+        let bytes_of = |id: usize, text: &str| match id.checked_sub(special) {
+            Some(byte) if id < alphabet => vec![byte as u8],
+            _ => text.as_bytes().to_vec(),
+        };
+        let tokens = (0..).zip(&tokens);
+        let tokens = tokens.map(|(id, text)| Some(Token { bytes: bytes_of(id, text), text: text.clone() }));
         Ok(Self::from_parts(Parts {
             vocabulary: Vocabulary::new(tokens),
-            algorithm: Algorithm::Characters(Characters::new(
-                characters.iter().copied().zip(first..),
-                unknown,
-            )),
-            added: AddedTokens::new(added_special(special))?,
+            algorithm: Algorithm::LongestPrefix(algorithm),
+            added,
             frame: Frame::default(),
         }))
     }
@@ -174,16 +182,16 @@ impl Tokenizer {
     /// cannot end itself.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.encode_parts(text, false, &mut Scratch::new(), &mut ids);
+        self.encode_parts(text, false, &mut Seen::default(), &mut ids);
         ids
     }
 
     /// The ids of several documents, one after the other, and where those of each end. Faster than
     /// [`encode`](Self::encode) of many short ones, as what was found out of a word serves all of them.
     pub fn encode_all<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> (Vec<u32>, Vec<usize>) {
-        let (mut ids, mut scratch) = (Vec::new(), Scratch::new());
+        let (mut ids, mut seen) = (Vec::new(), Seen::default());
         let mut end_of = |text| {
-            self.encode_parts(text, false, &mut scratch, &mut ids);
+            self.encode_parts(text, false, &mut seen, &mut ids);
             ids.len()
         };
         let ends = texts.into_iter().map(&mut end_of).collect();
@@ -194,7 +202,7 @@ impl Tokenizer {
     /// around a text, if any: the ids that Hugging Face's `AutoTokenizer` gives.
     pub fn encode_with_special(&self, text: &str) -> Vec<u32> {
         let mut ids = self.parts.frame.before.clone();
-        self.encode_parts(text, true, &mut Scratch::new(), &mut ids);
+        self.encode_parts(text, true, &mut Seen::default(), &mut ids);
         ids.extend_from_slice(&self.parts.frame.after);
         ids
     }
@@ -206,8 +214,15 @@ impl Tokenizer {
     /// With one of the known patterns that is behind a word or number; a tokenizer of characters cuts anywhere.
     pub fn safe_cut(&self, text: &str) -> Option<usize> {
         match &self.parts.algorithm {
-            Algorithm::Characters(_) if self.parts.added.ordinary().next().is_none() => {
+            Algorithm::LongestPrefix(algorithm)
+                if algorithm.n_merges() == 0 && self.parts.added.ordinary().next().is_none() =>
+            {
                 Some(text.len()).filter(|&end| end > 0)
+            }
+            Algorithm::LongestPrefix(algorithm)
+                if algorithm.n_merges() > 0 && !algorithm.splitter().cuts_between_words() =>
+            {
+                None
             }
             Algorithm::ByteLevel(algorithm) if !algorithm.splitter().cuts_between_words() => None,
             // An added token that has such a place inside could stand across the cut.
@@ -216,17 +231,11 @@ impl Tokenizer {
         }
     }
 
-    fn encode_parts<'t>(
-        &self,
-        text: &'t str,
-        with_special: bool,
-        scratch: &mut Scratch<'t>,
-        ids: &mut Vec<u32>,
-    ) {
+    fn encode_parts(&self, text: &str, with_special: bool, seen: &mut Seen, ids: &mut Vec<u32>) {
         self.parts.added.for_each_part(text, with_special, |part| match (part, &self.parts.algorithm) {
             (Part::Token(id), _) => ids.push(id),
-            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, scratch, ids),
-            (Part::Text(text), Algorithm::Characters(algorithm)) => algorithm.encode(text, ids),
+            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, seen, ids),
+            (Part::Text(text), Algorithm::LongestPrefix(algorithm)) => algorithm.encode(text, seen, ids),
         });
     }
 
@@ -237,14 +246,7 @@ impl Tokenizer {
         let mut ids = Vec::new();
         match &self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
-            Algorithm::Characters(algorithm) => {
-                for chunk in bytes.utf8_chunks() {
-                    algorithm.encode(chunk.valid(), &mut ids);
-                    if !chunk.invalid().is_empty() {
-                        ids.push(algorithm.unknown());
-                    }
-                }
-            }
+            Algorithm::LongestPrefix(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
         }
         ids
     }
@@ -264,11 +266,7 @@ impl Tokenizer {
     /// # Errors
     /// When no token has one of the ids.
     pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
-        let mut bytes = Vec::new();
-        for &id in ids {
-            bytes.extend_from_slice(self.token_bytes(id)?);
-        }
-        Ok(bytes)
+        self.parts.vocabulary.decode(ids)
     }
 
     pub(crate) fn token_bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
@@ -278,6 +276,14 @@ impl Tokenizer {
     /// The size of the vocabulary, special tokens included: one more than the largest id.
     pub fn vocab_size(&self) -> usize {
         self.parts.vocabulary.len()
+    }
+
+    /// How many merges the vocabulary has.
+    pub fn n_merges(&self) -> usize {
+        match &self.parts.algorithm {
+            Algorithm::ByteLevel(algorithm) => algorithm.merges().len(),
+            Algorithm::LongestPrefix(algorithm) => algorithm.n_merges(),
+        }
     }
 
     /// The id of `<|endoftext|>` when that is a special token.

@@ -13,12 +13,16 @@ pub(crate) struct Token {
     pub(crate) bytes: Vec<u8>,
 }
 
+/// How many bytes are copied at once when decoding.
+const CHUNK: usize = 16;
+
 /// Tokens by id and ids by text. An id may be unused when the file it was read from left a gap.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {
     texts: Vec<Option<Box<str>>>,
     ids: FxHashMap<Box<str>, u32>,
-    /// The bytes of all tokens, one after the other; those of `id` lie from `starts[id]` to `starts[id + 1]`.
+    /// The bytes of all tokens, one after the other, and [`CHUNK`] zeros; those of `id` lie from `starts[id]` to
+    /// `starts[id + 1]`.
     bytes: Vec<u8>,
     starts: Vec<usize>,
 }
@@ -38,6 +42,7 @@ impl Vocabulary {
             new.texts.push(text);
             new.starts.push(new.bytes.len());
         }
+        new.bytes.extend([0; CHUNK]);
         new
     }
 
@@ -57,6 +62,31 @@ impl Vocabulary {
     /// Every used id with its text, by id.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         (0..).zip(&self.texts).filter_map(|(id, text)| Some((id, text.as_deref()?)))
+    }
+
+    /// The bytes that tokens decode to, one after the other.
+    ///
+    /// # Errors
+    /// When no token has one of the ids.
+    pub(crate) fn decode(&self, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
+        let mut length = 0;
+        for &id in ids {
+            length += self.bytes(id)?.len();
+        }
+        let mut decoded = vec![0; length + CHUNK];
+        let mut at = 0;
+        for &id in ids {
+            let (start, end) = (self.starts[id as usize], self.starts[id as usize + 1]);
+            // Nearly all tokens are shorter than a chunk: copying a whole one takes no call and no loop, and what it has
+            // too much is overwritten by the next.
+            decoded[at..at + CHUNK].copy_from_slice(&self.bytes[start..start + CHUNK]);
+            if end - start > CHUNK {
+                decoded[at..at + (end - start)].copy_from_slice(&self.bytes[start..end]);
+            }
+            at += end - start;
+        }
+        decoded.truncate(length);
+        Ok(decoded)
     }
 
     /// The bytes that a token decodes to.

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer, TokenizerError};
+use firebrand_tokenizer::{
+    ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, TokenizerError,
+    VocabularySize,
+};
 use serde_json::{Value, json};
 
 fn config(vocab_size: usize) -> ByteLevelConfig {
@@ -20,9 +23,22 @@ fn check_training(config: &ByteLevelConfig, message: &str) {
 
 /// Loads a good file with one field replaced.
 fn check_file(pointer: &str, value: Value, message: &str) {
-    let dir = tempfile::tempdir().unwrap();
     let text = "in the theme of the thing ";
-    Tokenizer::train_byte_level([text], &config(262)).unwrap().save(dir.path()).unwrap();
+    check_changed(&Tokenizer::train_byte_level([text], &config(262)).unwrap(), pointer, value, message);
+}
+
+/// The same of a longest-prefix tokenizer's.
+fn check_longest_prefix(byte_fallback: bool, pointer: &str, value: Value, message: &str) {
+    let size = VocabularySize::Merges(4);
+    let config = LongestPrefixConfig { size, byte_fallback, ..LongestPrefixConfig::default() };
+    let mut trainer = LongestPrefixTrainer::new(config).unwrap();
+    trainer.feed("in the theme of the thing ");
+    check_changed(&trainer.finish().unwrap(), pointer, value, message);
+}
+
+fn check_changed(tokenizer: &Tokenizer, pointer: &str, value: Value, message: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer.save(dir.path()).unwrap();
     let path = dir.path().join("tokenizer.json");
     let mut file: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     *file.pointer_mut(pointer).unwrap() = value;
@@ -108,6 +124,55 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn a_word_piece_that_is_another_algorithm_is_refused_by_name() {
+    let check =
+        |pointer: &str, value: Value, message: &str| check_longest_prefix(false, pointer, value, message);
+    check("/model/continuing_subword_prefix", json!("##"), "continuing_subword_prefix is \"##\"");
+    check("/model/continuing_subword_prefix", Value::Null, "continuing_subword_prefix is \"##\"");
+    check("/model/max_input_chars_per_word", json!(100), "max_input_chars_per_word is 100");
+    check("/model/unk_token", Value::Null, "unk_token is null");
+    check("/model/unk_token", json!("<none>"), "\"<none>\" is not in the vocabulary");
+    check("/model/vocab/t", json!("x"), "not a token id");
+    // A token with a character of its own, which no text could be cut into.
+    check("/model/vocab/t", json!(3), "given to both");
+    check("/pre_tokenizer/pretokenizers/1/pattern/Regex", json!("[^a]"), "unknown characters in words");
+    check("/pre_tokenizer", Value::Null, "unknown characters in words");
+    check("/decoder", json!({"type": "WordPiece"}), "decoder is WordPiece");
+    check_longest_prefix(true, "/model/vocab/<0x0A>", json!(1 << 30), "far above the number of tokens");
+    check_longest_prefix(true, "/decoder/decoders/0", json!({"type": "Metaspace"}), "decoder is Metaspace");
+    check_longest_prefix(true, "/normalizer", json!({"type": "NFC"}), "normalizer is NFC");
+}
+
+#[test]
+fn a_longest_prefix_tokenizer_is_read_as_it_was_saved() {
+    for byte_fallback in [false, true] {
+        let config = LongestPrefixConfig {
+            size: VocabularySize::Merges(20),
+            byte_fallback,
+            pattern: Pattern::O200k,
+            ..LongestPrefixConfig::default()
+        };
+        let mut trainer = LongestPrefixTrainer::new(config).unwrap();
+        trainer.feed("the theme of these thirty-three thistles — ça va très bien, 日本語の文章 日本 🦙🦙 it's 1234 \n\n");
+        let tokenizer = trainer.finish().unwrap();
+        let (dir, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        tokenizer.save(dir.path()).unwrap();
+        let loaded = Tokenizer::load(dir.path()).unwrap();
+        loaded.save(again.path()).unwrap();
+        let [first, second] =
+            [&dir, &again].map(|dir| std::fs::read(dir.path().join("tokenizer.json")).unwrap());
+        assert!(first == second, "the file changed when it was loaded and saved");
+        assert_eq!(loaded.token_table(), tokenizer.token_table());
+        assert_eq!((loaded.n_merges(), loaded.special_tokens()), (20, tokenizer.special_tokens()));
+        for text in ["the thistle, thé 日本人 🦙🦘", "<|endoftext|><unk><0x41>", "\u{301}\r\n\r\n  x"]
+        {
+            assert_eq!(loaded.encode(text), tokenizer.encode(text), "{text:?}");
+            assert_eq!(loaded.encode_with_special(text), tokenizer.encode_with_special(text), "{text:?}");
+        }
+    }
+}
+
+#[test]
 fn a_part_that_is_not_supported_is_named() {
     check_file("/normalizer", json!({"type": "NFC"}), "normalizer is NFC");
     check_file(
@@ -141,7 +206,7 @@ fn a_damaged_file_says_where() {
     check_file("/model/merges/1", json!(["a"]), "model.merges[1]");
     check_file("/model/merges/0", json!(["x", "y"]), "model.merges[0]: \"xy\" is not in the vocabulary");
     check_file("/model/merges", json!("none"), "model.merges: must be a list");
-    check_file("/model", json!(1), "line 1");
+    check_file("/model", json!(1), "model: invalid type");
     let special = |id: &str| json!({"SpecialToken": {"id": id, "type_id": 0}});
     let template = |ids: Value| {
         let tokens = json!({"<s>": {"id": "<s>", "ids": ids, "tokens": ["<s>"]}});

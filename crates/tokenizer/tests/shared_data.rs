@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
+use firebrand_tokenizer::{
+    ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, VocabularySize,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -126,7 +128,20 @@ fn transformers_gives_the_same_ids() {
         };
         Tokenizer::train_byte_level(texts(), &config).unwrap()
     };
+    let longest_prefix = |texts: &[&str], pattern| {
+        let config = LongestPrefixConfig {
+            size: VocabularySize::Merges(1000),
+            pattern,
+            special_tokens: special_tokens.clone(),
+            ..LongestPrefixConfig::default()
+        };
+        let mut trainer = LongestPrefixTrainer::new(config).unwrap();
+        texts.iter().for_each(|text| trainer.feed(text));
+        trainer.finish().unwrap()
+    };
     let tokenizers = [
+        ("longest-prefix", longest_prefix(&texts().collect::<Vec<_>>(), Pattern::Gpt2)),
+        ("longest-prefix-few", longest_prefix(&[files[0].1.as_str()], Pattern::Cl100k)),
         ("gpt2", byte_level(Pattern::Gpt2)),
         ("cl100k", byte_level(Pattern::Cl100k)),
         ("o200k", byte_level(Pattern::O200k)),
@@ -155,4 +170,21 @@ fn transformers_gives_the_same_ids() {
             assert!(&tokenizer.encode_with_special(text) == theirs, "{name}: {}", path.display());
         }
     }
+}
+
+#[test]
+fn longest_prefixes_of_tinyshakespeare_are_those_of_the_reference() {
+    let Some(folder) = shared_data("tinyshakespeare") else { return };
+    let text = std::fs::read_to_string(folder.join("input.txt")).unwrap();
+    let trainer = || {
+        let config =
+            LongestPrefixConfig { size: VocabularySize::Merges(512), ..LongestPrefixConfig::default() };
+        let mut trainer = LongestPrefixTrainer::new(config).unwrap();
+        trainer.feed(&text);
+        trainer
+    };
+    let (fast, reference) = (trainer().finish().unwrap(), trainer().finish_by_reference().unwrap());
+    assert_eq!(fast.token_table(), reference.token_table());
+    assert_eq!(fast.n_merges(), 512);
+    assert_eq!(fast.decode(&fast.encode(&text)).unwrap(), text);
 }

@@ -6,6 +6,7 @@ mod generator;
 mod peer;
 mod prepare;
 mod shakespeare;
+mod tokenizer;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ model's own products, forward and backward; attention is counted as causal
 attention needs it, half of the square. Page faults are beside those with the
 C library's allocator as it comes.
 
-PyTorch runs ../shared/peers/train_gpt.py and generate_hf.py with the first that has it of
+Peers run ../shared/peers/train_gpt.py, generate_hf.py and bpe.py with the first that has it of
 $FIREBRAND_PYTHON (which, if set, is the only one), ~/.venvs/peers/bin/python
 and python3.";
 
@@ -100,6 +101,8 @@ enum Bench {
     Generator,
     /// Text into token shards, 1 GB of it: MB/s, peak memory; less of it as JSON lines and compressed. A minute.
     Prepare,
+    /// Training a tokenizer of 8,192 tokens on books, encoding and decoding one of them, on one thread. A minute.
+    Tokenizer,
     /// Tinyshakespeare by character with nanoGPT's settings, three seeds: loss on held-out text. Ten minutes.
     Shakespeare,
 }
@@ -111,6 +114,7 @@ impl Bench {
             Self::Generate => "generate",
             Self::Generator => "generator",
             Self::Prepare => "prepare",
+            Self::Tokenizer => "tokenizer",
             Self::Shakespeare => "shakespeare",
         }
     }
@@ -121,6 +125,7 @@ impl Bench {
             Self::Generate => generate::run(firebrand, options),
             Self::Generator => generator::run(firebrand, options),
             Self::Prepare => prepare::run(firebrand, options),
+            Self::Tokenizer => tokenizer::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),
         }
     }

@@ -42,24 +42,30 @@ impl Peer {
         }
         without_overrides(&mut command);
         let printed = process::output("train with PyTorch", &mut command)?;
-        Ok(PeerResult { printed })
+        Ok(PeerResult::of("train_gpt.py", printed))
     }
 }
 
 /// `name=value` pairs between white space.
 pub(super) struct PeerResult {
+    script: &'static str,
     printed: String,
 }
 
 impl PeerResult {
+    /// What `script` printed.
+    pub(super) fn of(script: &'static str, printed: String) -> Self {
+        Self { script, printed }
+    }
+
     /// The number printed as `name`.
     pub(super) fn number(&self, name: &str) -> Result<f64> {
         let pair = |word: &str| {
             word.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
         };
         let value = self.printed.split_whitespace().find_map(pair);
-        let value = value.with_context(|| format!("train_gpt.py printed no {name}: {}", self.printed))?;
-        value.parse().with_context(|| format!("train_gpt.py printed {name}={value}, which is no number"))
+        let value = value.with_context(|| format!("{} printed no {name}: {}", self.script, self.printed))?;
+        value.parse().with_context(|| format!("{} printed {name}={value}, which is no number", self.script))
     }
 }
 
@@ -72,7 +78,7 @@ mod tests {
         let printed =
             "val_loss=1.8934 train_s=70.2\nparams=861696 tokens_per_s=2317 loss=4.1 peak_rss_mib=812\n"
                 .to_owned();
-        let result = PeerResult { printed };
+        let result = PeerResult::of("train_gpt.py", printed);
         assert_eq!(result.number("val_loss").expect("it is there"), 1.8934);
         assert_eq!(result.number("loss").expect("it is there"), 4.1);
         result.number("mfu").expect_err("it is not there");

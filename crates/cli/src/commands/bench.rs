@@ -2,8 +2,10 @@
 
 mod gemm;
 mod generate;
+mod tokenizer;
 
 pub(crate) use generate::generate;
+pub(crate) use tokenizer::tokenizer;
 
 use crate::args::{BenchTrainArgs, Global};
 use crate::exit::usage;

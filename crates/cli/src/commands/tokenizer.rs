@@ -6,8 +6,11 @@ use crate::output::{line, piece, say, thousands};
 use crate::run::parse_ids;
 use crate::text;
 use anyhow::Context;
-use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources};
-use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Pattern, Tokenizer};
+use firebrand_corpus::sources::{Corpus, DocumentBoundary, HeldOut, Sources};
+use firebrand_tokenizer::{
+    ByteLevelConfig, ByteLevelTrainer, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer,
+    VocabularySize,
+};
 use std::io::Read;
 use std::path::Path;
 use std::time::Instant;
@@ -31,39 +34,13 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
     };
     let corpus = text::scan(sources, global)?;
     let started = Instant::now();
+    let special_tokens: Vec<String> =
+        args.special_tokens.iter().filter(|token| !token.is_empty()).cloned().collect();
     let tokenizer = match args.algorithm {
         Algorithm::Characters => text::characters(&corpus, &args.special_tokens, global)?,
-        Algorithm::Byte => {
-            let special_tokens: Vec<String> =
-                args.special_tokens.iter().filter(|token| !token.is_empty()).cloned().collect();
-            let vocab_size = match (args.vocab_size, args.merges) {
-                (Some(vocab_size), _) => vocab_size,
-                (None, Some(merges)) => 256 + special_tokens.len() + merges,
-                (None, None) => ByteLevelConfig::default().vocab_size,
-            };
-            let pattern = match args.pattern.as_str() {
-                "gpt2" => Pattern::Gpt2,
-                "cl100k" => Pattern::Cl100k,
-                "o200k" => Pattern::O200k,
-                "none" => Pattern::None,
-                expression => Pattern::Custom(expression.to_string()),
-            };
-            let config =
-                ByteLevelConfig { vocab_size, special_tokens, pattern, ..ByteLevelConfig::default() };
-            let mut trainer = ByteLevelTrainer::new(config)?;
-            let cutter = trainer.cutter();
-            text::for_each_part(&corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
-            let tokenizer = trainer.finish()?;
-            if tokenizer.vocab_size() < vocab_size {
-                say(
-                    global,
-                    format!(
-                        "the text has no more pairs to merge: fewer tokens than the {} asked for",
-                        thousands(vocab_size as u64)
-                    ),
-                );
-            }
-            tokenizer
+        Algorithm::Byte => byte_level(args, special_tokens, &corpus, global)?,
+        Algorithm::LongestPrefix | Algorithm::Reference => {
+            longest_prefix(args, special_tokens, &corpus, global)?
         }
     };
     let seconds = started.elapsed().as_secs_f64();
@@ -83,6 +60,96 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
         ),
     );
     Ok(())
+}
+
+fn pattern(args: &TokenizerTrainArgs) -> Pattern {
+    match args.pattern.as_str() {
+        "gpt2" => Pattern::Gpt2,
+        "cl100k" => Pattern::Cl100k,
+        "o200k" => Pattern::O200k,
+        "none" => Pattern::None,
+        expression => Pattern::Custom(expression.to_string()),
+    }
+}
+
+fn byte_level(
+    args: &TokenizerTrainArgs,
+    special_tokens: Vec<String>,
+    corpus: &Corpus,
+    global: &Global,
+) -> anyhow::Result<Tokenizer> {
+    if args.byte_fallback || args.max_token_length.is_some() {
+        return Err(usage("--byte-fallback and --max-token-length are for --algorithm longest-prefix"));
+    }
+    let vocab_size = match (args.vocab_size, args.merges) {
+        (Some(vocab_size), _) => vocab_size,
+        (None, Some(merges)) => 256 + special_tokens.len() + merges,
+        (None, None) => ByteLevelConfig::default().vocab_size,
+    };
+    let config = ByteLevelConfig {
+        vocab_size,
+        special_tokens,
+        pattern: pattern(args),
+        min_frequency: args.min_frequency,
+    };
+    let mut trainer = ByteLevelTrainer::new(config)?;
+    let cutter = trainer.cutter();
+    text::for_each_part(corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
+    let tokenizer = trainer.finish()?;
+    say_if_fewer(&tokenizer, args, global);
+    Ok(tokenizer)
+}
+
+fn longest_prefix(
+    args: &TokenizerTrainArgs,
+    special_tokens: Vec<String>,
+    corpus: &Corpus,
+    global: &Global,
+) -> anyhow::Result<Tokenizer> {
+    let default = LongestPrefixConfig::default();
+    let size = match (args.vocab_size, args.merges) {
+        (Some(vocab_size), _) => VocabularySize::Tokens(vocab_size),
+        (None, Some(merges)) => VocabularySize::Merges(merges),
+        (None, None) => default.size,
+    };
+    let config = LongestPrefixConfig {
+        size,
+        special_tokens,
+        pattern: pattern(args),
+        min_frequency: args.min_frequency,
+        max_token_length: args.max_token_length,
+        byte_fallback: args.byte_fallback,
+    };
+    let mut trainer = LongestPrefixTrainer::new(config)?;
+    let cutter = trainer.cutter();
+    text::for_each_part(corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
+    let tokenizer = match args.algorithm {
+        Algorithm::Reference => trainer.finish_by_reference()?,
+        _ => trainer.finish()?,
+    };
+    say_if_fewer(&tokenizer, args, global);
+    if args.byte_fallback {
+        say(
+            global,
+            "Hugging Face has no model that takes the longest prefix and falls back to bytes: this tokenizer.json is for firebrand alone",
+        );
+    }
+    Ok(tokenizer)
+}
+
+fn say_if_fewer(tokenizer: &Tokenizer, args: &TokenizerTrainArgs, global: &Global) {
+    let (tokens, merges) = (tokenizer.vocab_size(), tokenizer.n_merges());
+    if args.vocab_size.is_some_and(|wanted| tokens < wanted)
+        || args.merges.is_some_and(|wanted| merges < wanted)
+    {
+        let [tokens, merges] = [tokens, merges].map(|number| thousands(number as u64));
+        say(
+            global,
+            format!(
+                "the text has no more pairs to merge: {merges} merges and {tokens} tokens, fewer than asked for"
+            ),
+        );
+    }
 }
 
 fn encode(args: &TokenizerUseArgs, global: &Global) -> anyhow::Result<()> {

@@ -48,8 +48,15 @@ fn text_comes_back_from_its_ids() {
     scratch
         .run(&["tokenizer", "train", "train.txt", "--out", "chars", "--algorithm", "characters"])
         .succeeds();
+    let longest = ["tokenizer", "train", "train.txt", "--merges", "40", "--algorithm"];
+    scratch.run(&[&longest[..], &["longest-prefix", "--out", "longest"]].concat()).succeeds();
+    scratch.run(&[&longest[..], &["reference", "--out", "reference"]].concat()).succeeds();
+    scratch
+        .run(&[&longest[..], &["longest-prefix", "--byte-fallback", "--out", "fallback"]].concat())
+        .succeeds();
+    assert_eq!(scratch.text("longest/tokenizer.json"), scratch.text("reference/tokenizer.json"));
     let text = scratch.text("train.txt");
-    for tokenizer in ["tok", "chars"] {
+    for tokenizer in ["tok", "chars", "longest", "fallback"] {
         let encode = ["tokenizer", "encode", "--tokenizer", tokenizer];
         let decode = ["tokenizer", "decode", "--tokenizer", tokenizer];
         let ids = scratch.run(&[&encode[..], &["train.txt"]].concat()).succeeds().stdout;
@@ -66,8 +73,30 @@ fn text_comes_back_from_its_ids() {
     let inspect = scratch.run(&["tokenizer", "inspect", "--tokenizer", "tok", "--json"]).json();
     assert_eq!(inspect["vocab_size"], 300);
     let any = "Ünïcode, emoji 🦊 and\ttabs";
-    let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", "tok"], any).succeeds().stdout;
-    assert_eq!(scratch.run_with(&["tokenizer", "decode", "--tokenizer", "tok"], ids).succeeds().stdout, any);
+    for tokenizer in ["tok", "fallback"] {
+        let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", tokenizer], any).succeeds().stdout;
+        let decode = ["tokenizer", "decode", "--tokenizer", tokenizer];
+        assert_eq!(scratch.run_with(&decode, ids).succeeds().stdout, any);
+    }
+    // More merges than there are pairs, and options of the other algorithm.
+    let many = scratch.run(&["tokenizer", "train", "train.txt", "--out", "many", "--merges", "1000000"]);
+    assert!(many.succeeds().stderr.contains("no more pairs to merge"));
+    scratch
+        .run(&["tokenizer", "train", "train.txt", "--out", "no", "--byte-fallback"])
+        .fails(2, &["--byte-fallback", "longest-prefix"]);
+    scratch
+        .run(&[
+            "tokenizer",
+            "train",
+            "train.txt",
+            "--out",
+            "no",
+            "--algorithm",
+            "longest-prefix",
+            "--vocab-size",
+            "9",
+        ])
+        .fails(2, &["vocab_size 9", "different characters", "at least"]);
 }
 
 #[test]

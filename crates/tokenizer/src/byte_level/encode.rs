@@ -4,17 +4,15 @@
 //! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are
 //! merged by scanning (short ones) or with a heap (long ones), so that no piece costs quadratic time.
 
-use super::merges::Pair;
+use crate::pair::Pair;
 use crate::pattern::Splitter;
+use crate::piece_map::{PieceMap, Seen};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::ops::Range;
 
 /// Up to this many bytes a scan for the lowest rank is faster than a heap.
 const SHORT: usize = 48;
-/// Longer pieces are not remembered: they hardly come again.
-const LONGEST_CACHED: usize = 128;
 const NO_RANK: u32 = u32::MAX;
 
 /// A pair of tokens and what it becomes. Its rank is its place among the merges.
@@ -33,22 +31,16 @@ pub(crate) struct ByteLevel {
     ranks: FxHashMap<Pair, u32>,
     byte_ids: [u32; 256],
     /// Pieces that become exactly one token.
-    whole: FxHashMap<Box<[u8]>, u32>,
+    whole: PieceMap<u32>,
     /// Whether a piece that is a token stays one, even where the merges would not make it.
     ignore_merges: bool,
 }
 
-/// What encoding one text or several needs: memory that is used again, and where a piece was encoded before.
-pub(crate) struct Scratch<'t> {
+/// Memory that is used again from piece to piece.
+#[derive(Debug, Default)]
+struct Scratch {
     symbols: Vec<u32>,
     ranks: Vec<u32>,
-    seen: FxHashMap<&'t [u8], Range<usize>>,
-}
-
-impl<'t> Scratch<'t> {
-    pub(crate) fn new() -> Self {
-        Self { symbols: Vec::new(), ranks: Vec::new(), seen: FxHashMap::default() }
-    }
 }
 
 impl ByteLevel {
@@ -71,14 +63,14 @@ impl ByteLevel {
             .filter(|(merge, _)| !is_special(merge.merged))
             .map(|(merge, rank)| (Pair::new(merge.left, merge.right), rank))
             .collect();
-        let mut new = Self { splitter, merges, ranks, byte_ids, whole: FxHashMap::default(), ignore_merges };
-        let mut scratch = Scratch::new();
+        let mut new = Self { splitter, merges, ranks, byte_ids, whole: PieceMap::default(), ignore_merges };
+        let mut scratch = Scratch::default();
         let mut out = Vec::new();
         for (bytes, id) in tokens {
             out.clear();
             new.merge_piece(bytes, &mut scratch, &mut out);
             if ignore_merges || out == [id] {
-                new.whole.insert(bytes.into(), id);
+                new.whole.insert(bytes, id);
             }
         }
         new
@@ -97,40 +89,36 @@ impl ByteLevel {
         &self.merges
     }
 
-    /// Appends the ids of a text. The scratch is that of all texts whose ids are in `out`.
-    pub(crate) fn encode<'t>(&self, text: &'t str, scratch: &mut Scratch<'t>, out: &mut Vec<u32>) {
-        self.splitter.for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), scratch, out));
+    /// Appends the ids of a text. What was seen is that of all texts whose ids are in `out`.
+    pub(crate) fn encode(&self, text: &str, seen: &mut Seen, out: &mut Vec<u32>) {
+        let mut scratch = Scratch::default();
+        self.splitter
+            .for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), seen, &mut scratch, out));
     }
 
     /// Appends the ids of any bytes: as text where they are UTF-8, each run of others as a piece of its own.
     pub(crate) fn encode_bytes(&self, bytes: &[u8], out: &mut Vec<u32>) {
-        let mut scratch = Scratch::new();
+        let (mut seen, mut scratch) = (Seen::default(), Scratch::default());
         for chunk in bytes.utf8_chunks() {
             self.splitter.for_each_piece(chunk.valid(), |piece| {
-                self.encode_piece(piece.as_bytes(), &mut scratch, out);
+                self.encode_piece(piece.as_bytes(), &mut seen, &mut scratch, out);
             });
-            self.encode_piece(chunk.invalid(), &mut scratch, out);
+            self.encode_piece(chunk.invalid(), &mut seen, &mut scratch, out);
         }
     }
 
-    fn encode_piece<'t>(&self, piece: &'t [u8], scratch: &mut Scratch<'t>, out: &mut Vec<u32>) {
+    fn encode_piece(&self, piece: &[u8], seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
         if let [byte] = piece {
             out.push(self.byte_ids[usize::from(*byte)]);
         } else if let Some(&id) = self.whole.get(piece) {
             out.push(id);
-        } else if piece.len() > LONGEST_CACHED {
-            self.merge_piece(piece, scratch, out);
-        } else if let Some(known) = scratch.seen.get(piece) {
-            out.extend_from_within(known.clone());
         } else {
-            let start = out.len();
-            self.merge_piece(piece, scratch, out);
-            scratch.seen.insert(piece, start..out.len());
+            seen.copy_or(piece, out, |out| self.merge_piece(piece, scratch, out));
         }
     }
 
-    fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch<'_>, out: &mut Vec<u32>) {
-        let Scratch { symbols, ranks, .. } = scratch;
+    fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let Scratch { symbols, ranks } = scratch;
         symbols.clear();
         symbols.extend(piece.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
         if piece.len() <= SHORT {

@@ -6,6 +6,6 @@ mod encode;
 mod merges;
 mod train;
 
-pub(crate) use encode::{ByteLevel, Merge, Scratch};
+pub(crate) use encode::{ByteLevel, Merge};
 pub(crate) use train::Trained;
-pub use train::{ByteLevelConfig, ByteLevelTrainer, Cutter, END_OF_TEXT};
+pub use train::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};

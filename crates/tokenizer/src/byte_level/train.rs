@@ -4,7 +4,8 @@
 
 use super::merges::Row;
 use crate::bytes::{in_id_order, stand_in};
-use crate::pattern::{Splitter, last_cut};
+use crate::pattern::Splitter;
+use crate::pieces::{Cutter, PieceCounts};
 use crate::{Pattern, TokenizerError};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -44,24 +45,7 @@ impl Default for ByteLevelConfig {
 #[derive(Debug)]
 pub struct ByteLevelTrainer {
     config: ByteLevelConfig,
-    splitter: Splitter,
-    /// The distinct pieces by first appearance, with their number of occurrences.
-    counts: Vec<(Box<str>, u64)>,
-    index: FxHashMap<Box<str>, u32>,
-}
-
-/// Where texts may be cut that are too long to come whole.
-#[derive(Clone, Copy, Debug)]
-pub struct Cutter {
-    between_words: bool,
-}
-
-impl Cutter {
-    /// The last place where a text may be cut such that feeding both sides, whatever follows, is feeding the whole;
-    /// `None` where the pattern has no such place in this text.
-    pub fn safe_cut(&self, text: &str) -> Option<usize> {
-        if self.between_words { last_cut(text) } else { None }
-    }
+    pieces: PieceCounts,
 }
 
 /// What training yields: tokens in the order of their ids, and merges in the order of their ranks.
@@ -92,25 +76,17 @@ impl ByteLevelTrainer {
             });
         }
         let splitter = Splitter::new([config.pattern.clone()])?;
-        Ok(Self { config, splitter, counts: Vec::new(), index: FxHashMap::default() })
+        Ok(Self { config, pieces: PieceCounts::new(splitter) })
     }
 
     /// Counts the pieces of a text. No piece spans two texts, so a document should come whole.
     pub fn feed(&mut self, text: &str) {
-        let Self { splitter, counts, index, .. } = self;
-        splitter.for_each_piece(text, |piece| match index.get(piece) {
-            Some(&at) => counts[at as usize].1 += 1,
-            None => {
-                // More than 2³² distinct pieces are refused in `finish`; the count of one is then moot.
-                index.insert(piece.into(), counts.len() as u32);
-                counts.push((piece.into(), 1));
-            }
-        });
+        self.pieces.feed(text);
     }
 
     /// Says where texts may be cut.
     pub fn cutter(&self) -> Cutter {
-        Cutter { between_words: self.splitter.cuts_between_words() }
+        self.pieces.cutter()
     }
 
     /// Chooses the merges: again and again the most frequent pair, the smaller ids winning a tie.
@@ -122,8 +98,8 @@ impl ByteLevelTrainer {
     }
 
     pub(crate) fn train(self) -> Result<Trained, TokenizerError> {
-        let Self { config, splitter, counts, index } = self;
-        drop(index);
+        let Self { config, pieces } = self;
+        let (splitter, counts) = pieces.finish();
         if counts.is_empty() {
             return Err(TokenizerError::EmptyTrainingText);
         }

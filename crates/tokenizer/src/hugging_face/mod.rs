@@ -6,10 +6,13 @@
 //! |---|---|---|---|
 //! | byte-level | BPE | ByteLevel, after a Split for each pattern that isn't GPT-2's | ByteLevel |
 //! | characters | BPE without merges, `<unk>` not fused | none | Fuse |
+//! | longest prefix | WordPiece without a prefix | a Split by the pattern, and one that isolates unknown characters | Fuse |
+//! | longest prefix with byte fallback | `LongestPrefixWithBytes`, which is ours alone | a Split by the pattern | ByteFallback, Fuse |
 //!
 //! Reading accepts these and what others write for the same thing; anything else is an error that names the part.
 
 mod gpt2;
+mod longest_prefix;
 mod read;
 mod schema;
 mod write;

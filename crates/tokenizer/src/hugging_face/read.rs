@@ -1,10 +1,11 @@
 //! Reading `tokenizer.json`, ours or others'.
 
-use super::schema::{File, flag, in_turn, kind};
+use super::longest_prefix;
+use super::schema::{Bpe, File, flag, in_turn, kind};
 use crate::added::{AddedToken, AddedTokens};
 use crate::byte_level::{ByteLevel, Merge};
 use crate::bytes::{from_stand_ins, stand_in};
-use crate::characters::Characters;
+use crate::longest_prefix::{LongestPrefix, Unknown};
 use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
 use crate::vocabulary::{Token, Vocabulary};
@@ -22,7 +23,12 @@ impl Source<'_> {
         TokenizerError::Malformed { path: self.0.to_owned(), field: field.into(), message: message.into() }
     }
 
-    fn unsupported(self, field: &str, found: impl Into<String>, supported: &'static str) -> TokenizerError {
+    pub(super) fn unsupported(
+        self,
+        field: &str,
+        found: impl Into<String>,
+        supported: &'static str,
+    ) -> TokenizerError {
         TokenizerError::Unsupported {
             path: self.0.to_owned(),
             field: field.to_owned(),
@@ -40,18 +46,15 @@ impl Source<'_> {
 pub(super) fn load_json(path: &Path) -> Result<Tokenizer, TokenizerError> {
     let source = Source(path);
     let file: File = source.json()?;
-    check_supported(&file, source)?;
-    let added = read_added(&file, source)?;
-    let mut entries = read_vocab(&file.model.vocab, source, "model.vocab")?;
-    entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
-    let merges = read_merges(&file.model.merges, source)?;
-    let (frame, byte_level) = (read_frame(&file.post_processor, source)?, read_splitter(&file, source)?);
-    let parts = match byte_level {
-        Some(splitter) => {
-            let ignore_merges = file.model.ignore_merges;
-            byte_level_parts(source, Files { entries, merges, added, splitter, ignore_merges })?
+    if let Some(part) = in_turn(&file.normalizer, "normalizers").first() {
+        return Err(source.unsupported("normalizer", kind(part), "tokenizers without one (null)"));
+    }
+    let (added, frame) = (read_added(&file, source)?, read_frame(&file.post_processor, source)?);
+    let parts = match kind(&file.model) {
+        longest_prefix::WORD_PIECE | longest_prefix::WITH_BYTES => {
+            longest_prefix::read(source, &file, added)?
         }
-        None => character_parts(source, &file, entries, &merges, added)?,
+        _ => bpe_parts(source, &file, added)?,
     };
     let size = parts.vocabulary.len();
     match frame.before.iter().chain(&frame.after).find(|id| **id as usize >= size) {
@@ -62,15 +65,35 @@ pub(super) fn load_json(path: &Path) -> Result<Tokenizer, TokenizerError> {
     }
 }
 
-fn check_supported(file: &File, source: Source<'_>) -> Result<(), TokenizerError> {
-    let model = &file.model;
+/// A part of a file as what it should be.
+pub(super) fn typed<T: serde::de::DeserializeOwned>(
+    value: &Value,
+    source: Source<'_>,
+    field: &str,
+) -> Result<T, TokenizerError> {
+    T::deserialize(value).map_err(|error| source.malformed(field, error.to_string()))
+}
+
+fn bpe_parts(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> Result<Parts, TokenizerError> {
     // Old files of GPT-2 don't name the type.
-    if let Some(found) = model.kind.as_deref().filter(|kind| *kind != "BPE") {
-        return Err(source.unsupported("model.type", found, "BPE"));
+    if let Some(found) = file.model.get("type").and_then(Value::as_str).filter(|kind| *kind != "BPE") {
+        return Err(source.unsupported("model.type", found, "BPE, and WordPiece as this program writes it"));
     }
-    if let Some(part) = in_turn(&file.normalizer, "normalizers").first() {
-        return Err(source.unsupported("normalizer", kind(part), "tokenizers without one (null)"));
+    let model: Bpe = typed(&file.model, source, "model")?;
+    check_supported(&model, source)?;
+    let mut entries = read_vocab(&model.vocab, source, "model.vocab")?;
+    entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
+    let merges = read_merges(&model.merges, source)?;
+    match read_splitter(file, source)? {
+        Some(splitter) => {
+            let ignore_merges = model.ignore_merges;
+            byte_level_parts(source, Files { entries, merges, added, splitter, ignore_merges })
+        }
+        None => character_parts(source, &model, &file.decoder, entries, &merges, added),
     }
+}
+
+fn check_supported(model: &Bpe, source: Source<'_>) -> Result<(), TokenizerError> {
     let none = "models without one (null)";
     if let Some(dropout) = model.dropout.filter(|dropout| *dropout != 0.0) {
         return Err(source.unsupported("model.dropout", dropout.to_string(), none));
@@ -184,7 +207,7 @@ fn read_splitter(file: &File, source: Source<'_>) -> Result<Option<Splitter>, To
     Splitter::new(patterns).map(Some)
 }
 
-fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, TokenizerError> {
+pub(super) fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, TokenizerError> {
     let field = "pre_tokenizer";
     let behavior = part.get("behavior").and_then(Value::as_str).unwrap_or_default();
     match kind(part) {
@@ -293,7 +316,8 @@ pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts
 
 fn character_parts(
     source: Source<'_>,
-    File { model, decoder, .. }: &File,
+    model: &Bpe,
+    decoder: &Value,
     entries: Vec<(String, u32)>,
     merges: &[(String, String)],
     added: Vec<AddedToken>,
@@ -318,16 +342,18 @@ fn character_parts(
     for (id, text) in vocabulary.iter() {
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
-            (Some(char), None) if !added.is_special(id) => characters.push((char, id)),
+            (Some(_), None) if !added.is_special(id) => characters.push((text, id)),
             // Without merges nothing but an added token can be longer; others are never used.
             _ => {}
         }
     }
-    let algorithm = Algorithm::Characters(Characters::new(characters, unknown));
+    let splitter = Splitter::new([])?;
+    let algorithm = LongestPrefix::new(splitter, characters, Unknown::Token(unknown));
+    let algorithm = Algorithm::LongestPrefix(algorithm);
     Ok(Parts { algorithm, vocabulary, added, frame: Frame::default() })
 }
 
-fn build_vocabulary(
+pub(super) fn build_vocabulary(
     source: Source<'_>,
     entries: Vec<(String, u32)>,
     bytes_of: impl Fn(u32, &str) -> Vec<u8>,

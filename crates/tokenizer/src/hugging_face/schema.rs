@@ -23,7 +23,8 @@ pub(super) struct File {
     pub(super) post_processor: Value,
     #[serde(default)]
     pub(super) decoder: Value,
-    pub(super) model: Model,
+    /// A [`Bpe`] or a [`LongestPrefix`], by its `type`.
+    pub(super) model: Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +44,7 @@ pub(super) struct AddedToken {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct Model {
+pub(super) struct Bpe {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) dropout: Option<f64>,
@@ -61,6 +62,19 @@ pub(super) struct Model {
     pub(super) vocab: Value,
     #[serde(default)]
     pub(super) merges: Value,
+}
+
+/// A model that takes the longest prefix: WordPiece, or our own kind where characters fall back to bytes.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LongestPrefix {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) unk_token: Option<String>,
+    pub(super) continuing_subword_prefix: Option<String>,
+    /// A longer word is unknown as a whole.
+    pub(super) max_input_chars_per_word: Option<u64>,
+    #[serde(default)]
+    pub(super) vocab: Value,
 }
 
 /// The kind of a part: its `type`, or what it is instead.

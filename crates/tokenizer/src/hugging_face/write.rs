@@ -1,7 +1,9 @@
 //! Writing `tokenizer.json` and `tokenizer_config.json`.
 
-use super::schema::{AddedToken, File, Model, object};
+use super::longest_prefix;
+use super::schema::{AddedToken, Bpe, File, object};
 use crate::byte_level::ByteLevel;
+use crate::longest_prefix::Unknown;
 use crate::tokenizer::{Algorithm, Frame, Parts};
 use crate::{END_OF_TEXT, Pattern, Tokenizer, TokenizerError, files};
 use serde_json::{Value, json};
@@ -59,12 +61,16 @@ fn file(parts: &Parts) -> File {
     });
     let (pre_tokenizer, decoder, model) = match &parts.algorithm {
         Algorithm::ByteLevel(algorithm) => {
-            (pre_tokenizer(algorithm), byte_level(true), byte_level_model(parts, algorithm))
+            (pre_tokenizer(algorithm), byte_level(true), json!(byte_level_model(parts, algorithm)))
         }
-        Algorithm::Characters(algorithm) => {
-            let unknown = parts.vocabulary.text(algorithm.unknown()).map(str::to_owned);
-            (Value::Null, json!({"type": "Fuse"}), Model { unk_token: unknown, ..model(parts, Vec::new()) })
-        }
+        Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {
+            Unknown::Token(unknown) if algorithm.n_merges() == 0 => {
+                let unk_token = parts.vocabulary.text(*unknown).map(str::to_owned);
+                let model = Bpe { unk_token, ..model(parts, Vec::new()) };
+                (Value::Null, json!({"type": "Fuse"}), json!(model))
+            }
+            _ => longest_prefix::write(parts, algorithm),
+        },
     };
     File {
         version: Some("1.0".to_owned()),
@@ -87,13 +93,7 @@ fn byte_level(use_regex: bool) -> Value {
 fn pre_tokenizer(algorithm: &ByteLevel) -> Value {
     let mut patterns: Vec<&Pattern> = algorithm.splitter().patterns().collect();
     let ends_with_gpt2 = patterns.pop_if(|last| **last == Pattern::Gpt2).is_some();
-    let mut stages: Vec<Value> = patterns
-        .into_iter()
-        .filter_map(Pattern::expression)
-        .map(|expression| {
-            json!({"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": false})
-        })
-        .collect();
+    let mut stages = splits(patterns);
     if stages.is_empty() {
         return byte_level(ends_with_gpt2);
     }
@@ -101,16 +101,26 @@ fn pre_tokenizer(algorithm: &ByteLevel) -> Value {
     json!({"type": "Sequence", "pretokenizers": stages})
 }
 
-fn byte_level_model(parts: &Parts, algorithm: &ByteLevel) -> Model {
+/// Each pattern as a Split.
+pub(super) fn splits<'p>(patterns: impl IntoIterator<Item = &'p Pattern>) -> Vec<Value> {
+    patterns.into_iter().filter_map(Pattern::expression).map(split).collect()
+}
+
+/// What a regular expression matches, and what lies between two matches.
+pub(super) fn split(expression: &str) -> Value {
+    json!({"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": false})
+}
+
+fn byte_level_model(parts: &Parts, algorithm: &ByteLevel) -> Bpe {
     let text = |id| parts.vocabulary.text(id).unwrap_or_default();
     let merges =
         algorithm.merges().iter().map(|merge| json!([text(merge.left), text(merge.right)])).collect();
-    Model { ignore_merges: algorithm.ignore_merges(), ..model(parts, merges) }
+    Bpe { ignore_merges: algorithm.ignore_merges(), ..model(parts, merges) }
 }
 
-fn model(parts: &Parts, merges: Vec<Value>) -> Model {
+fn model(parts: &Parts, merges: Vec<Value>) -> Bpe {
     let vocab = parts.vocabulary.iter().map(|(id, text)| (text.to_owned(), json!(id))).collect();
-    Model {
+    Bpe {
         kind: Some("BPE".to_owned()),
         dropout: None,
         unk_token: None,

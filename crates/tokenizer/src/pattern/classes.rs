@@ -45,6 +45,8 @@ const BLOCK: usize = 256;
 struct Table {
     blocks: Vec<u16>,
     classes: Vec<[Class; BLOCK]>,
+    /// Those of ASCII once more, one look-up away.
+    ascii: [Class; 128],
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
@@ -66,7 +68,8 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
             flat[range.start() as usize..=range.end() as usize].fill(class);
         }
     }
-    let mut table = Table { blocks: Vec::new(), classes: Vec::new() };
+    let ascii = std::array::from_fn(|code| flat[code]);
+    let mut table = Table { blocks: Vec::new(), classes: Vec::new(), ascii };
     for block in flat.as_chunks::<BLOCK>().0 {
         let index = table.classes.iter().position(|known| known == block).unwrap_or_else(|| {
             table.classes.push(*block);
@@ -84,6 +87,12 @@ pub(super) struct Classes(&'static Table);
 impl Classes {
     pub(super) fn new() -> Self {
         Self(&TABLE)
+    }
+
+    /// The class of an ASCII character; of other bytes nothing.
+    #[inline]
+    pub(super) fn of_ascii(self, byte: u8) -> Option<Class> {
+        self.0.ascii.get(usize::from(byte)).copied()
     }
 
     /// The class of a character.

@@ -19,8 +19,12 @@ impl<'t> Scanner<'t> {
     }
 
     /// The character at a position, its class and the position after it.
-    #[inline]
+    #[inline(always)]
     fn at(self, position: usize) -> Option<(char, Class, usize)> {
+        let byte = *self.text.as_bytes().get(position)?;
+        if let Some(class) = self.classes.of_ascii(byte) {
+            return Some((char::from(byte), class, position + 1));
+        }
         let char = self.text[position..].chars().next()?;
         Some((char, self.classes.of(char), position + char.len_utf8()))
     }
@@ -60,10 +64,10 @@ impl<'t> Scanner<'t> {
 
     /// The end of a contraction (`'s 't 're 've 'm 'll 'd`) whose apostrophe stands at `position`.
     fn contraction(self, position: usize, any_case: bool) -> Option<usize> {
-        let mut chars = self.text[position..].chars();
-        if chars.next() != Some('\'') {
+        if self.text.as_bytes().get(position) != Some(&b'\'') {
             return None;
         }
+        let mut chars = self.text[position + 1..].chars();
         // Case-insensitively the long s is an s too; all other letters here have ASCII cases only.
         let fold = |char: char| match char {
             'ſ' if any_case => 's',

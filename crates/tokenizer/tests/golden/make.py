@@ -18,6 +18,7 @@ O200K = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 CUSTOM = r"\p{N}|[aeiou]+"
+GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 STORY = """The lamp in the lighthouse went out at seven. "Who's there?" asked Mara, and nobody answered.
 She'd climbed 212 steps; she wouldn't climb them again. We're told that 12,345 ships passed here in 1987 alone!
@@ -126,6 +127,37 @@ def other_files():
     yield "neox", neox, {}, "strings"
 
 
+def outside(characters):
+    """The expression of a character that is none of these."""
+    runs = []
+    for code in sorted(map(ord, characters)):
+        if runs and runs[-1][1] + 1 == code:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "[^" + "".join(f"\\x{{{first:X}}}-\\x{{{last:X}}}" for first, last in runs) + "]"
+
+
+def longest_prefix():
+    """WordPiece without a prefix, with each unknown character a word: longest prefixes of GPT-2's words."""
+    alphabet = sorted(set(STORY))
+    longer = ["th", "the", " the", " lamp", "ight", "hou", "house", "lighthous", "aaaa", "aa", "ab", "abcab", "灯台", "का", "\n\n", "\n\n\n"]
+    longer = [token for token in longer if set(token) <= set(alphabet)]
+    tokens = [END, "<unk>", *alphabet, *longer]
+    model = models.WordPiece(
+        {token: id for id, token in enumerate(tokens)},
+        unk_token="<unk>",
+        continuing_subword_prefix="",
+        max_input_chars_per_word=2**32 - 1,
+    )
+    tokenizer = Tokenizer(model)
+    split = lambda expression: pre_tokenizers.Split(Regex(expression), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split(GPT2), split(outside(alphabet))])
+    tokenizer.decoder = decoders.Fuse()
+    tokenizer.add_special_tokens([END, "<unk>"])
+    return tokenizer
+
+
 def main():
     here = pathlib.Path(__file__).parent
     # Not json.dump(indent=…): a golden file should be short, and a difference in it still be one line a case.
@@ -138,8 +170,14 @@ def main():
         tokenizer = Tokenizer.from_str(json.dumps(file))
         if merges == "strings":
             file["model"]["merges"] = [" ".join(pair) for pair in file["model"]["merges"]]
-        golden = {"tokenizer": file, "ids": [[text, tokenizer.encode(text).ids] for text in TESTS]}
-        (here / "files" / f"{name}.json").write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_file(here / "files" / f"{name}.json", file, tokenizer)
+    tokenizer = longest_prefix()
+    write_file(here / "files" / "longest_prefix.json", json.loads(tokenizer.to_str()), tokenizer)
+
+
+def write_file(path, file, tokenizer):
+    golden = {"tokenizer": file, "ids": [[text, tokenizer.encode(text).ids] for text in TESTS]}
+    path.write_text(json.dumps(golden, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ pub(crate) struct TokenizerTrainArgs {
     /// longest-prefix, reference: the most characters a token has
     #[arg(long, value_name = "N")]
     pub(crate) max_token_length: Option<usize>,
-    /// longest-prefix, reference: unknown characters become their bytes, not <unk>
+    /// longest-prefix, reference: unknown characters become their bytes, not `<unk>`
     #[arg(long)]
     pub(crate) byte_fallback: bool,
 }

@@ -111,7 +111,7 @@ pub(crate) enum TokenizerCommand {
     /// Learn a tokenizer from text files
     #[command(after_help = "Examples:
   firebrand tokenizer train books/ --out tok --vocab-size 8192
-  firebrand tokenizer train books/ --out tok --algorithm longest-prefix --merges 512
+  firebrand tokenizer train books/ --out tok --algorithm longest-prefix
   firebrand tokenizer train input.txt --out tok --algorithm characters")]
     Train(TokenizerTrainArgs),
     /// Text to ids

@@ -9,8 +9,9 @@ pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         const NEVER: libc::c_int = libc::c_int::MAX;
-        // The threads of the pool each get an arena otherwise, and hold each other's freed tensors.
-        const ARENAS: libc::c_int = 2;
+        // With one arena for each thread of the pool, each would hold the gaps that the others' tensors need: memory would
+        // grow for many steps, by how much depending on which thread did what.
+        const ARENAS: libc::c_int = 1;
         #[allow(
             unsafe_code,
             reason = "mallopt is the only way to set glibc's thresholds from inside the process"

@@ -125,15 +125,22 @@ pub(crate) enum TokenizerCommand {
   firebrand tokenizer encode --tokenizer tok story.txt \\
     | firebrand tokenizer decode --tokenizer tok")]
     Decode(TokenizerUseArgs),
-    /// What a tokenizer is, its first and last tokens
+    /// What tokenizers are, and how many tokens they make of texts
     #[command(after_help = "Examples:
   firebrand tokenizer inspect --tokenizer tok
-  firebrand tokenizer inspect --tokenizer runs/quickstart --json")]
-    Inspect {
-        /// tokenizer.json or a folder that holds one
-        #[arg(long, value_name = "PATH")]
-        tokenizer: PathBuf,
-    },
+  firebrand tokenizer inspect --tokenizer runs/quickstart --json
+  firebrand tokenizer inspect --tokenizer tok --tokenizer other languages/")]
+    Inspect(TokenizerInspectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizerInspectArgs {
+    /// tokenizer.json or a folder that holds one; several are compared
+    #[arg(long = "tokenizer", value_name = "PATH", required = true)]
+    pub(crate) tokenizers: Vec<PathBuf>,
+    /// Texts to try them on, or folders of them
+    #[arg(value_name = "TEXT")]
+    pub(crate) texts: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

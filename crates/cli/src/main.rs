@@ -12,6 +12,7 @@ mod named;
 mod output;
 mod run;
 mod screen;
+mod table;
 mod tensorboard;
 mod text;
 

@@ -72,6 +72,25 @@ fn text_comes_back_from_its_ids() {
     }
     let inspect = scratch.run(&["tokenizer", "inspect", "--tokenizer", "tok", "--json"]).json();
     assert_eq!(inspect["vocab_size"], 300);
+    std::fs::create_dir(scratch.path("texts")).expect("made");
+    scratch.write("texts/a.txt", "one two three");
+    scratch.write("texts/b.txt", "four\nfive");
+    let compare = ["tokenizer", "inspect", "--tokenizer", "tok", "--tokenizer", "longest", "texts"];
+    let lines = scratch.run(&[&compare[..], &["--json"]].concat()).json_lines();
+    assert_eq!(lines.len(), 2);
+    for (line, name) in lines.iter().zip(["tok", "longest"]) {
+        let encode = ["tokenizer", "encode", "--tokenizer", name, "texts/b.txt"];
+        let ids = scratch.run(&encode).succeeds().stdout.trim().split(',').count();
+        let text = &line["texts"][1];
+        assert_eq!((&line["tokenizer"], &text["tokens"]), (&json!(name), &json!(ids)));
+        assert_eq!((&text["words"], &text["bytes"]), (&json!(2), &json!(9)));
+        assert!(line["unused_share"].as_f64().is_some_and(|share| 0.0 < share && share < 1.0), "{line}");
+    }
+    let table = scratch.run(&compare).succeeds().stdout;
+    for part in ["tokens/word longest", "bytes/token tok", "\nb.txt", "unused"] {
+        assert!(table.contains(part), "{part:?} is not in\n{table}");
+    }
+    scratch.run(&[&compare[..], &["absent.txt"]].concat()).fails(2, &["absent.txt"]);
     let any = "Ünïcode, emoji 🦊 and\ttabs";
     for tokenizer in ["tok", "fallback"] {
         let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", tokenizer], any).succeeds().stdout;

@@ -1,7 +1,7 @@
 //! In what the configs of several runs differ.
 
 use super::record::Record;
-use super::table::{self, Column, shorten};
+use crate::table::{self, Column, shorten};
 
 /// The longest value that is shown whole.
 const WIDEST: usize = 24;

@@ -5,7 +5,6 @@ mod one;
 mod record;
 mod several;
 mod sparkline;
-mod table;
 
 use crate::args::{Global, ShowArgs};
 use crate::output::{complain, line, say};

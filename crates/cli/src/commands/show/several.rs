@@ -3,9 +3,9 @@
 use super::differences;
 use super::record::{Record, State};
 use super::sparkline::{on_scale, range};
-use super::table::{self, Column, shorten};
 use crate::args::RunOrder;
 use crate::output::{duration, line, thousands};
+use crate::table::{self, Column, shorten};
 use std::io::IsTerminal;
 
 /// How wide a curve is.

@@ -2,17 +2,17 @@
 
 /// A column: its heading, a cell a row, and how much it matters.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
-    pub(super) heading: String,
-    pub(super) cells: Vec<String>,
+pub(crate) struct Column {
+    pub(crate) heading: String,
+    pub(crate) cells: Vec<String>,
     /// Numbers stand at the right.
-    pub(super) right: bool,
+    pub(crate) right: bool,
     /// The lowest go first where the room is scarce.
-    pub(super) importance: u8,
+    pub(crate) importance: u8,
 }
 
 impl Column {
-    pub(super) fn new(heading: &str, right: bool, importance: u8, cells: Vec<String>) -> Self {
+    pub(crate) fn new(heading: &str, right: bool, importance: u8, cells: Vec<String>) -> Self {
         Self { heading: heading.into(), cells, right, importance }
     }
 
@@ -24,7 +24,7 @@ impl Column {
 const GAP: usize = 2;
 
 /// The columns that fit into `width`, and the headings of those that do not.
-pub(super) fn fit(mut columns: Vec<Column>, width: usize) -> (Vec<Column>, Vec<String>) {
+pub(crate) fn fit(mut columns: Vec<Column>, width: usize) -> (Vec<Column>, Vec<String>) {
     let mut dropped = Vec::new();
     let needed = |columns: &[Column]| {
         columns.iter().map(|column| column.width() + GAP).sum::<usize>().saturating_sub(GAP)
@@ -39,7 +39,7 @@ pub(super) fn fit(mut columns: Vec<Column>, width: usize) -> (Vec<Column>, Vec<S
 }
 
 /// The lines of a table.
-pub(super) fn lines(columns: &[Column]) -> Vec<String> {
+pub(crate) fn lines(columns: &[Column]) -> Vec<String> {
     let rows = columns.iter().map(|column| column.cells.len()).max().unwrap_or(0);
     let line = |cell: &dyn Fn(&Column) -> String| {
         let cells: Vec<String> = columns
@@ -57,7 +57,7 @@ pub(super) fn lines(columns: &[Column]) -> Vec<String> {
 }
 
 /// `text` in at most `width` characters: the end of a path tells more than its beginning.
-pub(super) fn shorten(text: &str, width: usize) -> String {
+pub(crate) fn shorten(text: &str, width: usize) -> String {
     match text.chars().count().checked_sub(width) {
         None | Some(0) => text.to_string(),
         Some(more) => format!("…{}", text.chars().skip(more + 1).collect::<String>()),

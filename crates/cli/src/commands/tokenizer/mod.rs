@@ -1,5 +1,7 @@
 //! `firebrand tokenizer`: train, encode, decode, inspect.
 
+mod inspect;
+
 use crate::args::{Algorithm, Global, TokenizerCommand, TokenizerTrainArgs, TokenizerUseArgs};
 use crate::exit::usage;
 use crate::output::{line, piece, say, thousands};
@@ -12,7 +14,6 @@ use firebrand_tokenizer::{
     VocabularySize,
 };
 use std::io::Read;
-use std::path::Path;
 use std::time::Instant;
 
 pub(crate) fn run(command: &TokenizerCommand, global: &Global) -> anyhow::Result<()> {
@@ -20,7 +21,7 @@ pub(crate) fn run(command: &TokenizerCommand, global: &Global) -> anyhow::Result
         TokenizerCommand::Train(args) => train(args, global),
         TokenizerCommand::Encode(args) => encode(args, global),
         TokenizerCommand::Decode(args) => decode(args, global),
-        TokenizerCommand::Inspect { tokenizer } => inspect(tokenizer, global),
+        TokenizerCommand::Inspect(args) => inspect::run(args, global),
     }
 }
 
@@ -168,23 +169,6 @@ fn decode(args: &TokenizerUseArgs, global: &Global) -> anyhow::Result<()> {
         true => line(serde_json::json!({"text": text})),
         false => piece(&text),
     }
-}
-
-fn inspect(path: &Path, global: &Global) -> anyhow::Result<()> {
-    let tokenizer = Tokenizer::load(path)?;
-    let n = tokenizer.vocab_size();
-    let special: Vec<&(String, u32)> = tokenizer.special_tokens().iter().collect();
-    if global.json {
-        return line(serde_json::json!({"vocab_size": n, "special_tokens": special}));
-    }
-    let special: Vec<String> = special.iter().map(|(token, id)| format!("{token} ({id})")).collect();
-    let special = if special.is_empty() { "none".to_string() } else { special.join(", ") };
-    line(format!("{} tokens; special: {special}", thousands(n as u64)))?;
-    let show = |id: usize| format!("{id:>8}  {:?}", tokenizer.id_to_token(id as u32).unwrap_or(""));
-    for id in (0..n.min(8)).chain(n.saturating_sub(16).max(8)..n) {
-        line(show(id))?;
-    }
-    Ok(())
 }
 
 fn input(args: &TokenizerUseArgs) -> anyhow::Result<String> {

@@ -117,8 +117,10 @@ pub(crate) enum TokenizerCommand {
     /// Text to ids
     #[command(after_help = "Examples:
   firebrand tokenizer encode --tokenizer tok story.txt
-  echo \"A fox.\" | firebrand tokenizer encode --tokenizer tok --json")]
-    Encode(TokenizerUseArgs),
+  echo \"A fox.\" | firebrand tokenizer encode --tokenizer tok --json
+  firebrand tokenizer encode --tokenizer tok --special refuse chat.txt
+  firebrand tokenizer encode --tokenizer tok --offsets --json story.txt")]
+    Encode(TokenizerEncodeArgs),
     /// Ids (separated by commas or white space) to text
     #[command(after_help = "Examples:
   echo 12,7,431 | firebrand tokenizer decode --tokenizer tok
@@ -205,6 +207,28 @@ pub(crate) enum Algorithm {
     Reference,
     /// One token a character of the text
     Characters,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TokenizerEncodeArgs {
+    #[command(flatten)]
+    pub(crate) common: TokenizerUseArgs,
+    /// What a text does that spells a special token
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialInText::Text)]
+    pub(crate) special: SpecialInText,
+    /// With --json: which bytes of the text each token stands for
+    #[arg(long, requires = "json", conflicts_with = "special")]
+    pub(crate) offsets: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SpecialInText {
+    /// It is text like any other: a document cannot end itself
+    Text,
+    /// It is the special token
+    Allow,
+    /// It is an error
+    Refuse,
 }
 
 #[derive(Debug, Args)]

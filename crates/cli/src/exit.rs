@@ -145,6 +145,7 @@ fn is_unusable_tokenizer(error: &TokenizerError) -> bool {
         TokenizerError::Read { source, .. } => source.kind() == ErrorKind::NotFound,
         TokenizerError::VocabSizeTooSmall { .. }
         | TokenizerError::AlphabetTooLarge { .. }
+        | TokenizerError::SpecialTokenInText { .. }
         | TokenizerError::EmptyTrainingText
         | TokenizerError::SpecialToken { .. }
         | TokenizerError::Pattern { .. }

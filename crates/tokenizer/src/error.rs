@@ -53,6 +53,17 @@ pub enum TokenizerError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A text that spells a special token where it must not.
+    #[error(
+        "the text spells the special token {token:?} at byte {offset}: leave it out, or say that special tokens are text, or \
+         allowed"
+    )]
+    SpecialTokenInText {
+        /// The token.
+        token: String,
+        /// Where it begins.
+        offset: usize,
+    },
     /// A pre-tokenization pattern that is not a regular expression.
     #[error("the pattern {pattern:?} is not a valid regular expression: {message}")]
     Pattern {

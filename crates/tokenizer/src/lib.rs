@@ -23,6 +23,7 @@
 mod added;
 mod byte_level;
 mod bytes;
+mod encoding;
 mod error;
 mod files;
 mod hugging_face;

@@ -173,6 +173,18 @@ fn a_longest_prefix_tokenizer_is_read_as_it_was_saved() {
 }
 
 #[test]
+fn a_text_that_forges_a_special_token_is_told_where() {
+    let tokenizer = Tokenizer::train_byte_level(["some text"], &config(262)).unwrap();
+    let text = "é <|endoftext|> <|endoftext|>";
+    let error = tokenizer.encode_refusing_special(text).unwrap_err().to_string();
+    assert!(error.contains("special token \"<|endoftext|>\" at byte 3"), "{error}");
+    assert_eq!(tokenizer.encode_refusing_special("é <|endof").unwrap(), tokenizer.encode("é <|endof"));
+    // Spelled in a document it is text; allowed, it is the token.
+    assert!(!tokenizer.encode(text).contains(&0));
+    assert_eq!(tokenizer.encode_with_special(text).iter().filter(|&&id| id == 0).count(), 2);
+}
+
+#[test]
 fn a_part_that_is_not_supported_is_named() {
     check_file("/normalizer", json!({"type": "NFC"}), "normalizer is NFC");
     check_file(

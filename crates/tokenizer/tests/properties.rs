@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
+use firebrand_tokenizer::{
+    ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, VocabularySize,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -18,6 +20,16 @@ static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
             Tokenizer::train_byte_level([text], &config).unwrap()
         })
         .collect()
+});
+
+static LONGEST_PREFIX: LazyLock<Tokenizer> = LazyLock::new(|| {
+    let size = VocabularySize::Merges(60);
+    let config = LongestPrefixConfig { size, ..LongestPrefixConfig::default() };
+    let mut trainer = LongestPrefixTrainer::new(config).unwrap();
+    trainer.feed(
+        "the theme of these thirty-three thistles — ça va très bien, 日本語の文章 日本 🦙🦙 it's 1234 \n\n",
+    );
+    trainer.finish().unwrap()
 });
 
 /// Byte-pair training as SEMANTICS 1.2 says it, on one piece a word: merges as pairs of ids.
@@ -101,6 +113,33 @@ proptest! {
             let found: Vec<&[u32]> = begins.zip(&ends).map(|(begin, &end)| &ids[begin..end]).collect();
             let expected: Vec<Vec<u32>> = texts.iter().map(|text| tokenizer.encode(text)).collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn offsets_cut_the_text_as_its_tokens_do(text in any::<String>(), most in 0_usize..40) {
+        for tokenizer in TOKENIZERS.iter().chain([&*LONGEST_PREFIX]) {
+            let (ids, ranges) = tokenizer.encode_with_offsets(&text);
+            prop_assert_eq!(&ids, &tokenizer.encode(&text));
+            let mut end = 0;
+            for (&id, range) in ids.iter().zip(&ranges) {
+                prop_assert_eq!(range.start, end);
+                end = range.end;
+                let bytes = &text.as_bytes()[range.clone()];
+                let is_unknown = tokenizer.id_to_token(id) == Some("<unk>");
+                prop_assert!(is_unknown || tokenizer.decode_bytes(&[id]).unwrap() == bytes);
+            }
+            prop_assert_eq!(end, text.len());
+            prop_assert_eq!(tokenizer.encode_at_most(&text, most), &ids[..ids.len().min(most)]);
+        }
+    }
+
+    #[test]
+    fn the_first_ids_of_long_texts_are_those_of_all(words in prop::collection::vec("[a-z ]{1,9}|日本語", 1..40), most in 0_usize..3000) {
+        let text = words.concat().repeat(300);
+        for tokenizer in TOKENIZERS.iter().chain([&*LONGEST_PREFIX]) {
+            let ids = tokenizer.encode(&text);
+            prop_assert_eq!(tokenizer.encode_at_most(&text, most), &ids[..ids.len().min(most)]);
         }
     }
 

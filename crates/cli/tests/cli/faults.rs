@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The ways in which things go wrong; `tests/faults/shim.rs` says what each does.
 const KINDS: [&str; 3] = ["kill", "io", "full"];
@@ -434,8 +435,12 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount").arg(&self.path).status();
-        assert!(unmounted.is_ok_and(|status| status.success()), "{} stays mounted", self.path.display());
+        // Another test's process may be between fork and exec, with this one's files still open in it.
+        let unmounted = (0..100).any(|attempt| {
+            std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 100 }));
+            Command::new("umount").arg(&self.path).status().is_ok_and(|status| status.success())
+        });
+        assert!(unmounted, "{} stays mounted", self.path.display());
     }
 }
 

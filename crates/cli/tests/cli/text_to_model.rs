@@ -91,6 +91,18 @@ fn text_comes_back_from_its_ids() {
         assert!(table.contains(part), "{part:?} is not in\n{table}");
     }
     scratch.run(&[&compare[..], &["absent.txt"]].concat()).fails(2, &["absent.txt"]);
+    let encode = ["tokenizer", "encode", "--tokenizer", "tok"];
+    let special =
+        |how: &str| scratch.run_with(&[&encode[..], &["--special", how]].concat(), "a <|endoftext|>");
+    assert!(special("allow").succeeds().stdout.trim().ends_with(",0"));
+    assert!(special("text").succeeds().stdout.trim().split(',').all(|id| id != "0"));
+    special("refuse").fails(2, &["<|endoftext|>", "at byte 2"]);
+    let offsets = scratch.run_with(&[&encode[..], &["--offsets", "--json"]].concat(), "one").json();
+    assert_eq!(offsets["offsets"][0][0], 0);
+    assert_eq!(
+        offsets["offsets"].as_array().and_then(|all| all.last()).map(|last| &last[1]),
+        Some(&json!(3))
+    );
     let any = "Ünïcode, emoji 🦊 and\ttabs";
     for tokenizer in ["tok", "fallback"] {
         let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", tokenizer], any).succeeds().stdout;

@@ -2,7 +2,10 @@
 
 mod inspect;
 
-use crate::args::{Algorithm, Global, TokenizerCommand, TokenizerTrainArgs, TokenizerUseArgs};
+use crate::args::{
+    Algorithm, Global, SpecialInText, TokenizerCommand, TokenizerEncodeArgs, TokenizerTrainArgs,
+    TokenizerUseArgs,
+};
 use crate::exit::usage;
 use crate::output::{line, piece, say, thousands};
 use crate::run::parse_ids;
@@ -153,9 +156,19 @@ fn say_if_fewer(tokenizer: &Tokenizer, args: &TokenizerTrainArgs, global: &Globa
     }
 }
 
-fn encode(args: &TokenizerUseArgs, global: &Global) -> anyhow::Result<()> {
-    let tokenizer = Tokenizer::load(&args.tokenizer)?;
-    let ids = tokenizer.encode(&input(args)?);
+fn encode(args: &TokenizerEncodeArgs, global: &Global) -> anyhow::Result<()> {
+    let tokenizer = Tokenizer::load(&args.common.tokenizer)?;
+    let text = input(&args.common)?;
+    if args.offsets {
+        let (ids, ranges) = tokenizer.encode_with_offsets(&text);
+        let offsets: Vec<[usize; 2]> = ranges.iter().map(|range| [range.start, range.end]).collect();
+        return line(serde_json::json!({"ids": ids, "offsets": offsets}));
+    }
+    let ids = match args.special {
+        SpecialInText::Text => tokenizer.encode(&text),
+        SpecialInText::Allow => tokenizer.encode_with_special(&text),
+        SpecialInText::Refuse => tokenizer.encode_refusing_special(&text)?,
+    };
     match global.json {
         true => line(serde_json::json!({"ids": ids})),
         false => line(ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),

@@ -1,5 +1,7 @@
 //! A table for the terminal: as many columns as fit.
 
+use std::io::IsTerminal;
+
 /// A column: its heading, a cell a row, and how much it matters.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
@@ -22,6 +24,17 @@ impl Column {
 }
 
 const GAP: usize = 2;
+
+/// The terminal's width; `COLUMNS`, or 80, where the output goes elsewhere.
+pub(crate) fn terminal_width() -> usize {
+    let terminal = std::io::stdout().is_terminal().then(ratatui::crossterm::terminal::size);
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    match (terminal, columns) {
+        (Some(Ok((columns @ 1.., _))), _) => columns.into(),
+        (_, Some(columns)) => columns,
+        _ => 80,
+    }
+}
 
 /// The columns that fit into `width`, and the headings of those that do not.
 pub(crate) fn fit(mut columns: Vec<Column>, width: usize) -> (Vec<Column>, Vec<String>) {

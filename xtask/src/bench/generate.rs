@@ -7,8 +7,9 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::figure::Figure;
+use super::peer::python_and_script;
 use super::{Bench, Options, json, without_overrides};
-use crate::{machine, process, workspace};
+use crate::{process, workspace};
 
 /// What the peer is called in tables.
 const TRANSFORMERS: &str = "transformers";
@@ -53,7 +54,8 @@ struct Measured {
 pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let cases = SHAPES.iter().flat_map(|shape| WEIGHTS.map(|weights| (shape, weights)));
     let cases: Vec<_> = cases.filter(|(shape, weights)| options.wants(&case_name(shape, weights))).collect();
-    let peer = if cases.is_empty() { None } else { peer()? };
+    let find = || python_and_script("generate_hf.py", "transformers", TRANSFORMERS);
+    let peer = if cases.is_empty() { None } else { find()? };
     let mut figures = Vec::new();
     for (shape, weights) in cases {
         figures.extend(case(firebrand, peer.as_ref(), shape, weights, options)?);
@@ -124,17 +126,6 @@ fn arguments(shape: &Shape, options: &Options) -> Vec<String> {
         ("--threads", options.threads),
     ];
     numbers.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_string()]).collect()
-}
-
-/// Python with transformers and the script, or `None` after saying why not.
-fn peer() -> Result<Option<(PathBuf, PathBuf)>> {
-    match (machine::shared("peers/generate_hf.py")?, machine::python_with("transformers")) {
-        (Ok(script), Ok(python)) => Ok(Some((python, script))),
-        (Err(reason), _) | (_, Err(reason)) => {
-            eprintln!("{TRANSFORMERS} is skipped: {reason}");
-            Ok(None)
-        }
-    }
 }
 
 /// The speed and the ids that `generate_hf.py` printed.

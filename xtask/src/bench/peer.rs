@@ -14,6 +14,17 @@ pub(super) const PYTORCH: &str = "PyTorch";
 /// And when it compiles the model first, for which it needs a C++ compiler.
 pub(super) const PYTORCH_COMPILED: &str = "PyTorch --compile";
 
+/// A Python with `module` and a script of `../shared/peers`, or `None` after saying why `who` is skipped.
+pub(super) fn python_and_script(script: &str, module: &str, who: &str) -> Result<Option<(PathBuf, PathBuf)>> {
+    match (machine::shared(&format!("peers/{script}"))?, machine::python_with(module)) {
+        (Ok(script), Ok(python)) => Ok(Some((python, script))),
+        (Err(reason), _) | (_, Err(reason)) => {
+            eprintln!("{who} is skipped: {reason}");
+            Ok(None)
+        }
+    }
+}
+
 /// The peer, ready to run.
 pub(super) struct Peer {
     python: PathBuf,
@@ -23,14 +34,8 @@ pub(super) struct Peer {
 impl Peer {
     /// The peer, or `None` after saying why not.
     pub(super) fn find() -> Result<Option<Self>> {
-        let script = machine::shared("peers/train_gpt.py")?;
-        match (script, machine::python_with("torch")) {
-            (Ok(script), Ok(python)) => Ok(Some(Self { python, script })),
-            (Err(reason), _) | (_, Err(reason)) => {
-                eprintln!("{PYTORCH} is skipped: {reason}");
-                Ok(None)
-            }
-        }
+        let found = python_and_script("train_gpt.py", "torch", PYTORCH)?;
+        Ok(found.map(|(python, script)| Self { python, script }))
     }
 
     /// Trains with these options of the script and returns what it printed.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::figure::{Figure, TargetIs};
-use super::peer::PeerResult;
+use super::peer::{PeerResult, python_and_script};
 use super::{Bench, Options, json, without_overrides};
 use crate::{machine, process};
 
@@ -52,7 +52,7 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     texts.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
     texts.sort();
     let encoded = books.join(ENCODED);
-    let peer = peer()?;
+    let peer = python_and_script("bpe.py", "tiktoken", "tokenizers and tiktoken")?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         let mut command = Command::new(firebrand);
@@ -93,15 +93,4 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             .map(|figure| figure.with_target(TargetIs::LeastValue, 500.0)),
     ];
     Ok(figures.into_iter().flatten().collect())
-}
-
-/// Python with both and the script, or `None` after saying why not.
-fn peer() -> Result<Option<(PathBuf, PathBuf)>> {
-    match (machine::shared("peers/bpe.py")?, machine::python_with("tiktoken")) {
-        (Ok(script), Ok(python)) => Ok(Some((python, script))),
-        (Err(reason), _) | (_, Err(reason)) => {
-            eprintln!("{HUGGING_FACE} and {TIKTOKEN} are skipped: {reason}");
-            Ok(None)
-        }
-    }
 }

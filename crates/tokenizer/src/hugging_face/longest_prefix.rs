@@ -12,7 +12,7 @@ use crate::longest_prefix::{LongestPrefix, Unknown, byte_token};
 use crate::pattern::Splitter;
 use crate::tokenizer::{Algorithm, Frame, Parts};
 use crate::{Pattern, TokenizerError};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -82,11 +82,13 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     let mut entries = read_vocab(&model.vocab, source, "model.vocab")?;
     entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
     let added = AddedTokens::new(added)?;
-    let byte_of: Vec<String> = (0..=255).map(byte_token).collect();
-    let bytes_of = |_: u32, text: &str| match byte_of.iter().position(|token| token == text) {
-        Some(byte) if with_bytes => vec![byte as u8],
-        _ => text.as_bytes().to_vec(),
+    let byte_of: FxHashMap<String, u8> = if with_bytes {
+        (0..=255).map(|byte| (byte_token(byte), byte)).collect()
+    } else {
+        FxHashMap::default()
     };
+    let bytes_of =
+        |_: u32, text: &str| byte_of.get(text).map_or_else(|| text.as_bytes().to_vec(), |&byte| vec![byte]);
     let vocabulary = build_vocabulary(source, entries, bytes_of)?;
     let id = |field: &str, text: &str| {
         let missing = || source.malformed(field, format!("{text:?} is not in the vocabulary"));
@@ -94,8 +96,8 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     };
     let unknown = if with_bytes {
         let mut ids = Box::new([0; 256]);
-        for (to, token) in ids.iter_mut().zip(&byte_of) {
-            *to = id("model.vocab", token)?;
+        for (to, byte) in ids.iter_mut().zip(0..=255) {
+            *to = id("model.vocab", &byte_token(byte))?;
         }
         Unknown::Bytes(ids)
     } else {

@@ -12,7 +12,7 @@
 use super::config::{Job, Tokens};
 use crate::TokenizerError;
 use crate::pair::Pair;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -34,7 +34,7 @@ pub(super) fn train(job: Job<'_>, tokens: &mut Tokens) -> Result<Vec<(u32, u32)>
         let length = row.lengths[pair.left() as usize] + row.lengths[pair.right() as usize];
         // Either never changes: the pair need not come again.
         if length as usize > job.max_token_length || tokens.reserved.contains(&text) {
-            row.refused.insert(pair, ());
+            row.refused.insert(pair);
             continue;
         }
         row.merge(pair, tokens.texts.len() as u32);
@@ -64,7 +64,7 @@ struct Row {
     counts: FxHashMap<Pair, u64>,
     heap: BinaryHeap<(u64, Reverse<Pair>)>,
     /// Pairs that were chosen and may not be merged.
-    refused: FxHashMap<Pair, ()>,
+    refused: FxHashSet<Pair>,
     /// Pairs whose count has risen since the heap heard of them.
     risen: Vec<Pair>,
 }
@@ -106,7 +106,7 @@ impl Row {
             places,
             counts: FxHashMap::default(),
             heap: BinaryHeap::new(),
-            refused: FxHashMap::default(),
+            refused: FxHashSet::default(),
             risen: Vec::new(),
         };
         for slot in 1..new.characters.len() {
@@ -159,7 +159,7 @@ impl Row {
         loop {
             let (count, Reverse(pair)) = self.heap.pop()?;
             let now = self.counts.get(&pair).copied().unwrap_or(0);
-            if self.refused.contains_key(&pair) {
+            if self.refused.contains(&pair) {
                 continue;
             }
             if now == count {

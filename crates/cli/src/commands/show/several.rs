@@ -6,7 +6,6 @@ use super::sparkline::{on_scale, range};
 use crate::args::RunOrder;
 use crate::output::{duration, line, thousands};
 use crate::table::{self, Column, shorten};
-use std::io::IsTerminal;
 
 /// How wide a curve is.
 const CURVE: usize = 12;
@@ -45,7 +44,7 @@ pub(super) fn sort(records: &mut [Record], order: RunOrder) {
 }
 
 pub(super) fn show(records: &[Record]) -> anyhow::Result<()> {
-    let width = width();
+    let width = table::terminal_width();
     let by_bits = tokenizers_differ(records);
     let (columns, dropped) = table::fit(columns(records, by_bits, width), width);
     for text in table::lines(&columns) {
@@ -70,17 +69,6 @@ pub(super) fn show(records: &[Record]) -> anyhow::Result<()> {
         line("")?;
     }
     notes.iter().chain(&differences).try_for_each(line)
-}
-
-/// The terminal's width; `COLUMNS`, or 80, where the output goes elsewhere.
-fn width() -> usize {
-    let terminal = std::io::stdout().is_terminal().then(ratatui::crossterm::terminal::size);
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    match (terminal, columns) {
-        (Some(Ok((columns @ 1.., _))), _) => columns.into(),
-        (_, Some(columns)) => columns,
-        _ => 80,
-    }
 }
 
 fn columns(records: &[Record], by_bits: bool, width: usize) -> Vec<Column> {

@@ -1,24 +1,41 @@
 //! What tokenizers are, and what they make of texts.
 
 use crate::args::{Global, TokenizerInspectArgs};
+use crate::named;
 use crate::output::{line, thousands};
 use crate::table::{self, Column};
 use crate::text;
-use anyhow::Context;
-use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources};
+use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources, source_files};
 use firebrand_tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
-
-/// How wide a table is where nobody says how wide the terminal is.
-const WIDTH: usize = 200;
 
 /// A tokenizer and what it made of each text.
 struct Inspected {
     path: PathBuf,
     tokenizer: Tokenizer,
     texts: Vec<Counted>,
-    /// Of the tokens that are not special, those that no text became; nothing without texts.
-    unused: usize,
+    /// The tokens that text can become, the special ones left out.
+    ordinary: Ordinary,
+}
+
+struct Ordinary {
+    mean_bytes: f64,
+    longest_bytes: usize,
+    /// The share of those that no text became.
+    unused: f64,
+}
+
+impl Ordinary {
+    fn new(tokenizer: &Tokenizer, used: &[bool]) -> Self {
+        let table = tokenizer.token_table();
+        let ids: Vec<u32> = (0..table.len() as u32).filter(|&id| !table.is_special(id)).collect();
+        let (lengths, count) = (ids.iter().map(|&id| table.byte_len(id)), ids.len().max(1) as f64);
+        Self {
+            mean_bytes: lengths.clone().sum::<usize>() as f64 / count,
+            longest_bytes: lengths.max().unwrap_or(0),
+            unused: ids.iter().filter(|&&id| !used[id as usize]).count() as f64 / count,
+        }
+    }
 }
 
 /// One file of text as tokens.
@@ -42,17 +59,6 @@ impl Counted {
 }
 
 impl Inspected {
-    /// The tokens that text can become: how many, their mean length in bytes, the largest.
-    fn ordinary(&self) -> (usize, f64, usize) {
-        let table = self.tokenizer.token_table();
-        let lengths: Vec<usize> = (0..table.len() as u32)
-            .filter(|&id| !table.is_special(id))
-            .map(|id| table.byte_len(id))
-            .collect();
-        let mean = lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64;
-        (lengths.len(), mean, lengths.iter().copied().max().unwrap_or(0))
-    }
-
     /// All texts as one.
     fn whole(&self) -> Counted {
         let sum = |of: fn(&Counted) -> u64| self.texts.iter().map(of).sum();
@@ -61,12 +67,8 @@ impl Inspected {
         Counted { path: PathBuf::new(), bytes, words, tokens }
     }
 
-    fn unused_share(&self) -> f64 {
-        self.unused as f64 / self.ordinary().0.max(1) as f64
-    }
-
     fn json(&self) -> serde_json::Value {
-        let (_, mean, longest) = self.ordinary();
+        let Ordinary { mean_bytes, longest_bytes, unused } = self.ordinary;
         let count = |text: &Counted| {
             serde_json::json!({
                 "path": text.path, "bytes": text.bytes, "words": text.words, "tokens": text.tokens,
@@ -75,11 +77,11 @@ impl Inspected {
         };
         let mut json = serde_json::json!({
             "tokenizer": self.path, "vocab_size": self.tokenizer.vocab_size(), "merges": self.tokenizer.n_merges(),
-            "special_tokens": self.tokenizer.special_tokens(), "mean_token_bytes": mean, "longest_token_bytes": longest,
+            "special_tokens": self.tokenizer.special_tokens(), "mean_token_bytes": mean_bytes, "longest_token_bytes": longest_bytes,
         });
         if !self.texts.is_empty() {
             json["texts"] = self.texts.iter().map(count).collect();
-            json["unused_share"] = self.unused_share().into();
+            json["unused_share"] = unused.into();
         }
         json
     }
@@ -94,9 +96,8 @@ pub(super) fn run(args: &TokenizerInspectArgs, global: &Global) -> anyhow::Resul
             .iter()
             .map(|file| count(&tokenizer, file, &mut used, global))
             .collect::<anyhow::Result<_>>()?;
-        let table = tokenizer.token_table();
-        let unused = (0_u32..).zip(&used).filter(|(id, used)| !**used && !table.is_special(*id)).count();
-        Ok(Inspected { path: path.clone(), tokenizer, texts, unused })
+        let ordinary = Ordinary::new(&tokenizer, &used);
+        Ok(Inspected { path: path.clone(), tokenizer, texts, ordinary })
     };
     let inspected: Vec<Inspected> = args.tokenizers.iter().map(inspect).collect::<anyhow::Result<_>>()?;
     if global.json {
@@ -115,22 +116,13 @@ pub(super) fn run(args: &TokenizerInspectArgs, global: &Global) -> anyhow::Resul
     Ok(())
 }
 
-/// The files of folders, and the files that are given.
-fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
-        let mut inside: Vec<PathBuf> =
-            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-        inside.retain(|path| path.is_file());
-        inside.sort();
-        files.append(&mut inside);
+/// The files that paths and names stand for.
+fn files(texts: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    if texts.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(files)
+    let sources = named::resolve(Sources { texts: texts.to_vec(), ..Sources::default() })?;
+    Ok(source_files(&sources.texts, sources.format)?)
 }
 
 fn count(tokenizer: &Tokenizer, file: &Path, used: &mut [bool], global: &Global) -> anyhow::Result<Counted> {
@@ -164,33 +156,33 @@ fn vocabulary(one: &Inspected) -> anyhow::Result<()> {
     let special: Vec<String> =
         tokenizer.special_tokens().iter().map(|(token, id)| format!("{token} ({id})")).collect();
     let special = if special.is_empty() { "none".to_string() } else { special.join(", ") };
-    let (_, mean, longest) = one.ordinary();
+    let Ordinary { mean_bytes, longest_bytes, .. } = one.ordinary;
     let [tokens, merges] = [n, tokenizer.n_merges()].map(|number| thousands(number as u64));
     line(format!("{tokens} tokens, {merges} merges; special: {special}"))?;
-    line(format!("bytes of a token: {mean:.1} on average, {longest} at most"))?;
+    line(format!("bytes of a token: {mean_bytes:.1} on average, {longest_bytes} at most"))?;
     let show = |id: usize| format!("{id:>8}  {:?}", tokenizer.id_to_token(id as u32).unwrap_or(""));
     (0..n.min(8)).chain(n.saturating_sub(16).max(8)..n).try_for_each(|id| line(show(id)))
 }
 
 /// A row for each tokenizer.
 fn summary(inspected: &[Inspected]) -> Vec<Column> {
-    let column = |heading: &str, cell: &dyn Fn(&Inspected) -> String| {
-        Column::new(heading, heading != "tokenizer", 5, inspected.iter().map(cell).collect())
+    let column = |heading: &str, importance, cell: &dyn Fn(&Inspected) -> String| {
+        Column::new(heading, heading != "tokenizer", importance, inspected.iter().map(cell).collect())
     };
     let mut columns = vec![
-        column("tokenizer", &|one| one.path.display().to_string()),
-        column("tokens", &|one| thousands(one.tokenizer.vocab_size() as u64)),
-        column("merges", &|one| thousands(one.tokenizer.n_merges() as u64)),
-        column("special", &|one| one.tokenizer.special_tokens().len().to_string()),
-        column("bytes of a token", &|one| format!("{:.1}", one.ordinary().1)),
-        column("at most", &|one| one.ordinary().2.to_string()),
+        column("tokenizer", 9, &|one| one.path.display().to_string()),
+        column("tokens", 6, &|one| thousands(one.tokenizer.vocab_size() as u64)),
+        column("merges", 4, &|one| thousands(one.tokenizer.n_merges() as u64)),
+        column("special", 3, &|one| one.tokenizer.special_tokens().len().to_string()),
+        column("bytes of a token", 2, &|one| format!("{:.1}", one.ordinary.mean_bytes)),
+        column("at most", 1, &|one| one.ordinary.longest_bytes.to_string()),
     ];
     if inspected.iter().any(|one| !one.texts.is_empty()) {
         columns.extend([
-            column("text as tokens", &|one| thousands(one.whole().tokens)),
-            column("bytes/token", &|one| format!("{:.2}", one.whole().bytes_per_token())),
-            column("tokens/word", &|one| format!("{:.2}", one.whole().tokens_per_word())),
-            column("unused", &|one| format!("{:.1} %", 100.0 * one.unused_share())),
+            column("text as tokens", 5, &|one| thousands(one.whole().tokens)),
+            column("bytes/token", 8, &|one| format!("{:.2}", one.whole().bytes_per_token())),
+            column("tokens/word", 8, &|one| format!("{:.2}", one.whole().tokens_per_word())),
+            column("unused", 7, &|one| format!("{:.1} %", 100.0 * one.ordinary.unused)),
         ]);
     }
     columns
@@ -199,7 +191,8 @@ fn summary(inspected: &[Inspected]) -> Vec<Column> {
 /// A row for each text, with two columns for each tokenizer.
 fn by_text(inspected: &[Inspected]) -> Vec<Column> {
     let texts = &inspected[0].texts;
-    let column = |heading: &str, right: bool, cells: Vec<String>| Column::new(heading, right, 5, cells);
+    // The name of a text is never left out.
+    let column = |heading: &str, right, cells| Column::new(heading, right, if right { 5 } else { 9 }, cells);
     let name =
         |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let mut columns = vec![
@@ -218,7 +211,7 @@ fn by_text(inspected: &[Inspected]) -> Vec<Column> {
 }
 
 fn print(columns: &[Column]) -> anyhow::Result<()> {
-    let (columns, dropped) = table::fit(columns.to_vec(), WIDTH);
+    let (columns, dropped) = table::fit(columns.to_vec(), table::terminal_width());
     table::lines(&columns).into_iter().try_for_each(line)?;
     if dropped.is_empty() {
         Ok(())

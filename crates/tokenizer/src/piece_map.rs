@@ -1,55 +1,75 @@
-//! A map from pieces that finds short ones without following a pointer.
+//! Maps from pieces of text to what is known of them, made for pieces that are short and come again.
 
 use rustc_hash::FxHashMap;
 use std::ops::Range;
 
+/// A piece of a text, and all of it in one number if it is short.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'t> {
+    bytes: &'t [u8],
+    key: Key,
+}
+
+/// The bytes of a short piece, then zeros, and in the last byte how many there are; as two numbers, lowest byte first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key(u64, u64);
+
+/// The key of a longer piece.
+const LONG: Key = Key(u64::MAX, u64::MAX);
+
+/// Nearly all pieces of texts are no longer.
+const SHORT: usize = 15;
+
+impl<'t> Piece<'t> {
+    pub(crate) fn new(bytes: &'t [u8]) -> Self {
+        Self::within(bytes, 0..bytes.len())
+    }
+
+    /// A part of a text. Where more of the text follows, its key is found without looking at each byte.
+    #[inline(always)]
+    pub(crate) fn within(text: &'t [u8], range: Range<usize>) -> Self {
+        let bytes = &text[range.clone()];
+        if bytes.len() > SHORT {
+            return Self { bytes, key: LONG };
+        }
+        let sixteen = match text.get(range.start..range.start + SHORT + 1).and_then(<[u8]>::as_array) {
+            Some(sixteen) => *sixteen,
+            None => {
+                let mut copy = [0; SHORT + 1];
+                copy[..bytes.len()].copy_from_slice(bytes);
+                copy
+            }
+        };
+        let count = bytes.len();
+        let kept = u128::from_le_bytes(sixteen) & ((1 << (8 * count)) - 1);
+        Self { bytes, key: Key(kept as u64, (kept >> 64) as u64 | (count as u64) << 56) }
+    }
+
+    pub(crate) fn bytes(&self) -> &'t [u8] {
+        self.bytes
+    }
+}
+
 /// What is known of pieces.
 #[derive(Clone, Debug)]
 pub(crate) struct PieceMap<V> {
-    /// Of up to [`SHORT`] bytes, which are the key themselves.
     short: FxHashMap<Key, V>,
     long: FxHashMap<Box<[u8]>, V>,
 }
 
-/// Nearly all pieces of texts are no longer.
-const SHORT: usize = 16;
-
-/// The first and the last bytes of a piece, which overlap, and their number: together all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Key(u64, u64, u8);
-
-impl Key {
-    #[inline]
-    fn new(piece: &[u8]) -> Option<Self> {
-        let [first, last] = match piece.len() {
-            8..=SHORT => [piece.first_chunk()?, piece.last_chunk()?].map(|bytes| u64::from_le_bytes(*bytes)),
-            4..8 => {
-                [piece.first_chunk()?, piece.last_chunk()?].map(|bytes| u32::from_le_bytes(*bytes).into())
-            }
-            2..4 => {
-                [piece.first_chunk()?, piece.last_chunk()?].map(|bytes| u16::from_le_bytes(*bytes).into())
-            }
-            1 => [piece[0].into(), 0],
-            0 => [0, 0],
-            _ => return None,
-        };
-        Some(Self(first, last, piece.len() as u8))
-    }
-}
-
 impl<V> PieceMap<V> {
     #[inline]
-    pub(crate) fn get(&self, piece: &[u8]) -> Option<&V> {
-        match Key::new(piece) {
-            Some(key) => self.short.get(&key),
-            None => self.long.get(piece),
+    pub(crate) fn get(&self, piece: Piece<'_>) -> Option<&V> {
+        match piece.key {
+            LONG => self.long.get(piece.bytes),
+            key => self.short.get(&key),
         }
     }
 
-    pub(crate) fn insert(&mut self, piece: &[u8], value: V) {
-        match Key::new(piece) {
-            Some(key) => self.short.insert(key, value),
-            None => self.long.insert(piece.into(), value),
+    pub(crate) fn insert(&mut self, piece: Piece<'_>, value: V) {
+        match piece.key {
+            LONG => self.long.insert(piece.bytes.into(), value),
+            key => self.short.insert(key, value),
         };
     }
 }
@@ -63,34 +83,108 @@ impl<V> Default for PieceMap<V> {
 /// Longer pieces are not remembered: they hardly come again.
 const LONGEST_REMEMBERED: usize = 128;
 
-/// Where among the ids of one text or several those of a piece stand: most pieces come again.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(PieceMap<Range<usize>>);
+/// The ids of the pieces of one text or several, so that those of a piece that comes again are copied.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// The ids of short pieces that became few: the last of those that share a place, one look away.
+    front: Vec<Place>,
+    /// Where among all ids those of other pieces stand.
+    ranges: PieceMap<Range<usize>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
+struct Place {
+    /// A key, with the number of ids in its highest four bits. Zero where there is none.
+    key: Key,
+    ids: [u32; FEW],
+}
+
+const FEW: usize = 4;
+/// The highest four bits of a key are free, for no short piece has more than 15 bytes.
+const COUNT_SHIFT: u32 = 60;
+/// So many places that they stay in the second cache of a processor.
+const MOST_PLACES: usize = 4096;
 
 impl Seen {
-    /// Appends the ids of a piece to `out`, which holds those of all pieces before: copied, or else by `encode`.
-    #[inline]
-    pub(crate) fn copy_or(&mut self, piece: &[u8], out: &mut Vec<u32>, encode: impl FnOnce(&mut Vec<u32>)) {
-        if piece.len() > LONGEST_REMEMBERED {
+    /// For texts of so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        let places = (bytes / 16).next_power_of_two().min(MOST_PLACES);
+        Self { front: vec![Place { key: Key(0, 0), ids: [0; FEW] }; places], ranges: PieceMap::default() }
+    }
+
+    /// For many texts.
+    pub(crate) fn of_many() -> Self {
+        Self::new(usize::MAX / 2)
+    }
+
+    /// Appends the ids of a piece to `out`, which holds those of all pieces before: a token's own one, copied ones, or else
+    /// those that `encode` finds.
+    #[inline(always)]
+    pub(crate) fn append(
+        &mut self,
+        piece: Piece<'_>,
+        whole: &PieceMap<u32>,
+        out: &mut Vec<u32>,
+        encode: impl FnOnce(&mut Vec<u32>),
+    ) {
+        let Piece { bytes, key } = piece;
+        if key == LONG {
+            return self.append_other(bytes, key, whole, out, encode);
+        }
+        let at = place(key) & (self.front.len() - 1);
+        let Place { key: known, ids } = self.front[at];
+        let start = out.len();
+        if known.0 == key.0 && (known.1 ^ key.1) << (64 - COUNT_SHIFT) == 0 {
+            out.extend_from_slice(&ids);
+            out.truncate(start + (known.1 >> COUNT_SHIFT) as usize);
+            return;
+        }
+        self.append_other(bytes, key, whole, out, encode);
+        let count = out.len() - start;
+        if (1..=FEW).contains(&count) {
+            let ids = std::array::from_fn(|id| out.get(start + id).copied().unwrap_or(0));
+            self.front[at] = Place { key: Key(key.0, key.1 | (count as u64) << COUNT_SHIFT), ids };
+        }
+    }
+
+    #[inline(never)]
+    fn append_other(
+        &mut self,
+        bytes: &[u8],
+        key: Key,
+        whole: &PieceMap<u32>,
+        out: &mut Vec<u32>,
+        encode: impl FnOnce(&mut Vec<u32>),
+    ) {
+        let piece = Piece { bytes, key };
+        if let Some(&id) = whole.get(piece) {
+            out.push(id);
+        } else if bytes.len() > LONGEST_REMEMBERED {
             encode(out);
-        } else if let Some(known) = self.0.get(piece) {
+        } else if let Some(known) = self.ranges.get(piece) {
             out.extend_from_within(known.clone());
         } else {
             let start = out.len();
             encode(out);
-            self.0.insert(piece, start..out.len());
+            self.ranges.insert(piece, start..out.len());
         }
     }
+}
+
+/// Spreads keys over all numbers.
+#[inline(always)]
+fn place(key: Key) -> usize {
+    // The odd number next to 2⁶⁴ over the golden ratio; of a product the high bits are the mixed ones.
+    ((key.0 ^ key.1.rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn pieces_of_every_length_are_told_apart() {
-        let mut map = PieceMap::default();
-        // All strings of two letters up to 9 bytes, and long ones that differ at one place.
+    /// All strings of two letters up to 9 bytes, and long ones that differ at one place.
+    fn pieces() -> Vec<Vec<u8>> {
         let short = (0..10_usize).flat_map(|len| {
             (0..1_u32 << len)
                 .map(move |bits| (0..len).map(|at| b'a' + (bits >> at & 1) as u8).collect::<Vec<u8>>())
@@ -98,12 +192,50 @@ mod tests {
         let long = (10..40).flat_map(|len| {
             (0..len).map(move |at| (0..len).map(|i| if i == at { b'x' } else { b'y' }).collect::<Vec<u8>>())
         });
-        let pieces: Vec<Vec<u8>> = short.chain(long).collect();
+        short.chain(long).collect()
+    }
+
+    #[test]
+    fn pieces_of_every_length_are_told_apart() {
+        let mut map = PieceMap::default();
+        let pieces = pieces();
         for (number, piece) in pieces.iter().enumerate() {
-            assert!(map.get(piece).is_none(), "{piece:?}");
-            map.insert(piece, number);
+            assert!(map.get(Piece::new(piece)).is_none(), "{piece:?}");
+            map.insert(Piece::new(piece), number);
         }
-        assert!(pieces.iter().enumerate().all(|(number, piece)| map.get(piece) == Some(&number)));
-        assert!(map.get(b"\0").is_none() && map.get(b"a\0").is_none());
+        let number_of = |piece: &[u8]| map.get(Piece::new(piece)).copied();
+        assert!(pieces.iter().enumerate().all(|(number, piece)| number_of(piece) == Some(number)));
+        assert!(number_of(b"\0").is_none() && number_of(b"a\0").is_none());
+    }
+
+    #[test]
+    fn a_piece_is_the_same_whatever_follows() {
+        for piece in pieces() {
+            for follows in ["", "b", "a longer text than any key"] {
+                let text = [b"before", &*piece, follows.as_bytes()].concat();
+                let within = Piece::within(&text, 6..6 + piece.len());
+                assert_eq!((within.bytes(), within.key), (&*piece, Piece::new(&piece).key));
+            }
+        }
+    }
+
+    /// Few places, so that pieces push each other out, and ids as many as a piece has bytes.
+    #[test]
+    fn ids_come_again_as_they_were() {
+        let mut whole = PieceMap::default();
+        whole.insert(Piece::new(b"ab"), 7);
+        let (mut seen, mut out, mut expected, mut encoded) = (Seen::new(64), Vec::new(), Vec::new(), 0);
+        for _ in 0..3 {
+            for piece in pieces().iter().filter(|piece| !piece.is_empty()) {
+                let ids = piece.iter().map(|&byte| u32::from(byte));
+                seen.append(Piece::new(piece), &whole, &mut out, |out| {
+                    encoded += 1;
+                    out.extend(ids.clone());
+                });
+                if piece == b"ab" { expected.push(7) } else { expected.extend(ids) }
+            }
+        }
+        assert_eq!(out, expected);
+        assert_eq!(encoded, pieces().len() - 2, "the empty one is left out, `ab` is known");
     }
 }

@@ -1,7 +1,7 @@
 //! The distinct pieces of texts, counted: what every trainer learns from.
 
 use crate::pattern::{Splitter, last_cut};
-use crate::piece_map::PieceMap;
+use crate::piece_map::{Piece, PieceMap};
 
 /// Counts the pieces of texts that come one after the other and need not stay in memory.
 #[derive(Debug)]
@@ -20,12 +20,15 @@ impl PieceCounts {
     /// Counts the pieces of a text. No piece spans two texts, so a document should come whole.
     pub(crate) fn feed(&mut self, text: &str) {
         let Self { splitter, counts, index } = self;
-        splitter.for_each_piece(text, |piece| match index.get(piece.as_bytes()) {
-            Some(&at) => counts[at as usize].1 += 1,
-            None => {
-                // More than 2³² distinct pieces are refused by the trainers; the count of one is then moot.
-                index.insert(piece.as_bytes(), counts.len() as u32);
-                counts.push((piece.into(), 1));
+        splitter.for_each_piece(text, |range| {
+            let piece = Piece::within(text.as_bytes(), range.clone());
+            match index.get(piece) {
+                Some(&at) => counts[at as usize].1 += 1,
+                None => {
+                    // More than 2³² distinct pieces are refused by the trainers; the count of one is then moot.
+                    index.insert(piece, counts.len() as u32);
+                    counts.push((text[range].into(), 1));
+                }
             }
         });
     }

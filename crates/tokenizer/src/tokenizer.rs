@@ -182,14 +182,14 @@ impl Tokenizer {
     /// cannot end itself.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.encode_parts(text, false, &mut Seen::default(), &mut ids);
+        self.encode_parts(text, false, &mut Seen::new(text.len()), &mut ids);
         ids
     }
 
     /// The ids of several documents, one after the other, and where those of each end. Faster than
     /// [`encode`](Self::encode) of many short ones, as what was found out of a word serves all of them.
     pub fn encode_all<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> (Vec<u32>, Vec<usize>) {
-        let (mut ids, mut seen) = (Vec::new(), Seen::default());
+        let (mut ids, mut seen) = (Vec::new(), Seen::of_many());
         let mut end_of = |text| {
             self.encode_parts(text, false, &mut seen, &mut ids);
             ids.len()
@@ -202,7 +202,7 @@ impl Tokenizer {
     /// around a text, if any: the ids that Hugging Face's `AutoTokenizer` gives.
     pub fn encode_with_special(&self, text: &str) -> Vec<u32> {
         let mut ids = self.parts.frame.before.clone();
-        self.encode_parts(text, true, &mut Seen::default(), &mut ids);
+        self.encode_parts(text, true, &mut Seen::new(text.len()), &mut ids);
         ids.extend_from_slice(&self.parts.frame.after);
         ids
     }

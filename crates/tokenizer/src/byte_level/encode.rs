@@ -6,7 +6,7 @@
 
 use crate::pair::Pair;
 use crate::pattern::Splitter;
-use crate::piece_map::{PieceMap, Seen};
+use crate::piece_map::{Piece, PieceMap, Seen};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -70,7 +70,7 @@ impl ByteLevel {
             out.clear();
             new.merge_piece(bytes, &mut scratch, &mut out);
             if ignore_merges || out == [id] {
-                new.whole.insert(bytes, id);
+                new.whole.insert(Piece::new(bytes), id);
             }
         }
         new
@@ -92,29 +92,29 @@ impl ByteLevel {
     /// Appends the ids of a text. What was seen is that of all texts whose ids are in `out`.
     pub(crate) fn encode(&self, text: &str, seen: &mut Seen, out: &mut Vec<u32>) {
         let mut scratch = Scratch::default();
-        self.splitter
-            .for_each_piece(text, |piece| self.encode_piece(piece.as_bytes(), seen, &mut scratch, out));
+        self.splitter.for_each_piece(text, |range| {
+            self.encode_piece(Piece::within(text.as_bytes(), range), seen, &mut scratch, out);
+        });
     }
 
     /// Appends the ids of any bytes: as text where they are UTF-8, each run of others as a piece of its own.
     pub(crate) fn encode_bytes(&self, bytes: &[u8], out: &mut Vec<u32>) {
-        let (mut seen, mut scratch) = (Seen::default(), Scratch::default());
+        let (mut seen, mut scratch) = (Seen::new(bytes.len()), Scratch::default());
         for chunk in bytes.utf8_chunks() {
-            self.splitter.for_each_piece(chunk.valid(), |piece| {
-                self.encode_piece(piece.as_bytes(), &mut seen, &mut scratch, out);
+            let text = chunk.valid().as_bytes();
+            self.splitter.for_each_piece(chunk.valid(), |range| {
+                self.encode_piece(Piece::within(text, range), &mut seen, &mut scratch, out);
             });
-            self.encode_piece(chunk.invalid(), &mut seen, &mut scratch, out);
+            if !chunk.invalid().is_empty() {
+                self.encode_piece(Piece::new(chunk.invalid()), &mut seen, &mut scratch, out);
+            }
         }
     }
 
-    fn encode_piece(&self, piece: &[u8], seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
-        if let [byte] = piece {
-            out.push(self.byte_ids[usize::from(*byte)]);
-        } else if let Some(&id) = self.whole.get(piece) {
-            out.push(id);
-        } else {
-            seen.copy_or(piece, out, |out| self.merge_piece(piece, scratch, out));
-        }
+    #[inline(always)]
+    fn encode_piece(&self, piece: Piece<'_>, seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
+        let bytes = piece.bytes();
+        seen.append(piece, &self.whole, out, |out| self.merge_piece(bytes, scratch, out));
     }
 
     fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {

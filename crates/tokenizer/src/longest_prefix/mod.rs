@@ -5,9 +5,10 @@
 //!
 //! - `reference` trains line by line as the algorithm is written down.
 //! - `train` finds the same merges by touching only what a new token changes.
-//! - `encode` segments in linear time.
+//! - `encode` segments in linear time, on the trie of `double_array`.
 
 mod config;
+mod double_array;
 mod encode;
 mod reference;
 #[cfg(test)]

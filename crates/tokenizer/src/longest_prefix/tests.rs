@@ -164,7 +164,27 @@ proptest! {
         let named = tokens.iter().map(String::as_str).zip(1..);
         let algorithm = LongestPrefix::new(Splitter::new([]).unwrap(), named, Unknown::Token(0));
         let mut ids = Vec::new();
-        algorithm.encode(&text, &mut Seen::default(), &mut ids);
+        algorithm.encode(&text, &mut Seen::new(text.len()), &mut ids);
         prop_assert_eq!(ids, by_the_rule(&tokens, &text));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// So long that it is read in several places at once, some of which never agree (runs of one letter), some late.
+    #[test]
+    fn reading_in_several_places_at_once_is_reading_in_one(
+        tokens in prop::collection::btree_set("[abé日]{2,9}|a{2,9}", 0..20),
+        units in prop::collection::vec(("[abcé日本🦙]{1,60}|a{1,5}", 1_usize..6000), 1..5),
+    ) {
+        let text: String = units.iter().map(|(unit, times)| unit.repeat(*times)).collect();
+        let text = text.repeat(1 + 150_000 / text.len());
+        let tokens: Vec<String> = ["a", "b", "é", "日"].map(str::to_owned).into_iter().chain(tokens).collect();
+        let named = tokens.iter().map(String::as_str).zip(1..);
+        let algorithm = LongestPrefix::new(Splitter::new([]).unwrap(), named, Unknown::Token(0));
+        let mut ids = Vec::new();
+        algorithm.encode(&text, &mut Seen::new(text.len()), &mut ids);
+        prop_assert!(ids == by_the_rule(&tokens, &text));
     }
 }

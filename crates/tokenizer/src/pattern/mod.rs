@@ -13,6 +13,7 @@ use classes::{Class, Classes};
 use fancy_regex::{Regex, RegexBuilder};
 use scan::Scanner;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 pub(crate) const GPT2: &str = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 pub(crate) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -110,9 +111,16 @@ impl Splitter {
         matches!(first, Some(Pattern::Gpt2 | Pattern::Cl100k | Pattern::O200k))
     }
 
-    /// Calls `each` with the pieces of `text` in order. No piece is empty; together they are the text.
-    pub(crate) fn for_each_piece<'t>(&self, text: &'t str, mut each: impl FnMut(&'t str)) {
-        apply(&self.stages, text, &mut each);
+    /// Calls `each` with the places of all pieces of `text`, in order. No piece is empty; together they are the text.
+    #[inline]
+    pub(crate) fn for_each_piece(&self, text: &str, mut each: impl FnMut(Range<usize>)) {
+        match &self.stages[..] {
+            // The usual case, without a call through a pointer for each piece.
+            [Stage { pattern: Pattern::Gpt2, .. }] => scan(text, scan::gpt2, each),
+            [Stage { pattern: Pattern::Cl100k, .. }] => scan(text, scan::cl100k, each),
+            [Stage { pattern: Pattern::O200k, .. }] => scan(text, scan::o200k, each),
+            stages => apply(stages, text, 0, &mut each),
+        }
     }
 }
 
@@ -155,52 +163,58 @@ fn compile(pattern: &Pattern) -> Result<Option<Regex>, TokenizerError> {
         .map_err(|error| TokenizerError::Pattern { pattern: expression.clone(), message: error.to_string() })
 }
 
-fn apply<'t>(stages: &[Stage], text: &'t str, each: &mut dyn FnMut(&'t str)) {
+/// Cuts a text that begins at the byte `offset` of a longer one.
+fn apply(stages: &[Stage], text: &str, offset: usize, each: &mut dyn FnMut(Range<usize>)) {
     match stages {
         [] if text.is_empty() => {}
-        [] => each(text),
-        [last] => last.split(text, each),
-        [first, rest @ ..] => first.split(text, &mut |piece| apply(rest, piece, each)),
+        [] => each(offset..offset + text.len()),
+        [first, rest @ ..] => {
+            first.split(text, &mut |piece| apply(rest, &text[piece.clone()], offset + piece.start, each));
+        }
     }
 }
 
 impl Stage {
-    fn split<'t>(&self, text: &'t str, each: &mut dyn FnMut(&'t str)) {
+    fn split(&self, text: &str, each: &mut dyn FnMut(Range<usize>)) {
         match (&self.pattern, &self.expression) {
             (Pattern::Gpt2, _) => scan(text, scan::gpt2, each),
             (Pattern::Cl100k, _) => scan(text, scan::cl100k, each),
             (Pattern::O200k, _) => scan(text, scan::o200k, each),
             (Pattern::Custom(_), Some(expression)) => matches_and_gaps(text, expression, each),
-            (Pattern::Custom(_) | Pattern::None, _) => apply(&[], text, each),
+            (Pattern::Custom(_) | Pattern::None, _) => apply(&[], text, 0, each),
         }
     }
 }
 
 #[inline]
-fn scan<'t>(text: &'t str, end_of: impl Fn(Scanner<'t>, usize) -> usize, each: &mut dyn FnMut(&'t str)) {
-    let scanner = Scanner::new(text);
+fn scan<'t>(
+    text: &'t str,
+    end_of: impl Fn(&Scanner<'t>, usize) -> usize,
+    mut each: impl FnMut(Range<usize>),
+) {
+    let scanner = &Scanner::new(text);
     let mut start = 0;
     while start < text.len() {
         let end = end_of(scanner, start);
         debug_assert!(end > start, "an empty piece at byte {start}");
-        each(&text[start..end]);
+        each(start..end);
         start = end;
     }
 }
 
-fn matches_and_gaps<'t>(text: &'t str, expression: &Regex, each: &mut dyn FnMut(&'t str)) {
+fn matches_and_gaps(text: &str, expression: &Regex, each: &mut dyn FnMut(Range<usize>)) {
     let mut done = 0;
     // Matching fails only when the expression exhausts memory at some place: the rest is then one piece, which
     // still encodes and decodes exactly.
     for found in expression.find_iter(text).map_while(Result::ok) {
         for range in [done..found.start(), found.start()..found.end()] {
             if !range.is_empty() {
-                each(&text[range]);
+                each(range);
             }
         }
         done = found.end();
     }
     if done < text.len() {
-        each(&text[done..]);
+        each(done..text.len());
     }
 }

@@ -7,7 +7,6 @@
 use super::classes::{Class, Classes};
 
 /// A text being scanned. All positions are byte offsets at character boundaries.
-#[derive(Clone, Copy)]
 pub(super) struct Scanner<'t> {
     text: &'t str,
     classes: Classes,
@@ -20,7 +19,7 @@ impl<'t> Scanner<'t> {
 
     /// The character at a position, its class and the position after it.
     #[inline(always)]
-    fn at(self, position: usize) -> Option<(char, Class, usize)> {
+    fn at(&self, position: usize) -> Option<(char, Class, usize)> {
         let byte = *self.text.as_bytes().get(position)?;
         if let Some(class) = self.classes.of_ascii(byte) {
             return Some((char::from(byte), class, position + 1));
@@ -31,7 +30,7 @@ impl<'t> Scanner<'t> {
 
     /// The end of the run of characters, from `position` on, that `belongs` accepts.
     #[inline]
-    fn run(self, position: usize, belongs: impl Fn(char, Class) -> bool) -> usize {
+    fn run(&self, position: usize, belongs: impl Fn(char, Class) -> bool) -> usize {
         let mut end = position;
         while let Some((char, class, after)) = self.at(end) {
             if !belongs(char, class) {
@@ -42,16 +41,41 @@ impl<'t> Scanner<'t> {
         end
     }
 
-    fn letters(self, position: usize) -> usize {
-        self.run(position, |_, class| class.is_letter())
+    #[inline(always)]
+    fn letters(&self, position: usize) -> usize {
+        let end = self.ascii_letters(position, Cases::Both);
+        match self.text.as_bytes().get(end) {
+            None | Some(..0x80) => end,
+            Some(_) => self.run(end, |_, class| class.is_letter()),
+        }
     }
 
-    fn symbols(self, position: usize) -> usize {
+    /// The end of the run of ASCII letters from `position` on, found eight bytes at a time: nothing foresees where a word
+    /// ends, so that a branch a byte would often be mistaken.
+    #[inline(always)]
+    fn ascii_letters(&self, position: usize, cases: Cases) -> usize {
+        let bytes = self.text.as_bytes();
+        let mut end = position;
+        while let Some(eight) = bytes.get(end..end + 8).and_then(<[u8]>::as_array) {
+            let count = leading_letters(u64::from_le_bytes(*eight), cases);
+            end += count;
+            if count < 8 {
+                return end;
+            }
+        }
+        let fold = |byte: &u8| byte | cases as u8;
+        while bytes.get(end).is_some_and(|byte| fold(byte).is_ascii_lowercase()) {
+            end += 1;
+        }
+        end
+    }
+
+    fn symbols(&self, position: usize) -> usize {
         self.run(position, |_, class| class.is_symbol())
     }
 
     /// `\p{N}{1,3}` after a number that ends at `position`.
-    fn two_more_numbers(self, position: usize) -> usize {
+    fn two_more_numbers(&self, position: usize) -> usize {
         let mut end = position;
         for _ in 0..2 {
             match self.at(end) {
@@ -63,7 +87,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// The end of a contraction (`'s 't 're 've 'm 'll 'd`) whose apostrophe stands at `position`.
-    fn contraction(self, position: usize, any_case: bool) -> Option<usize> {
+    fn contraction(&self, position: usize, any_case: bool) -> Option<usize> {
         if self.text.as_bytes().get(position) != Some(&b'\'') {
             return None;
         }
@@ -85,7 +109,7 @@ impl<'t> Scanner<'t> {
 
     /// `\s+(?!\S)|\s+`: a run of spaces without its last one when something follows it, for the last space
     /// goes with what follows. The run starts at `start`, has a first character that ends at `after_first`.
-    fn spaces(self, start: usize, after_first: usize) -> usize {
+    fn spaces(&self, start: usize, after_first: usize) -> usize {
         let end = self.run(after_first, |_, class| class == Class::Space);
         if end == self.text.len() || end == after_first {
             return end;
@@ -95,7 +119,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// `\s*[\r\n]+|\s+(?!\S)|\s+`: as [`Self::spaces`], but a run with line breaks ends after the last of them.
-    fn lines_or_spaces(self, start: usize, after_first: usize) -> usize {
+    fn lines_or_spaces(&self, start: usize, after_first: usize) -> usize {
         let end = self.run(after_first, |_, class| class == Class::Space);
         match self.text[start..end].rfind(['\r', '\n']) {
             Some(last) => start + last + 1,
@@ -104,8 +128,42 @@ impl<'t> Scanner<'t> {
     }
 }
 
+/// Which letters count; as a number, the bit by which the others become those.
+#[derive(Clone, Copy)]
+enum Cases {
+    Lower = 0,
+    Both = 0x20,
+}
+
+/// How many of eight bytes, the lowest first, are ASCII letters up to the first that is none.
+#[inline(always)]
+fn leading_letters(eight: u64, cases: Cases) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    // All in lower case where both count, and without the highest bit, no sum below carries into the next byte.
+    let lower = (eight | cases as u64 * ONES) & !HIGH;
+    let from_a = lower + (0x80 - u64::from(b'a')) * ONES;
+    let behind_z = lower + (0x7F - u64::from(b'z')) * ONES;
+    let letters = from_a & !behind_z & !eight & HIGH;
+    (!letters & HIGH).trailing_zeros() as usize / 8
+}
+
 /// GPT-2: `'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`.
-pub(super) fn gpt2(text: Scanner<'_>, start: usize) -> usize {
+#[inline(always)]
+pub(super) fn gpt2(text: &Scanner<'_>, start: usize) -> usize {
+    word(text, start).unwrap_or_else(|| gpt2_other(text, start))
+}
+
+/// The end of ` ?\p{L}+` if that begins with an ASCII letter: what most pieces are.
+#[inline(always)]
+fn word(text: &Scanner<'_>, start: usize) -> Option<usize> {
+    let bytes = text.text.as_bytes();
+    let from = start + usize::from(bytes[start] == b' ');
+    bytes.get(from).is_some_and(u8::is_ascii_alphabetic).then(|| text.letters(from))
+}
+
+#[inline(never)]
+fn gpt2_other(text: &Scanner<'_>, start: usize) -> usize {
     let Some((first, class, after)) = text.at(start) else { return start };
     if let Some(end) = text.contraction(start, false) {
         return end;
@@ -124,7 +182,13 @@ pub(super) fn gpt2(text: Scanner<'_>, start: usize) -> usize {
 
 /// GPT-4, Llama 3: `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
 ///  ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`.
-pub(super) fn cl100k(text: Scanner<'_>, start: usize) -> usize {
+#[inline(always)]
+pub(super) fn cl100k(text: &Scanner<'_>, start: usize) -> usize {
+    word(text, start).unwrap_or_else(|| cl100k_other(text, start))
+}
+
+#[inline(never)]
+fn cl100k_other(text: &Scanner<'_>, start: usize) -> usize {
     let Some((first, class, after)) = text.at(start) else { return start };
     if let Some(end) = text.contraction(start, true) {
         return end;
@@ -144,7 +208,7 @@ pub(super) fn cl100k(text: Scanner<'_>, start: usize) -> usize {
 }
 
 /// ` ?[^\s\p{L}\p{N}]+[…]*|\s*[\r\n]+|\s+(?!\S)|\s+`, where `trailing` is the class `[…]`.
-fn symbols_or_spaces(text: Scanner<'_>, start: usize, trailing: &[char]) -> usize {
+fn symbols_or_spaces(text: &Scanner<'_>, start: usize, trailing: &[char]) -> usize {
     let Some((first, class, after)) = text.at(start) else { return start };
     let symbols_from = match text.at(after) {
         _ if class.is_symbol() => Some(after),
@@ -162,7 +226,27 @@ fn symbols_or_spaces(text: Scanner<'_>, start: usize, trailing: &[char]) -> usiz
 
 /// GPT-4o: words are cut where upper case follows lower case, and keep their contraction. The expression is
 /// [`super::O200K`].
-pub(super) fn o200k(text: Scanner<'_>, start: usize) -> usize {
+#[inline(always)]
+pub(super) fn o200k(text: &Scanner<'_>, start: usize) -> usize {
+    cased_word(text, start).unwrap_or_else(|| o200k_other(text, start))
+}
+
+/// The end of ` ?[A-Z]*[a-z]+` if something of ASCII follows that goes on with neither word nor contraction: what most
+/// pieces are.
+#[inline(always)]
+fn cased_word(text: &Scanner<'_>, start: usize) -> Option<usize> {
+    let bytes = text.text.as_bytes();
+    let mut from = start + usize::from(bytes[start] == b' ');
+    while bytes.get(from).is_some_and(u8::is_ascii_uppercase) {
+        from += 1;
+    }
+    let end = text.ascii_letters(from, Cases::Lower);
+    let follows = bytes.get(end).copied().unwrap_or(b' ');
+    (end > from && follows.is_ascii() && follows != b'\'').then_some(end)
+}
+
+#[inline(never)]
+fn o200k_other(text: &Scanner<'_>, start: usize) -> usize {
     let Some((first, class, after)) = text.at(start) else { return start };
     if class == Class::Number {
         return text.two_more_numbers(after);
@@ -192,7 +276,7 @@ fn in_tail(class: Class) -> bool {
 
 /// Head, then a tail that isn't empty. When the head took everything, it gives back up to its last character
 /// that a tail may have; what follows that one is upper case, so the tail is this one character.
-fn lower_ending_word(text: Scanner<'_>, start: usize) -> Option<usize> {
+fn lower_ending_word(text: &Scanner<'_>, start: usize) -> Option<usize> {
     let head = text.run(start, |_, class| in_head(class));
     let end = text.run(head, |_, class| in_tail(class));
     if end > head {
@@ -204,7 +288,7 @@ fn lower_ending_word(text: Scanner<'_>, start: usize) -> Option<usize> {
 }
 
 /// A head that isn't empty. No tail can follow: [`lower_ending_word`] would have taken it.
-fn upper_word(text: Scanner<'_>, start: usize) -> Option<usize> {
+fn upper_word(text: &Scanner<'_>, start: usize) -> Option<usize> {
     let end = text.run(start, |_, class| in_head(class));
     (end > start).then_some(end)
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 fn pieces_of<'t>(splitter: &Splitter, text: &'t str) -> Vec<&'t str> {
     let mut pieces = Vec::new();
-    splitter.for_each_piece(text, |piece| pieces.push(piece));
+    splitter.for_each_piece(text, |piece| pieces.push(&text[piece]));
     pieces
 }
 
@@ -129,6 +129,11 @@ fn tricky_text() -> impl Strategy<Value = String> {
         "K",
         "_",
         "\u{1c}",
+        "Internationally",
+        "abcdefg",
+        "OKay",
+        "qwertyZ",
+        "@[`{",
     ]);
     prop_oneof![prop::collection::vec(parts, 0..24).prop_map(|parts| parts.concat()), any::<String>()]
 }

@@ -1,0 +1,145 @@
+//! A trie of byte strings in which a step is one look-up: a double array (Aoe 1989), with the bytes of all children of a node
+//! folded into one block of 256 slots by exclusive or.
+//!
+//! It knows strings and nodes, not tokens.
+
+use std::collections::VecDeque;
+
+/// A node of the trie: its slot.
+pub(super) type Node = u32;
+
+/// The node of the empty string.
+pub(super) const ROOT: Node = 0;
+
+/// The parent of no node.
+const FREE: u32 = u32::MAX;
+const BLOCK: usize = 256;
+/// How many of the blocks with free slots are tried for a node with several children before there is a new one.
+const TRIED: usize = 16;
+
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// The child by `byte` has the slot `base ^ byte`, if that says that this is its parent.
+    base: u32,
+    parent: Node,
+}
+
+/// The trie.
+#[derive(Debug)]
+pub(super) struct DoubleArray {
+    slots: Vec<Slot>,
+}
+
+/// A node as it was made: the first of all strings by which it is reached comes first, nearer ones to the root before others.
+pub(super) struct Made {
+    pub(super) node: Node,
+    pub(super) parent: Node,
+    /// The last byte of its string, and the number of bytes; the root has none.
+    pub(super) byte: u8,
+    pub(super) depth: u32,
+    /// Which of the strings is that of the node.
+    pub(super) string: Option<usize>,
+}
+
+impl DoubleArray {
+    /// From distinct strings in ascending order, none empty. Every node is told to `each`, breadth first, as soon as
+    /// [`child`](Self::child) finds it from its parent; its own children are not known then.
+    pub(super) fn new(strings: &[&[u8]], mut each: impl FnMut(&Self, Made)) -> Self {
+        let mut new = Self { slots: vec![Slot { base: 0, parent: FREE }; BLOCK] };
+        let mut blocks = Blocks::default();
+        blocks.add();
+        blocks.take(0);
+        each(&new, Made { node: ROOT, parent: ROOT, byte: 0, depth: 0, string: None });
+        let mut queue = VecDeque::from([(ROOT, 0, 0..strings.len())]);
+        while let Some((parent, depth, range)) = queue.pop_front() {
+            let groups: Vec<&[&[u8]]> =
+                strings[range.clone()].chunk_by(|a, b| a[depth] == b[depth]).collect();
+            if groups.is_empty() {
+                continue;
+            }
+            let bytes: Vec<u8> = groups.iter().map(|group| group[0][depth]).collect();
+            let base = blocks.place(&bytes);
+            new.slots.resize(blocks.free.len() * BLOCK, Slot { base: 0, parent: FREE });
+            new.slots[parent as usize].base = base;
+            let mut start = range.start;
+            for (group, byte) in groups.into_iter().zip(bytes) {
+                let node = base ^ u32::from(byte);
+                new.slots[node as usize].parent = parent;
+                // Sorted, the string that ends here comes before those that go on.
+                let ends = group[0].len() == depth + 1;
+                let string = ends.then_some(start);
+                each(&new, Made { node, parent, byte, depth: depth as u32 + 1, string });
+                queue.push_back((node, depth + 1, start + usize::from(ends)..start + group.len()));
+                start += group.len();
+            }
+        }
+        new
+    }
+
+    /// One more than the largest node.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The node after one more byte.
+    #[inline(always)]
+    pub(super) fn child(&self, node: Node, byte: u8) -> Option<Node> {
+        let (child, exists) = self.step(node, byte);
+        exists.then_some(child)
+    }
+
+    /// The node after one more byte, if it exists.
+    #[inline(always)]
+    pub(super) fn step(&self, node: Node, byte: u8) -> (Node, bool) {
+        let child = self.slots[node as usize].base ^ u32::from(byte);
+        (child, self.slots[child as usize].parent == node)
+    }
+}
+
+/// Which slots are free.
+#[derive(Default)]
+struct Blocks {
+    /// Of each block: one bit a slot.
+    free: Vec<[u64; 4]>,
+    /// The blocks that have some, the oldest first.
+    open: Vec<usize>,
+}
+
+impl Blocks {
+    fn add(&mut self) {
+        self.open.push(self.free.len());
+        self.free.push([u64::MAX; 4]);
+    }
+
+    fn is_free(&self, slot: usize) -> bool {
+        self.free[slot / BLOCK][slot % BLOCK / 64] >> (slot % 64) & 1 == 1
+    }
+
+    fn take(&mut self, slot: usize) {
+        self.free[slot / BLOCK][slot % BLOCK / 64] &= !(1 << (slot % 64));
+        if self.free[slot / BLOCK] == [0; 4] {
+            self.open.retain(|&block| block != slot / BLOCK);
+        }
+    }
+
+    /// Takes the slots of a node's children and returns its base.
+    fn place(&mut self, bytes: &[u8]) -> u32 {
+        let fits = |block: usize| {
+            let start = block * BLOCK;
+            let free = |base: usize| bytes.iter().all(|&byte| self.is_free(base ^ usize::from(byte)));
+            (start..start + BLOCK).find(|&base| free(base))
+        };
+        let found = match self.open.len().checked_sub(TRIED) {
+            // One child fits wherever there is a slot.
+            Some(_) if bytes.len() == 1 => fits(self.open[0]),
+            Some(first) => self.open[first..].iter().find_map(|&block| fits(block)),
+            None => self.open.iter().find_map(|&block| fits(block)),
+        };
+        let base = found.unwrap_or_else(|| {
+            self.add();
+            (self.free.len() - 1) * BLOCK
+        });
+        bytes.iter().for_each(|&byte| self.take(base ^ usize::from(byte)));
+        base as u32
+    }
+}

@@ -1,10 +1,11 @@
 //! Added tokens: texts that become one id before anything else looks at them, special tokens among them.
 //!
-//! This module finds them in a text; it knows nothing of what happens to the text between them.
+//! This module finds them in a text and normalizes the text between them; it knows nothing of what happens to that then.
 
-use crate::TokenizerError;
+use crate::{Normalization, TokenizerError};
 use aho_corasick::{AhoCorasick, MatchKind};
 use rustc_hash::FxHashSet;
+use std::ops::Range;
 
 /// What Hugging Face calls an added token.
 #[derive(Clone, Debug)]
@@ -23,10 +24,19 @@ pub(crate) struct AddedTokens {
     tokens: Vec<AddedToken>,
     special: Vec<(String, u32)>,
     special_ids: FxHashSet<u32>,
+    normalization: Normalization,
     /// Find every added token.
-    all: Vec<Finder>,
+    all: Finders,
     /// Find those that a document may spell.
-    ordinary: Vec<Finder>,
+    ordinary: Finders,
+}
+
+#[derive(Debug)]
+struct Finders {
+    /// Of tokens as they are spelled.
+    raw: Option<Finder>,
+    /// Of tokens in normalized text.
+    normalized: Option<Finder>,
 }
 
 /// A part of a text.
@@ -46,26 +56,25 @@ struct Finder {
 impl AddedTokens {
     /// # Errors
     /// When there are too many tokens to search for (more than some gigabytes of them).
-    pub(crate) fn new(tokens: Vec<AddedToken>) -> Result<Self, TokenizerError> {
+    pub(crate) fn new(tokens: Vec<AddedToken>, normalization: Normalization) -> Result<Self, TokenizerError> {
         let special: Vec<_> =
             tokens.iter().filter(|token| token.special).map(|token| (token.text.clone(), token.id)).collect();
-        let finders = |wanted: &dyn Fn(&AddedToken) -> bool| {
-            [false, true]
-                .into_iter()
-                .map(|normalized| {
-                    tokens
-                        .iter()
-                        .filter(|token| token.normalized == normalized && wanted(token))
-                        .collect::<Vec<_>>()
-                })
-                .filter(|group| !group.is_empty())
-                .map(|group| Finder::new(&group))
-                .collect::<Result<Vec<_>, _>>()
+        let finder = |normalized, with_special| {
+            let wanted =
+                |token: &&AddedToken| token.normalized == normalized && (with_special || !token.special);
+            let normalization = if normalized { normalization } else { Normalization::None };
+            Finder::new(tokens.iter().filter(wanted), normalization)
         };
-        let all = finders(&|_| true)?;
-        let ordinary = finders(&|token| !token.special)?;
+        let finders = |with_special| {
+            Ok(Finders { raw: finder(false, with_special)?, normalized: finder(true, with_special)? })
+        };
+        let (all, ordinary) = (finders(true)?, finders(false)?);
         let special_ids = special.iter().map(|(_, id)| *id).collect();
-        Ok(Self { all, ordinary, special, special_ids, tokens })
+        Ok(Self { all, ordinary, special, special_ids, normalization, tokens })
+    }
+
+    pub(crate) fn normalization(&self) -> Normalization {
+        self.normalization
     }
 
     pub(crate) fn tokens(&self) -> &[AddedToken] {
@@ -85,44 +94,62 @@ impl AddedTokens {
         self.special_ids.contains(&id)
     }
 
-    /// Cuts a text at added tokens; at the special ones only `with_special`.
-    pub(crate) fn for_each_part<'t>(
+    /// Cuts a text at added tokens, at the special ones only `with_special`, and normalizes what is between.
+    pub(crate) fn for_each_part(&self, text: &str, with_special: bool, mut each: impl FnMut(Part<'_>)) {
+        self.for_each_raw_part(text, with_special, |part, _| match part {
+            Part::Token(id) => each(Part::Token(id)),
+            Part::Text(text) => {
+                let finders = if with_special { &self.all } else { &self.ordinary };
+                let text = self.normalization.apply(text);
+                find(finders.normalized.as_ref(), &text, &mut |part, _| each(part));
+            }
+        });
+    }
+
+    /// Cuts a text at those added tokens that are spelled as they are, and says where each part stands.
+    pub(crate) fn for_each_raw_part(
         &self,
-        text: &'t str,
+        text: &str,
         with_special: bool,
-        mut each: impl FnMut(Part<'t>),
+        mut each: impl FnMut(Part<'_>, Range<usize>),
     ) {
-        apply(if with_special { &self.all } else { &self.ordinary }, text, &mut each);
+        let finders = if with_special { &self.all } else { &self.ordinary };
+        find(finders.raw.as_ref(), text, &mut each);
     }
 }
 
 impl Finder {
-    fn new(tokens: &[&AddedToken]) -> Result<Self, TokenizerError> {
+    fn new<'a>(
+        tokens: impl Iterator<Item = &'a AddedToken>,
+        normalization: Normalization,
+    ) -> Result<Option<Self>, TokenizerError> {
+        let tokens: Vec<&AddedToken> = tokens.collect();
+        let Some(first) = tokens.first() else { return Ok(None) };
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(tokens.iter().map(|token| &token.text))
+            .build(tokens.iter().map(|token| normalization.apply(&token.text).into_owned()))
             .map_err(|_| TokenizerError::SpecialToken {
-                token: tokens.first().map_or_else(String::new, |token| token.text.clone()),
+                token: first.text.clone(),
                 reason: "and the other added tokens are too long to be searched for: make them shorter",
             })?;
-        Ok(Self { automaton, ids: tokens.iter().map(|token| token.id).collect() })
+        Ok(Some(Self { automaton, ids: tokens.iter().map(|token| token.id).collect() }))
     }
 }
 
-fn apply<'t>(finders: &[Finder], text: &'t str, each: &mut dyn FnMut(Part<'t>)) {
-    let Some((first, rest)) = finders.split_first() else {
-        if !text.is_empty() {
-            each(Part::Text(text));
-        }
-        return;
-    };
+fn find(finder: Option<&Finder>, text: &str, each: &mut dyn FnMut(Part<'_>, Range<usize>)) {
     let mut done = 0;
-    for found in first.automaton.find_iter(text) {
-        apply(rest, &text[done..found.start()], each);
-        each(Part::Token(first.ids[found.pattern().as_usize()]));
-        done = found.end();
+    if let Some(finder) = finder {
+        for found in finder.automaton.find_iter(text) {
+            if done < found.start() {
+                each(Part::Text(&text[done..found.start()]), done..found.start());
+            }
+            each(Part::Token(finder.ids[found.pattern().as_usize()]), found.range());
+            done = found.end();
+        }
     }
-    apply(rest, &text[done..], each);
+    if done < text.len() {
+        each(Part::Text(&text[done..]), done..text.len());
+    }
 }
 
 #[cfg(test)]
@@ -139,10 +166,14 @@ mod tests {
             normalized,
         });
         let mut shown = String::new();
-        AddedTokens::new(tokens.collect()).unwrap().for_each_part(text, with_special, |part| match part {
-            Part::Text(text) => shown.push_str(&format!("({text})")),
-            Part::Token(id) => shown.push_str(&format!("[{id}]")),
-        });
+        AddedTokens::new(tokens.collect(), Normalization::Nfc).unwrap().for_each_part(
+            text,
+            with_special,
+            |part| match part {
+                Part::Text(text) => shown.push_str(&format!("({text})")),
+                Part::Token(id) => shown.push_str(&format!("[{id}]")),
+            },
+        );
         shown
     }
 
@@ -161,6 +192,8 @@ mod tests {
     #[test]
     fn normalized_tokens_come_second() {
         assert_eq!(parts(&[("ab", false, true), ("bc", false, false)], "abcab", true), "(a)[1][0]");
+        assert_eq!(parts(&[("é", false, true)], "xe\u{301}é", true), "(x)[0][0]");
+        assert_eq!(parts(&[("é", false, false)], "xe\u{301}é", true), "(xé)[0]");
         assert_eq!(parts(&[], "abc", true), "(abc)");
         assert_eq!(parts(&[], "", true), "");
     }

@@ -2,8 +2,9 @@
 
 use crate::added::Part;
 use crate::longest_prefix::Unknown;
+use crate::normalization::original;
 use crate::tokenizer::Algorithm;
-use crate::{Tokenizer, TokenizerError};
+use crate::{Normalization, Tokenizer, TokenizerError};
 use std::ops::Range;
 
 /// How much text is encoded at a time where only the first ids are wanted, in bytes for each of them. Tokens are rarely
@@ -19,16 +20,20 @@ impl Tokenizer {
     /// # Errors
     /// When the text spells one; the message says where.
     pub fn encode_refusing_special(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let (mut offset, mut found) = (0, None);
-        self.parts().added.for_each_part(text, true, |part| match part {
-            Part::Text(text) => offset += text.len(),
-            Part::Token(id) => {
-                let token = self.id_to_token(id).unwrap_or_default();
-                if found.is_none() && self.parts().added.is_special(id) {
-                    found = Some(TokenizerError::SpecialTokenInText { token: token.to_owned(), offset });
-                }
-                offset += token.len();
+        let (added, mut found) = (&self.parts().added, None);
+        let mut look = |part: Part<'_>, offset| {
+            if let Part::Token(id) = part
+                && found.is_none()
+                && added.is_special(id)
+            {
+                let token = self.id_to_token(id).unwrap_or_default().to_owned();
+                found = Some(TokenizerError::SpecialTokenInText { token, offset });
             }
+        };
+        added.for_each_raw_part(text, true, |part, range| match part {
+            Part::Token(_) => look(part, range.start),
+            // A special token that is looked for in normalized text: where it stands is not known more exactly.
+            Part::Text(text) => added.for_each_part(text, true, |part| look(part, range.start)),
         });
         match found {
             Some(error) => Err(error),
@@ -37,7 +42,8 @@ impl Tokenizer {
     }
 
     /// The ids of a text, and which of its bytes each stands for. Together they are all of the text, in order. A token of a
-    /// byte-level vocabulary may begin or end inside a character.
+    /// byte-level vocabulary may begin or end inside a character. Where normalization changes characters, their tokens have
+    /// the bytes of all of them.
     ///
     /// ```
     /// # use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
@@ -49,6 +55,30 @@ impl Tokenizer {
     /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
     /// ```
     pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
+        let normalization = self.parts().added.normalization();
+        if normalization == Normalization::None {
+            return self.offsets_in_normalized(text);
+        }
+        let (mut ids, mut ranges) = (Vec::new(), Vec::new());
+        self.parts().added.for_each_raw_part(text, false, |part, place| match part {
+            Part::Token(id) => {
+                ids.push(id);
+                ranges.push(place);
+            }
+            Part::Text(text) => {
+                let (normalized, parts) = normalization.apply_with_parts(text);
+                let (more, normalized_ranges) = self.offsets_in_normalized(&normalized);
+                let from = |range| original(&parts, &range);
+                let moved = |range: Range<usize>| place.start + range.start..place.start + range.end;
+                ids.extend(more);
+                ranges.extend(normalized_ranges.into_iter().map(from).map(moved));
+            }
+        });
+        (ids, ranges)
+    }
+
+    /// Of a text that normalization leaves alone.
+    fn offsets_in_normalized(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
         let ids = self.encode(text);
         let unknown = match &self.parts().algorithm {
             Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {

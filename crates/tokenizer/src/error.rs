@@ -36,6 +36,15 @@ pub enum TokenizerError {
     /// The training texts hold no character at all.
     #[error("the training text is empty: give at least one text that is not")]
     EmptyTrainingText,
+    /// Training was given so little memory that every piece of the texts was forgotten.
+    #[error(
+        "all {pieces} pieces of the training text were forgotten to stay within the memory allowed: allow more, or use a pattern \
+         that makes shorter pieces"
+    )]
+    TooLittleMemory {
+        /// How many there were.
+        pieces: u64,
+    },
     /// The training texts have more distinct pieces than positions can be numbered.
     #[error(
         "the distinct pieces of the training text add up to more than {limit} bytes: train on a sample, \

@@ -1,6 +1,7 @@
 //! Maps from pieces of text to what is known of them, made for pieces that are short and come again.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 /// A piece of a text, and all of it in one number if it is short.
@@ -47,6 +48,14 @@ impl<'t> Piece<'t> {
 
     pub(crate) fn bytes(&self) -> &'t [u8] {
         self.bytes
+    }
+
+    /// The same for the same bytes, spread over all numbers.
+    pub(crate) fn hash(&self) -> u64 {
+        match self.key {
+            LONG => FxBuildHasher.hash_one(self.bytes),
+            key => place(key) as u64,
+        }
     }
 }
 
@@ -169,6 +178,56 @@ impl Seen {
             encode(out);
             self.ranges.insert(piece, start..out.len());
         }
+    }
+}
+
+/// Counts pieces.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    /// Which of the pieces a short one is: the last of those that share a place, one look away.
+    front: Vec<(Key, u32)>,
+    index: PieceMap<u32>,
+    counts: Vec<(Box<str>, u64)>,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self { front: vec![(LONG, 0); MOST_PLACES], index: PieceMap::default(), counts: Vec::new() }
+    }
+}
+
+impl Counter {
+    /// Counts a part of a text.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, text: &str, range: Range<usize>) {
+        let Piece { bytes, key } = Piece::within(text.as_bytes(), range.clone());
+        let at = place(key) & (MOST_PLACES - 1);
+        let (known, number) = self.front[at];
+        if known == key && key != LONG {
+            self.counts[number as usize].1 += 1;
+            return;
+        }
+        let number = self.number(bytes, key, &text[range]);
+        self.counts[number as usize].1 += 1;
+        self.front[at] = (key, number);
+    }
+
+    #[inline(never)]
+    fn number(&mut self, bytes: &[u8], key: Key, text: &str) -> u32 {
+        let piece = Piece { bytes, key };
+        if let Some(&number) = self.index.get(piece) {
+            return number;
+        }
+        // More than 2³² distinct pieces are refused by the trainers; the count of one is then moot.
+        let number = self.counts.len() as u32;
+        self.index.insert(piece, number);
+        self.counts.push((text.into(), 0));
+        number
+    }
+
+    /// The distinct pieces and how often each came.
+    pub(crate) fn finish(self) -> impl Iterator<Item = (Box<str>, u64)> {
+        self.counts.into_iter()
     }
 }
 

@@ -11,8 +11,8 @@ use crate::pattern::{has_cut, last_cut};
 use crate::piece_map::Seen;
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
-    ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, LongestPrefixConfig, LongestPrefixTrainer, Pattern,
-    StreamDecoder, TokenEntry, TokenTable, TokenizerError, UNKNOWN, VocabularySize,
+    ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, LongestPrefixConfig, LongestPrefixTrainer, Normalization,
+    Pattern, StreamDecoder, TokenEntry, TokenTable, TokenizerError, UNKNOWN, VocabularySize,
 };
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -87,8 +87,8 @@ impl Tokenizer {
     }
 
     pub(crate) fn from_longest_prefix(trained: longest_prefix::Trained) -> Result<Self, TokenizerError> {
-        let longest_prefix::Trained { config, splitter, tokens, special, alphabet, .. } = trained;
-        let added = AddedTokens::new(added_special(tokens[..special].to_vec()))?;
+        let longest_prefix::Trained { config, pieces, tokens, special, alphabet, .. } = trained;
+        let added = AddedTokens::new(added_special(tokens[..special].to_vec()), pieces.normalization)?;
         let id_of = |text: &str| tokens.iter().position(|token| token == text).unwrap_or_default() as u32;
         let unknown = if config.byte_fallback {
             Unknown::Bytes(Box::new(std::array::from_fn(|byte| id_of(&byte_token(byte as u8)))))
@@ -96,7 +96,7 @@ impl Tokenizer {
             Unknown::Token(id_of(UNKNOWN))
         };
         let ordinary = tokens[alphabet..].iter().map(String::as_str).zip(alphabet as u32..);
-        let algorithm = LongestPrefix::new(splitter, ordinary, unknown);
+        let algorithm = LongestPrefix::new(pieces.splitter, ordinary, unknown);
         let bytes_of = |id: usize, text: &str| match id.checked_sub(special) {
             Some(byte) if id < alphabet => vec![byte as u8],
             _ => text.as_bytes().to_vec(),
@@ -116,14 +116,14 @@ impl Tokenizer {
     }
 
     pub(crate) fn from_trained(trained: Trained) -> Result<Self, TokenizerError> {
-        let Trained { config, splitter, texts, merges } = trained;
+        let Trained { config, pieces, texts, merges } = trained;
         let special = config.special_tokens.len();
         let tokens = texts.into_iter().enumerate().map(|(id, text)| {
             let stood_for = if id < special { None } else { from_stand_ins(&text) };
             Some(Token { bytes: stood_for.unwrap_or_else(|| text.clone().into_bytes()), text })
         });
         let vocabulary = Vocabulary::new(tokens);
-        let added = AddedTokens::new(added_special(config.special_tokens))?;
+        let added = AddedTokens::new(added_special(config.special_tokens), pieces.normalization)?;
         let merges = merges
             .into_iter()
             .map(|(left, right)| {
@@ -138,7 +138,7 @@ impl Tokenizer {
         });
         let ordinary = ordinary_tokens(&vocabulary, &added);
         let algorithm =
-            ByteLevel::new(splitter, merges, byte_ids, ordinary, false, |id| added.is_special(id));
+            ByteLevel::new(pieces.splitter, merges, byte_ids, ordinary, false, |id| added.is_special(id));
         Ok(Self::from_parts(Parts {
             algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
             vocabulary,
@@ -215,7 +215,9 @@ impl Tokenizer {
     pub fn safe_cut(&self, text: &str) -> Option<usize> {
         match &self.parts.algorithm {
             Algorithm::LongestPrefix(algorithm)
-                if algorithm.n_merges() == 0 && self.parts.added.ordinary().next().is_none() =>
+                if algorithm.n_merges() == 0
+                    && self.parts.added.ordinary().next().is_none()
+                    && self.parts.added.normalization() == Normalization::None =>
             {
                 Some(text.len()).filter(|&end| end > 0)
             }
@@ -227,7 +229,7 @@ impl Tokenizer {
             Algorithm::ByteLevel(algorithm) if !algorithm.splitter().cuts_between_words() => None,
             // An added token that has such a place inside could stand across the cut.
             _ if self.parts.added.ordinary().any(|token| has_cut(&token.text)) => None,
-            _ => last_cut(text),
+            _ => last_cut(text, self.parts.added.normalization()),
         }
     }
 

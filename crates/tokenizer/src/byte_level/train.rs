@@ -4,9 +4,8 @@
 
 use super::merges::Row;
 use crate::bytes::{in_id_order, stand_in};
-use crate::pattern::Splitter;
-use crate::pieces::{Cutter, PieceCounts};
-use crate::{Pattern, TokenizerError};
+use crate::pieces::{Cutter, PieceCounts, Pieces, Pruned};
+use crate::{Normalization, Pattern, TokenizerError};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 use std::collections::hash_map::Entry;
@@ -27,6 +26,12 @@ pub struct ByteLevelConfig {
     pub pattern: Pattern,
     /// Pairs that occur less often are not merged.
     pub min_frequency: u64,
+    /// No token has more bytes; `None` for no limit.
+    pub max_token_length: Option<usize>,
+    /// Every digit is a piece of its own, before the pattern is applied, so that all numbers are spelled alike.
+    pub split_digits: bool,
+    /// How texts are normalized first.
+    pub normalization: Normalization,
 }
 
 impl Default for ByteLevelConfig {
@@ -36,6 +41,9 @@ impl Default for ByteLevelConfig {
             special_tokens: vec![END_OF_TEXT.to_owned()],
             pattern: Pattern::default(),
             min_frequency: 1,
+            max_token_length: None,
+            split_digits: false,
+            normalization: Normalization::None,
         }
     }
 }
@@ -52,7 +60,7 @@ pub struct ByteLevelTrainer {
 #[derive(Debug)]
 pub(crate) struct Trained {
     pub(crate) config: ByteLevelConfig,
-    pub(crate) splitter: Splitter,
+    pub(crate) pieces: Pieces,
     /// Special tokens, then bytes and merges written in stand-ins.
     pub(crate) texts: Vec<String>,
     pub(crate) merges: Vec<(u32, u32)>,
@@ -75,13 +83,30 @@ impl ByteLevelTrainer {
                 reason: "is the text of a single byte in a byte-level vocabulary: choose a longer one",
             });
         }
-        let splitter = Splitter::new([config.pattern.clone()])?;
-        Ok(Self { config, pieces: PieceCounts::new(splitter) })
+        let pieces = Pieces::new(config.normalization, config.split_digits, config.pattern.clone())?;
+        Ok(Self { config, pieces: PieceCounts::new(pieces) })
+    }
+
+    /// Forgets the rarest pieces whenever training would take more memory than so many bytes, beside that of the texts given
+    /// at once. [`pruned`](Self::pruned) says what was forgotten; the same whatever the number of threads, but not however
+    /// texts are given.
+    pub fn set_max_memory(&mut self, bytes: u64) {
+        self.pieces.set_max_memory(bytes);
+    }
+
+    /// What was forgotten for want of memory.
+    pub fn pruned(&self) -> Pruned {
+        self.pieces.pruned()
     }
 
     /// Counts the pieces of a text. No piece spans two texts, so a document should come whole.
     pub fn feed(&mut self, text: &str) {
-        self.pieces.feed(text);
+        self.pieces.feed(&[text]);
+    }
+
+    /// Counts the pieces of several texts, on all threads of rayon's pool where there is enough to do.
+    pub fn feed_all(&mut self, texts: &[&str]) {
+        self.pieces.feed(texts);
     }
 
     /// Says where texts may be cut.
@@ -94,14 +119,26 @@ impl ByteLevelTrainer {
     /// # Errors
     /// When there was no text, or more distinct pieces than fit.
     pub fn finish(self) -> Result<crate::Tokenizer, TokenizerError> {
-        crate::Tokenizer::from_trained(self.train()?)
+        self.finish_with_progress(&mut |_| {})
     }
 
-    pub(crate) fn train(self) -> Result<Trained, TokenizerError> {
+    /// As [`finish`](Self::finish), telling the number of merges made so far.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with_progress(
+        self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<crate::Tokenizer, TokenizerError> {
+        crate::Tokenizer::from_trained(self.train(progress)?)
+    }
+
+    fn train(self, progress: &mut dyn FnMut(usize)) -> Result<Trained, TokenizerError> {
         let Self { config, pieces } = self;
-        let (splitter, counts) = pieces.finish();
+        let pruned = pieces.pruned();
+        let (pieces, counts) = pieces.finish();
         if counts.is_empty() {
-            return Err(TokenizerError::EmptyTrainingText);
+            return Err(pruned.if_all_is_gone());
         }
         let mut texts = config.special_tokens.clone();
         let mut symbol_of = [0; 256];
@@ -119,6 +156,10 @@ impl ByteLevelTrainer {
                 break;
             }
             let text = [&*texts[pair.left() as usize], &*texts[pair.right() as usize]].concat();
+            // A stand-in is a character, and a pair that is taken does not come again.
+            if config.max_token_length.is_some_and(|most| text.chars().count() > most) {
+                continue;
+            }
             let next_id = texts.len() as u32;
             let merged = match ids.entry(text) {
                 // A string that is a token before it is made can only be a special one: it keeps its id, as in
@@ -131,7 +172,8 @@ impl ByteLevelTrainer {
             };
             merges.push((pair.left(), pair.right()));
             row.merge(pair, merged);
+            progress(merges.len());
         }
-        Ok(Trained { config, splitter, texts, merges })
+        Ok(Trained { config, pieces, texts, merges })
     }
 }

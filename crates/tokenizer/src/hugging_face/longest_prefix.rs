@@ -11,7 +11,7 @@ use crate::added::{AddedToken, AddedTokens};
 use crate::longest_prefix::{LongestPrefix, Unknown, byte_token};
 use crate::pattern::Splitter;
 use crate::tokenizer::{Algorithm, Frame, Parts};
-use crate::{Pattern, TokenizerError};
+use crate::{Normalization, Pattern, TokenizerError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -81,7 +81,7 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     let with_bytes = model.kind == WITH_BYTES;
     let mut entries = read_vocab(&model.vocab, source, "model.vocab")?;
     entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
-    let added = AddedTokens::new(added)?;
+    let added = AddedTokens::new(added, Normalization::None)?;
     let byte_of: FxHashMap<String, u8> = if with_bytes {
         (0..=255).map(|byte| (byte_token(byte), byte)).collect()
     } else {

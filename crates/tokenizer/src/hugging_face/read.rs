@@ -9,7 +9,7 @@ use crate::longest_prefix::{LongestPrefix, Unknown};
 use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
 use crate::vocabulary::{Token, Vocabulary};
-use crate::{Pattern, Tokenizer, TokenizerError, files};
+use crate::{Normalization, Pattern, Tokenizer, TokenizerError, files};
 use rustc_hash::FxHashSet;
 use serde_json::Value;
 use std::path::Path;
@@ -276,7 +276,7 @@ pub(super) struct Files {
 }
 
 pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts, TokenizerError> {
-    let added = AddedTokens::new(files.added)?;
+    let added = AddedTokens::new(files.added, Normalization::None)?;
     let added_ids: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
     // A token with a character that stands for no byte decodes to its own text, as in Hugging Face.
     let bytes_of = |id: u32, text: &str| {
@@ -337,7 +337,7 @@ fn character_parts(
     let unknown = vocabulary.id(unknown).ok_or_else(|| {
         source.malformed("model.unk_token", format!("{unknown:?} is not in the vocabulary"))
     })?;
-    let added = AddedTokens::new(added)?;
+    let added = AddedTokens::new(added, Normalization::None)?;
     let mut characters = Vec::new();
     for (id, text) in vocabulary.iter() {
         let mut chars = text.chars();

@@ -1,9 +1,8 @@
 //! What a vocabulary shall be, and the trainer that makes it.
 
 use super::{reference, train};
-use crate::pattern::Splitter;
-use crate::pieces::{Cutter, PieceCounts};
-use crate::{END_OF_TEXT, Pattern, TokenizerError};
+use crate::pieces::{Cutter, PieceCounts, Pieces, Pruned};
+use crate::{END_OF_TEXT, Normalization, Pattern, TokenizerError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -41,6 +40,10 @@ pub struct LongestPrefixConfig {
     pub max_token_length: Option<usize>,
     /// A character outside the vocabulary becomes a token for each of its UTF-8 bytes, instead of one `<unk>`.
     pub byte_fallback: bool,
+    /// Every digit is a word of its own, before the pattern is applied, so that all numbers are spelled alike.
+    pub split_digits: bool,
+    /// How texts are normalized first.
+    pub normalization: Normalization,
 }
 
 impl Default for LongestPrefixConfig {
@@ -52,6 +55,8 @@ impl Default for LongestPrefixConfig {
             min_frequency: 1,
             max_token_length: None,
             byte_fallback: false,
+            split_digits: false,
+            normalization: Normalization::None,
         }
     }
 }
@@ -81,7 +86,7 @@ pub struct LongestPrefixTrainer {
 #[derive(Debug)]
 pub(crate) struct Trained {
     pub(crate) config: LongestPrefixConfig,
-    pub(crate) splitter: Splitter,
+    pub(crate) pieces: Pieces,
     /// Special tokens (with `<unk>`), bytes to fall back to, alphabet, merges: in the order of their ids.
     pub(crate) tokens: Vec<String>,
     /// How many of them are special, and where the alphabet begins.
@@ -109,20 +114,38 @@ pub(super) struct Tokens {
 }
 
 /// A training algorithm: adds tokens and returns their pairs.
-type Train = fn(Job<'_>, &mut Tokens) -> Result<Vec<(u32, u32)>, TokenizerError>;
+pub(super) type Train =
+    fn(Job<'_>, &mut Tokens, &mut dyn FnMut(usize)) -> Result<Vec<(u32, u32)>, TokenizerError>;
 
 impl LongestPrefixTrainer {
     /// # Errors
     /// When a special token is empty or double, or the pattern is no regular expression.
     pub fn new(config: LongestPrefixConfig) -> Result<Self, TokenizerError> {
         crate::tokenizer::check_special_tokens(&config.special_tokens)?;
-        let splitter = Splitter::new([config.pattern.clone()])?;
-        Ok(Self { config, words: PieceCounts::new(splitter) })
+        let pieces = Pieces::new(config.normalization, config.split_digits, config.pattern.clone())?;
+        Ok(Self { config, words: PieceCounts::new(pieces) })
+    }
+
+    /// Forgets the rarest words whenever training would take more memory than so many bytes, beside that of the texts given
+    /// at once. [`pruned`](Self::pruned) says what was forgotten; the same whatever the number of threads, but not however
+    /// texts are given.
+    pub fn set_max_memory(&mut self, bytes: u64) {
+        self.words.set_max_memory(bytes);
+    }
+
+    /// What was forgotten for want of memory.
+    pub fn pruned(&self) -> Pruned {
+        self.words.pruned()
     }
 
     /// Counts the words of a text. No word spans two texts, so a document should come whole.
     pub fn feed(&mut self, text: &str) {
-        self.words.feed(text);
+        self.words.feed(&[text]);
+    }
+
+    /// Counts the words of several texts, on all threads of rayon's pool where there is enough to do.
+    pub fn feed_all(&mut self, texts: &[&str]) {
+        self.words.feed(texts);
     }
 
     /// Says where texts may be cut.
@@ -133,10 +156,22 @@ impl LongestPrefixTrainer {
     /// Chooses the merges: again and again the most frequent pair, the smaller ids winning a tie.
     ///
     /// # Errors
-    /// When there was no text, the vocabulary is smaller than the alphabet, a special token is a character of the texts,
+    /// When there was no text, all words were forgotten for want of memory, the vocabulary is smaller than the alphabet, a
+    /// special token is a character of the texts,
     /// or there are more distinct words than fit.
     pub fn finish(self) -> Result<crate::Tokenizer, TokenizerError> {
-        crate::Tokenizer::from_longest_prefix(self.train(train::train)?.0)
+        self.finish_with_progress(&mut |_| {})
+    }
+
+    /// As [`finish`](Self::finish), telling the number of merges made so far.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_with_progress(
+        self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<crate::Tokenizer, TokenizerError> {
+        crate::Tokenizer::from_longest_prefix(self.train(train::train, progress)?.0)
     }
 
     /// As [`finish`](Self::finish), by the algorithm as it is written down: segmenting everything anew for each merge. Of
@@ -144,17 +179,25 @@ impl LongestPrefixTrainer {
     ///
     /// # Errors
     /// As [`finish`](Self::finish).
-    pub fn finish_by_reference(self) -> Result<crate::Tokenizer, TokenizerError> {
-        crate::Tokenizer::from_longest_prefix(self.train(reference::train)?.0)
+    pub fn finish_by_reference(
+        self,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<crate::Tokenizer, TokenizerError> {
+        crate::Tokenizer::from_longest_prefix(self.train(reference::train, progress)?.0)
     }
 
     /// What training yields, and the pairs that were merged, in turn.
-    pub(super) fn train(self, algorithm: Train) -> Result<(Trained, Vec<(u32, u32)>), TokenizerError> {
+    pub(super) fn train(
+        self,
+        algorithm: Train,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(Trained, Vec<(u32, u32)>), TokenizerError> {
         let Self { config, words } = self;
-        let (splitter, words) = words.finish();
+        let pruned = words.pruned();
+        let (pieces, words) = words.finish();
         let characters: BTreeSet<char> = words.iter().flat_map(|(word, _)| word.chars()).collect();
         if characters.is_empty() {
-            return Err(TokenizerError::EmptyTrainingText);
+            return Err(pruned.if_all_is_gone());
         }
         let mut texts = config.special_tokens.clone();
         if !config.byte_fallback && !texts.iter().any(|token| token == UNKNOWN) {
@@ -191,7 +234,7 @@ impl LongestPrefixTrainer {
             max_token_length: config.max_token_length.unwrap_or(usize::MAX),
         };
         let mut tokens = Tokens { texts, alphabet, reserved };
-        let merges = algorithm(job, &mut tokens)?;
-        Ok((Trained { config, splitter, tokens: tokens.texts, special, alphabet }, merges))
+        let merges = algorithm(job, &mut tokens, progress)?;
+        Ok((Trained { config, pieces, tokens: tokens.texts, special, alphabet }, merges))
     }
 }

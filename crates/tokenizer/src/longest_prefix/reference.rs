@@ -5,7 +5,11 @@ use crate::TokenizerError;
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 
-pub(super) fn train(job: Job<'_>, tokens: &mut Tokens) -> Result<Vec<(u32, u32)>, TokenizerError> {
+pub(super) fn train(
+    job: Job<'_>,
+    tokens: &mut Tokens,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<(u32, u32)>, TokenizerError> {
     // V starts as the set of all characters in the training data.
     let mut vocabulary: FxHashMap<String, u32> =
         (0..).zip(&tokens.texts).skip(tokens.alphabet).map(|(id, text)| (text.clone(), id)).collect();
@@ -39,6 +43,7 @@ pub(super) fn train(job: Job<'_>, tokens: &mut Tokens) -> Result<Vec<(u32, u32)>
         assert!(known.is_none(), "the longest prefix would have been {text:?}, not its parts");
         tokens.texts.push(text);
         merges.push(pair);
+        progress(merges.len());
     }
     Ok(merges)
 }

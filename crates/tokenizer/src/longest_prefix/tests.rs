@@ -21,8 +21,8 @@ fn trainer(texts: &[&str], config: &LongestPrefixConfig) -> LongestPrefixTrainer
 /// What both algorithms agree on.
 #[track_caller]
 fn trained(texts: &[&str], config: &LongestPrefixConfig) -> (Trained, usize) {
-    let (found, merges) = trainer(texts, config).train(train::train).unwrap();
-    let (expected, expected_merges) = trainer(texts, config).train(reference::train).unwrap();
+    let (found, merges) = trainer(texts, config).train(train::train, &mut |_| {}).unwrap();
+    let (expected, expected_merges) = trainer(texts, config).train(reference::train, &mut |_| {}).unwrap();
     assert_eq!(merges, expected_merges, "{texts:?}");
     assert_eq!(found.tokens, expected.tokens);
     (found, merges.len())
@@ -39,7 +39,7 @@ fn a_new_token_changes_words_that_never_held_its_pair() {
     let texts = ["ab ab ab ab ab ab", "cd cd cd cd cd", "abc abc abc abc", "abcd"];
     let config = LongestPrefixConfig { pattern: Pattern::Custom("[^ ]+".into()), ..config(4) };
     assert_eq!(merged(&texts, &config), ["ab", "cd", "abc", "abcd"]);
-    let (trained, pairs) = trainer(&texts, &config).train(train::train).unwrap();
+    let (trained, pairs) = trainer(&texts, &config).train(train::train, &mut |_| {}).unwrap();
     let (left, right) = pairs[3];
     assert_eq!([left, right].map(|id| trained.tokens[id as usize].as_str()), ["abc", "d"]);
 }
@@ -72,7 +72,7 @@ fn limits_are_kept_and_training_stops_where_pairs_end() {
 #[test]
 fn what_cannot_be_trained_is_refused() {
     let error = |texts: &[&str], config: &LongestPrefixConfig| {
-        trainer(texts, config).train(train::train).unwrap_err().to_string()
+        trainer(texts, config).train(train::train, &mut |_| {}).unwrap_err().to_string()
     };
     let small = LongestPrefixConfig { size: VocabularySize::Tokens(4), ..config(0) };
     assert_eq!(
@@ -81,7 +81,7 @@ fn what_cannot_be_trained_is_refused() {
          at least 5"
     );
     assert!(matches!(
-        trainer(&[], &config(1)).train(train::train).unwrap_err(),
+        trainer(&[], &config(1)).train(train::train, &mut |_| {}).unwrap_err(),
         TokenizerError::EmptyTrainingText
     ));
     let character = LongestPrefixConfig { special_tokens: vec!["a".to_owned()], ..config(0) };

@@ -21,7 +21,11 @@ const WALL: u32 = u32::MAX;
 /// What fills the slots of a token after its first.
 const INSIDE: u32 = u32::MAX - 1;
 
-pub(super) fn train(job: Job<'_>, tokens: &mut Tokens) -> Result<Vec<(u32, u32)>, TokenizerError> {
+pub(super) fn train(
+    job: Job<'_>,
+    tokens: &mut Tokens,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<(u32, u32)>, TokenizerError> {
     let mut row = Row::new(job.words, tokens)?;
     let mut merges = Vec::new();
     while merges.len() < job.merges {
@@ -40,6 +44,7 @@ pub(super) fn train(job: Job<'_>, tokens: &mut Tokens) -> Result<Vec<(u32, u32)>
         row.merge(pair, tokens.texts.len() as u32);
         tokens.texts.push(text);
         merges.push((pair.left(), pair.right()));
+        progress(merges.len());
     }
     Ok(merges)
 }

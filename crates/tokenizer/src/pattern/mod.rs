@@ -9,6 +9,7 @@ mod scan;
 mod tests;
 
 use crate::TokenizerError;
+use crate::normalization::Normalization;
 use classes::{Class, Classes};
 use fancy_regex::{Regex, RegexBuilder};
 use scan::Scanner;
@@ -82,7 +83,7 @@ pub(crate) struct Splitter {
 #[derive(Clone, Debug)]
 struct Stage {
     pattern: Pattern,
-    /// The compiled expression; only of [`Pattern::Custom`].
+    /// The compiled expression; only of [`Pattern::Custom`], and not of [`DIGIT`].
     expression: Option<Regex>,
 }
 
@@ -139,13 +140,15 @@ pub(crate) fn has_cut(text: &str) -> bool {
     text.chars().zip(text.chars().skip(1)).any(|(before, after)| parts_pieces(classes, before, after))
 }
 
-/// The last place in a text where [`parts_pieces`] says so.
-pub(crate) fn last_cut(text: &str) -> Option<usize> {
+/// The last place in a text where [`parts_pieces`] says so, also of the text normalized.
+pub(crate) fn last_cut(text: &str, normalization: Normalization) -> Option<usize> {
     let classes = Classes::new();
     let mut after = None;
     for (at, char) in text.char_indices().rev() {
         if let Some((cut, after)) = after
             && parts_pieces(classes, char, after)
+            && normalization.keeps(char)
+            && normalization.keeps(after)
         {
             return Some(cut);
         }
@@ -156,6 +159,9 @@ pub(crate) fn last_cut(text: &str) -> Option<usize> {
 
 fn compile(pattern: &Pattern) -> Result<Option<Regex>, TokenizerError> {
     let Pattern::Custom(expression) = pattern else { return Ok(None) };
+    if expression == DIGIT {
+        return Ok(None);
+    }
     // Without a limit on backtracking a match cannot fail half-way through a text.
     let built = RegexBuilder::new(expression).backtrack_limit(usize::MAX).build();
     built
@@ -181,7 +187,8 @@ impl Stage {
             (Pattern::Cl100k, _) => scan(text, scan::cl100k, each),
             (Pattern::O200k, _) => scan(text, scan::o200k, each),
             (Pattern::Custom(_), Some(expression)) => matches_and_gaps(text, expression, each),
-            (Pattern::Custom(_) | Pattern::None, _) => apply(&[], text, 0, each),
+            (Pattern::Custom(_), None) => single_digits(text, each),
+            (Pattern::None, _) => apply(&[], text, 0, each),
         }
     }
 }
@@ -199,6 +206,22 @@ fn scan<'t>(
         debug_assert!(end > start, "an empty piece at byte {start}");
         each(start..end);
         start = end;
+    }
+}
+
+/// [`DIGIT`]: each number by itself, and what lies between two.
+fn single_digits(text: &str, each: &mut dyn FnMut(Range<usize>)) {
+    let (classes, mut done) = (Classes::new(), 0);
+    for (at, char) in text.char_indices().filter(|&(_, char)| classes.of(char) == Class::Number) {
+        for range in [done..at, at..at + char.len_utf8()] {
+            if !range.is_empty() {
+                each(range);
+            }
+        }
+        done = at + char.len_utf8();
+    }
+    if done < text.len() {
+        each(done..text.len());
     }
 }
 

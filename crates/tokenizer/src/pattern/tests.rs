@@ -163,6 +163,13 @@ proptest! {
     }
 
     #[test]
+    fn digits_are_taken_out_as_by_their_expression(text in tricky_text()) {
+        let digits = Splitter::new([Pattern::Custom(DIGIT.to_owned())]).unwrap();
+        let expression = Splitter::new([Pattern::Custom(format!("(?:{DIGIT})"))]).unwrap();
+        prop_assert_eq!(pieces_of(&digits, &text), pieces_of(&expression, &text));
+    }
+
+    #[test]
     fn pieces_are_the_text(text in any::<String>()) {
         for pattern in [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k, Pattern::None] {
             prop_assert_eq!(pieces(pattern, &text).concat(), text.as_str());

@@ -1,6 +1,6 @@
 //! Arguments of the commands that make and use tokenizers.
 
-use super::TextFormat;
+use super::{TextFormat, parse_bytes};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -25,11 +25,14 @@ pub(crate) enum TokenizerCommand {
   firebrand tokenizer encode --tokenizer tok story.txt \\
     | firebrand tokenizer decode --tokenizer tok")]
     Decode(TokenizerUseArgs),
-    /// What tokenizers are, and how many tokens they make of texts
+    /// What tokenizers are, what tokens they make of texts, and how many of each script
     #[command(after_help = "Examples:
   firebrand tokenizer inspect --tokenizer tok
   firebrand tokenizer inspect --tokenizer runs/quickstart --json
-  firebrand tokenizer inspect --tokenizer tok --tokenizer other languages/")]
+  firebrand tokenizer inspect --tokenizer tok --tokenizer other languages/
+  firebrand tokenizer inspect --tokenizer tok --html tokens.html story.txt
+  firebrand tokenizer inspect --tokenizer tok --tokenizer other \\
+    --html tokens.html --html-bytes 1MB book.txt")]
     Inspect(TokenizerInspectArgs),
 }
 
@@ -41,6 +44,12 @@ pub(crate) struct TokenizerInspectArgs {
     /// Texts to try them on, or folders of them
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
+    /// Write a page that shows the tokens of the texts in colour; it needs nothing but a browser
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// How much of each text the page shows; its figures are those of the whole text
+    #[arg(long, value_name = "SIZE", requires = "html", default_value = "200KB", value_parser = parse_bytes)]
+    pub(crate) html_bytes: u64,
 }
 
 #[derive(Debug, Args)]

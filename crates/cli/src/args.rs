@@ -2,6 +2,7 @@
 
 mod data;
 mod inference;
+mod tokenizer;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
@@ -13,6 +14,10 @@ pub(crate) use inference::{
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+pub(crate) use tokenizer::{
+    Algorithm, BenchTokenizerArgs, SpecialInText, TokenizerCommand, TokenizerEncodeArgs,
+    TokenizerInspectArgs, TokenizerTrainArgs, TokenizerUseArgs,
+};
 
 /// Trains small language models from scratch and puts them to use.
 #[derive(Debug, Parser)]
@@ -104,141 +109,6 @@ pub(crate) enum Command {
     BenchGenerator,
     #[command(hide = true)]
     BenchTokenizer(BenchTokenizerArgs),
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TokenizerCommand {
-    /// Learn a tokenizer from text files
-    #[command(after_help = "Examples:
-  firebrand tokenizer train books/ --out tok --vocab-size 8192
-  firebrand tokenizer train books/ --out tok --algorithm longest-prefix
-  firebrand tokenizer train input.txt --out tok --algorithm characters")]
-    Train(TokenizerTrainArgs),
-    /// Text to ids
-    #[command(after_help = "Examples:
-  firebrand tokenizer encode --tokenizer tok story.txt
-  echo \"A fox.\" | firebrand tokenizer encode --tokenizer tok --json
-  firebrand tokenizer encode --tokenizer tok --special refuse chat.txt
-  firebrand tokenizer encode --tokenizer tok --offsets --json story.txt")]
-    Encode(TokenizerEncodeArgs),
-    /// Ids (separated by commas or white space) to text
-    #[command(after_help = "Examples:
-  echo 12,7,431 | firebrand tokenizer decode --tokenizer tok
-  firebrand tokenizer encode --tokenizer tok story.txt \\
-    | firebrand tokenizer decode --tokenizer tok")]
-    Decode(TokenizerUseArgs),
-    /// What tokenizers are, and how many tokens they make of texts
-    #[command(after_help = "Examples:
-  firebrand tokenizer inspect --tokenizer tok
-  firebrand tokenizer inspect --tokenizer runs/quickstart --json
-  firebrand tokenizer inspect --tokenizer tok --tokenizer other languages/")]
-    Inspect(TokenizerInspectArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenizerInspectArgs {
-    /// tokenizer.json or a folder that holds one; several are compared
-    #[arg(long = "tokenizer", value_name = "PATH", required = true)]
-    pub(crate) tokenizers: Vec<PathBuf>,
-    /// Texts to try them on, or folders of them
-    #[arg(value_name = "TEXT")]
-    pub(crate) texts: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenizerTrainArgs {
-    /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
-    #[arg(required = true, value_name = "TEXT")]
-    pub(crate) texts: Vec<PathBuf>,
-    /// What the files are
-    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
-    pub(crate) format: TextFormat,
-    /// JSON lines, CSV, TSV, Parquet: which field is the text
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    pub(crate) field: String,
-    /// Folder to write tokenizer.json and tokenizer_config.json into
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: PathBuf,
-    /// How tokens are found
-    #[arg(long, value_enum, default_value_t = Algorithm::Byte)]
-    pub(crate) algorithm: Algorithm,
-    /// Number of tokens, the special ones included [default: 8192]
-    #[arg(long, value_name = "N", conflicts_with = "merges")]
-    pub(crate) vocab_size: Option<usize>,
-    /// Number of merges, instead of the number of tokens
-    #[arg(long, value_name = "K")]
-    pub(crate) merges: Option<usize>,
-    /// A special token; may be given several times, first ids first
-    #[arg(long = "special", value_name = "TOKEN", default_value = "<|endoftext|>")]
-    pub(crate) special_tokens: Vec<String>,
-    /// How text is cut before merging: gpt2, cl100k, o200k, none, or a regular expression
-    #[arg(long, default_value = "gpt2")]
-    pub(crate) pattern: String,
-    /// Pairs that occur less often are not merged
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub(crate) min_frequency: u64,
-    /// longest-prefix, reference: the most characters a token has
-    #[arg(long, value_name = "N")]
-    pub(crate) max_token_length: Option<usize>,
-    /// longest-prefix, reference: unknown characters become their bytes, not `<unk>`
-    #[arg(long)]
-    pub(crate) byte_fallback: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchTokenizerArgs {
-    /// Texts to learn from
-    #[arg(required = true)]
-    pub(crate) texts: Vec<PathBuf>,
-    #[arg(long, default_value_t = 8192)]
-    pub(crate) vocab: usize,
-    /// A text to encode
-    #[arg(long)]
-    pub(crate) encode: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Algorithm {
-    /// Byte-level BPE: any text can be encoded
-    Byte,
-    /// BPE on characters; a word becomes the longest prefix that is a token, again and again
-    LongestPrefix,
-    /// The same tokens as longest-prefix, found line by line as it is written down: slow
-    Reference,
-    /// One token a character of the text
-    Characters,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenizerEncodeArgs {
-    #[command(flatten)]
-    pub(crate) common: TokenizerUseArgs,
-    /// What a text does that spells a special token
-    #[arg(long, value_enum, value_name = "HOW", default_value_t = SpecialInText::Text)]
-    pub(crate) special: SpecialInText,
-    /// With --json: which bytes of the text each token stands for
-    #[arg(long, requires = "json", conflicts_with = "special")]
-    pub(crate) offsets: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum SpecialInText {
-    /// It is text like any other: a document cannot end itself
-    Text,
-    /// It is the special token
-    Allow,
-    /// It is an error
-    Refuse,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TokenizerUseArgs {
-    /// tokenizer.json or a folder that holds one
-    #[arg(long, value_name = "PATH")]
-    pub(crate) tokenizer: PathBuf,
-    /// File to read [default: stdin]
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

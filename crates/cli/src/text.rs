@@ -9,7 +9,7 @@ use anyhow::Context;
 use firebrand_corpus::CorpusError;
 use firebrand_corpus::prepare::{Encode, left_behind, prepare_cached, prepare_sources};
 use firebrand_corpus::shards::{Shards, TokenizerInfo};
-use firebrand_corpus::sources::{Corpus, Sources, Split};
+use firebrand_corpus::sources::{Corpus, Piece, Sources, Split};
 use firebrand_tokenizer::{END_OF_TEXT, Tokenizer};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -76,13 +76,23 @@ pub(crate) fn for_each_part(
     global: &Global,
     mut each: impl FnMut(&str),
 ) -> anyhow::Result<()> {
+    for_each_piece(corpus, cut, global, |piece| each(&piece.text))
+}
+
+/// The same for who must know where documents end.
+pub(crate) fn for_each_piece(
+    corpus: &Corpus,
+    cut: impl Fn(&str) -> Option<usize>,
+    global: &Global,
+    mut each: impl FnMut(&Piece),
+) -> anyhow::Result<()> {
     let template = "counting {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
     let bar = bar(global, corpus.text_bytes(), template);
     for split in Split::ALL.into_iter().filter(|&split| corpus.has(split)) {
-        for part in corpus.parts(split, &cut) {
-            let text = part?.text;
-            each(&text);
-            bar.inc(text.len() as u64);
+        for piece in corpus.parts(split, &cut) {
+            let piece = piece?;
+            each(&piece);
+            bar.inc(piece.text.len() as u64);
         }
     }
     bar.finish_and_clear();

@@ -6,6 +6,7 @@ mod datasets;
 mod faults;
 mod fetching;
 mod generating;
+mod inspecting;
 mod interruptions;
 mod memory;
 mod preparing;

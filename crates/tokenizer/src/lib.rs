@@ -28,12 +28,15 @@ mod error;
 mod files;
 mod hugging_face;
 mod longest_prefix;
+mod merging;
 mod pair;
 mod pattern;
 mod piece_map;
 mod pieces;
+mod splits;
 mod stream;
 mod table;
+mod tiktoken;
 mod tokenizer;
 mod vocabulary;
 

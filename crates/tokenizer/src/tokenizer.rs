@@ -4,9 +4,10 @@
 //! found nor what files look like.
 
 use crate::added::{AddedToken, AddedTokens, Part};
-use crate::byte_level::{ByteLevel, Merge, Trained};
+use crate::byte_level::{ByteLevel, Trained};
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::longest_prefix::{self, LongestPrefix, Unknown, byte_token};
+use crate::merging::Merge;
 use crate::pattern::{has_cut, last_cut};
 use crate::piece_map::Seen;
 use crate::vocabulary::{Token, Vocabulary};

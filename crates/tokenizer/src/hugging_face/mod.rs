@@ -20,7 +20,8 @@ mod write;
 pub(crate) use gpt2::load_gpt2;
 pub(crate) use write::save;
 
-use crate::{Tokenizer, TokenizerError};
+use crate::{Tokenizer, TokenizerError, tiktoken};
+use std::ffi::OsStr;
 use std::path::Path;
 
 const FILE: &str = "tokenizer.json";
@@ -28,7 +29,10 @@ const FILE: &str = "tokenizer.json";
 /// Reads a tokenizer from a file or a folder.
 pub(crate) fn load(path: &Path) -> Result<Tokenizer, TokenizerError> {
     if !path.is_dir() {
-        return read::load_json(path);
+        return match path.extension().and_then(OsStr::to_str) {
+            Some(tiktoken::EXTENSION) => tiktoken::load_by_name(path),
+            _ => read::load_json(path),
+        };
     }
     let file = path.join(FILE);
     if file.exists() {

@@ -3,12 +3,13 @@
 use super::longest_prefix;
 use super::schema::{Bpe, File, flag, in_turn, kind};
 use crate::added::{AddedToken, AddedTokens};
-use crate::byte_level::{ByteLevel, Merge};
+use crate::byte_level::ByteLevel;
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::longest_prefix::{LongestPrefix, Unknown};
+use crate::merging::Merge;
 use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
-use crate::vocabulary::{Token, Vocabulary};
+use crate::vocabulary::{Token, Vocabulary, is_far_above};
 use crate::{Pattern, Tokenizer, TokenizerError, files};
 use rustc_hash::FxHashSet;
 use serde_json::Value;
@@ -359,8 +360,7 @@ pub(super) fn build_vocabulary(
     bytes_of: impl Fn(u32, &str) -> Vec<u8>,
 ) -> Result<Vocabulary, TokenizerError> {
     let largest = entries.iter().map(|(_, id)| *id).max().unwrap_or(0) as usize;
-    // Files may skip some ids, but a few damaged digits must not take all memory.
-    if largest > 2 * entries.len() + (1 << 16) {
+    if is_far_above(largest, entries.len()) {
         let message = format!("the id {largest} is far above the number of tokens, {}", entries.len());
         return Err(source.malformed("model.vocab", message));
     }

@@ -89,7 +89,7 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     };
     let bytes_of =
         |_: u32, text: &str| byte_of.get(text).map_or_else(|| text.as_bytes().to_vec(), |&byte| vec![byte]);
-    let vocabulary = build_vocabulary(source, entries, bytes_of)?;
+    let vocabulary = build_vocabulary(source, "model.vocab", entries, bytes_of)?;
     let id = |field: &str, text: &str| {
         let missing = || source.malformed(field, format!("{text:?} is not in the vocabulary"));
         vocabulary.id(text).ok_or_else(missing)

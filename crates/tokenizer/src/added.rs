@@ -56,7 +56,19 @@ struct Finder {
 impl AddedTokens {
     /// # Errors
     /// When there are too many tokens to search for (more than some gigabytes of them).
-    pub(crate) fn new(tokens: Vec<AddedToken>, normalization: Normalization) -> Result<Self, TokenizerError> {
+    pub(crate) fn new(tokens: Vec<AddedToken>) -> Result<Self, TokenizerError> {
+        Self::build(tokens, Normalization::None)
+    }
+
+    /// The same in texts that are normalized.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn with_normalization(self, normalization: Normalization) -> Result<Self, TokenizerError> {
+        if self.normalization == normalization { Ok(self) } else { Self::build(self.tokens, normalization) }
+    }
+
+    fn build(tokens: Vec<AddedToken>, normalization: Normalization) -> Result<Self, TokenizerError> {
         let special: Vec<_> =
             tokens.iter().filter(|token| token.special).map(|token| (token.text.clone(), token.id)).collect();
         let finder = |normalized, with_special| {
@@ -166,7 +178,7 @@ mod tests {
             normalized,
         });
         let mut shown = String::new();
-        AddedTokens::new(tokens.collect(), Normalization::Nfc).unwrap().for_each_part(
+        AddedTokens::build(tokens.collect(), Normalization::Nfc).unwrap().for_each_part(
             text,
             with_special,
             |part| match part {

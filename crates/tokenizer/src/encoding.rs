@@ -43,7 +43,7 @@ impl Tokenizer {
 
     /// The ids of a text, and which of its bytes each stands for. Together they are all of the text, in order. A token of a
     /// byte-level vocabulary may begin or end inside a character. Where normalization changes characters, their tokens have
-    /// the bytes of all of them.
+    /// the bytes of all of them. A space that the tokenizer puts before every text (llama2.c's) is no byte of it.
     ///
     /// ```
     /// # use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
@@ -80,21 +80,23 @@ impl Tokenizer {
     /// Of a text that normalization leaves alone.
     fn offsets_in_normalized(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
         let ids = self.encode(text);
-        let unknown = match &self.parts().algorithm {
+        let parts = self.parts();
+        let unknown = match &parts.algorithm {
             Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {
                 Unknown::Token(id) => Some(*id),
                 Unknown::Bytes(_) => None,
             },
-            Algorithm::ByteLevel(_) => None,
+            Algorithm::ByteLevel(_) | Algorithm::Scored(_) => None,
         };
-        let mut end = 0;
+        let (mut end, mut previous) = (0, None);
         let range = |&id: &u32| {
             let start = end;
+            let before = previous.replace(id);
             // A text cannot spell the unknown token: it stands for one character.
             end += if Some(id) == unknown {
                 text[start..].chars().next().map_or(0, char::len_utf8)
             } else {
-                self.token_bytes(id).map_or(0, <[u8]>::len)
+                parts.piece(before, id).map_or(0, <[u8]>::len)
             };
             start..end
         };

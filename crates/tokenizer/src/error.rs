@@ -136,6 +136,14 @@ pub enum TokenizerError {
         /// What it may hold.
         supported: &'static str,
     },
+    /// A tokenizer that would give other ids as the program reads it that a file is written for.
+    #[error("{}: not written, since the ids would not be the same: {reason}; `Tokenizer::save` writes any tokenizer", path.display())]
+    NotTheSame {
+        /// The file.
+        path: PathBuf,
+        /// Where the ids would differ.
+        reason: String,
+    },
     /// A token id that the vocabulary doesn't have.
     #[error("the token id {id} is outside the vocabulary of {vocab_size} tokens (ids 0 to {})", vocab_size.saturating_sub(1))]
     UnknownId {

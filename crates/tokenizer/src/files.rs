@@ -8,6 +8,10 @@ pub(crate) fn read(path: &Path) -> Result<String, TokenizerError> {
     fs::read_to_string(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
 }
 
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, TokenizerError> {
+    fs::read(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })
+}
+
 /// Writes a file that is afterwards the new one, or after an error still the old one.
 pub(crate) fn write(path: &Path, content: &str) -> Result<(), TokenizerError> {
     firebrand_durable::write(path, content.as_bytes())

@@ -9,11 +9,13 @@ pub struct StreamDecoder<'t> {
     tokenizer: &'t Tokenizer,
     /// The beginning of a character.
     waiting: Vec<u8>,
+    /// The token before the next one, none at the beginning.
+    previous: Option<u32>,
 }
 
 impl<'t> StreamDecoder<'t> {
-    pub(crate) fn new(tokenizer: &'t Tokenizer) -> Self {
-        Self { tokenizer, waiting: Vec::new() }
+    pub(crate) fn new(tokenizer: &'t Tokenizer, previous: Option<u32>) -> Self {
+        Self { tokenizer, waiting: Vec::new(), previous }
     }
 
     /// Adds an id and returns the text that is complete by now, often none. A byte sequence that can no longer
@@ -22,7 +24,8 @@ impl<'t> StreamDecoder<'t> {
     /// # Errors
     /// When no token has this id; the decoder can go on with others.
     pub fn push(&mut self, id: u32) -> Result<String, TokenizerError> {
-        self.waiting.extend_from_slice(self.tokenizer.token_bytes(id)?);
+        self.waiting.extend_from_slice(self.tokenizer.parts().piece(self.previous, id)?);
+        self.previous = Some(id);
         let mut text = String::new();
         let mut done = 0;
         while let Err(error) = std::str::from_utf8(&self.waiting[done..]) {
@@ -43,6 +46,7 @@ impl<'t> StreamDecoder<'t> {
 
     /// What is left at the end: `U+FFFD` for a character that was never completed. The decoder is then as new.
     pub fn finish(&mut self) -> String {
+        self.previous = None;
         String::from_utf8_lossy(&std::mem::take(&mut self.waiting)).into_owned()
     }
 }

@@ -4,15 +4,17 @@
 //! found nor what files look like.
 
 use crate::added::{AddedToken, AddedTokens, Part};
-use crate::byte_level::{ByteLevel, Merge, Trained};
+use crate::byte_level::{ByteLevel, Trained};
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::longest_prefix::{self, LongestPrefix, Unknown, byte_token};
+use crate::merging::Merge;
 use crate::pattern::{has_cut, last_cut};
 use crate::piece_map::Seen;
+use crate::scored::Scored;
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
     ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, LongestPrefixConfig, LongestPrefixTrainer, Normalization,
-    Pattern, StreamDecoder, TokenEntry, TokenTable, TokenizerError, UNKNOWN, VocabularySize,
+    Pattern, TokenEntry, TokenTable, TokenizerError, UNKNOWN, VocabularySize,
 };
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -39,6 +41,7 @@ pub(crate) struct Parts {
 pub(crate) enum Algorithm {
     ByteLevel(Box<ByteLevel>),
     LongestPrefix(LongestPrefix),
+    Scored(Scored),
 }
 
 /// Special tokens that a model's own format puts around every text, as Llama 3 its begin token.
@@ -88,7 +91,8 @@ impl Tokenizer {
 
     pub(crate) fn from_longest_prefix(trained: longest_prefix::Trained) -> Result<Self, TokenizerError> {
         let longest_prefix::Trained { config, pieces, tokens, special, alphabet, .. } = trained;
-        let added = AddedTokens::new(added_special(tokens[..special].to_vec()), pieces.normalization)?;
+        let added = AddedTokens::new(added_special(tokens[..special].to_vec()))?
+            .with_normalization(pieces.normalization)?;
         let id_of = |text: &str| tokens.iter().position(|token| token == text).unwrap_or_default() as u32;
         let unknown = if config.byte_fallback {
             Unknown::Bytes(Box::new(std::array::from_fn(|byte| id_of(&byte_token(byte as u8)))))
@@ -123,7 +127,8 @@ impl Tokenizer {
             Some(Token { bytes: stood_for.unwrap_or_else(|| text.clone().into_bytes()), text })
         });
         let vocabulary = Vocabulary::new(tokens);
-        let added = AddedTokens::new(added_special(config.special_tokens), pieces.normalization)?;
+        let added = AddedTokens::new(added_special(config.special_tokens))?
+            .with_normalization(pieces.normalization)?;
         let merges = merges
             .into_iter()
             .map(|(left, right)| {
@@ -151,7 +156,9 @@ impl Tokenizer {
         &self.parts
     }
 
-    /// Reads a `tokenizer.json`, or a folder that holds one (or else GPT-2's `vocab.json` and `merges.txt`).
+    /// Reads a `tokenizer.json`, or a folder that holds one (or else GPT-2's `vocab.json` and `merges.txt`); of other programs'
+    /// files those that end in `.tiktoken` (by the names of the published ones; others by
+    /// [`load_tiktoken`](Self::load_tiktoken)), and llama2.c's tokenizers, which end in `.bin`.
     ///
     /// # Errors
     /// When the file cannot be read, isn't a tokenizer, or uses a part that isn't supported; the message names
@@ -227,6 +234,8 @@ impl Tokenizer {
                 None
             }
             Algorithm::ByteLevel(algorithm) if !algorithm.splitter().cuts_between_words() => None,
+            // What is behind the cut would begin with a space of its own.
+            Algorithm::Scored(_) => None,
             // An added token that has such a place inside could stand across the cut.
             _ if self.parts.added.ordinary().any(|token| has_cut(&token.text)) => None,
             _ => last_cut(text, self.parts.added.normalization()),
@@ -238,6 +247,7 @@ impl Tokenizer {
             (Part::Token(id), _) => ids.push(id),
             (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, seen, ids),
             (Part::Text(text), Algorithm::LongestPrefix(algorithm)) => algorithm.encode(text, seen, ids),
+            (Part::Text(text), Algorithm::Scored(algorithm)) => algorithm.encode(text, seen, ids),
         });
     }
 
@@ -249,26 +259,9 @@ impl Tokenizer {
         match &self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
             Algorithm::LongestPrefix(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
+            Algorithm::Scored(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
         }
         ids
-    }
-
-    /// The text of ids. Special tokens are spelled out. Bytes that are no UTF-8 become `U+FFFD`.
-    ///
-    /// # Errors
-    /// When no token has one of the ids.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
-        let bytes = self.decode_bytes(ids)?;
-        Ok(String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
-    }
-
-    /// The bytes of ids. Special tokens are spelled out.
-    ///
-    /// # Errors
-    /// When no token has one of the ids.
-    pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
-        self.parts.vocabulary.decode(ids)
     }
 
     pub(crate) fn token_bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
@@ -285,6 +278,7 @@ impl Tokenizer {
         match &self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.merges().len(),
             Algorithm::LongestPrefix(algorithm) => algorithm.n_merges(),
+            Algorithm::Scored(algorithm) => algorithm.merges().len(),
         }
     }
 
@@ -315,11 +309,6 @@ impl Tokenizer {
             bytes: self.token_bytes(id).unwrap_or_default().to_vec(),
             special: self.parts.added.is_special(id),
         }))
-    }
-
-    /// Decodes ids one at a time.
-    pub fn stream_decoder(&self) -> StreamDecoder<'_> {
-        StreamDecoder::new(self)
     }
 }
 

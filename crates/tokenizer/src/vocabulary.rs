@@ -16,6 +16,12 @@ pub(crate) struct Token {
 /// How many bytes are copied at once when decoding.
 const CHUNK: usize = 16;
 
+/// Whether a vocabulary of so many tokens cannot sensibly have this id. Files may skip some ids, but a few damaged digits
+/// must not take all memory.
+pub(crate) fn is_far_above(id: usize, n_tokens: usize) -> bool {
+    id > 2 * n_tokens + (1 << 16)
+}
+
 /// Tokens by id and ids by text. An id may be unused when the file it was read from left a gap.
 #[derive(Debug)]
 pub(crate) struct Vocabulary {

@@ -69,6 +69,44 @@ fn a_saved_gpt2_is_gpt2() {
     assert_eq!(Tokenizer::load(&folder).unwrap().token_table(), tokenizer.token_table());
 }
 
+const IDS_OF_TIKTOKEN: &str = r#"
+import base64, json, sys
+import tiktoken
+ranks = dict(line.split() for line in open(sys.argv[1], 'rb').read().splitlines())
+ranks = {base64.b64decode(token): int(rank) for token, rank in ranks.items()}
+pattern = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+encoding = tiktoken.Encoding('gpt2', pat_str=pattern, mergeable_ranks=ranks, special_tokens={'<|endoftext|>': 50256})
+read = lambda path: open(path, encoding='utf-8', newline='').read()
+print(json.dumps([encoding.encode_ordinary(read(path)) for path in sys.argv[2:]]))
+"#;
+
+#[test]
+fn gpt2_as_a_rank_file_is_gpt2_here_and_in_tiktoken() {
+    let (Some(folder), Some(files)) = (shared_data("gpt2_tokenizer"), unicode_files()) else { return };
+    let tokenizer = gpt2(&folder);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gpt2.tiktoken");
+    tokenizer.save_tiktoken(&file).unwrap();
+    let loaded = Tokenizer::load(&file).unwrap();
+    assert_eq!(loaded.token_table(), tokenizer.token_table());
+    assert_eq!(
+        (loaded.special_tokens(), loaded.n_merges()),
+        (tokenizer.special_tokens(), tokenizer.n_merges())
+    );
+    for (path, text) in &files {
+        assert!(loaded.encode(text) == tokenizer.encode(text), "{}", path.display());
+    }
+    let Some(python) = python_with("tiktoken") else { return };
+    let paths = files.iter().map(|(path, _)| path);
+    let output = Command::new(python).args(["-c", IDS_OF_TIKTOKEN]).arg(&file).args(paths).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let theirs: Vec<Vec<u32>> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(theirs.len(), files.len());
+    for ((path, text), theirs) in files.iter().zip(&theirs) {
+        assert!(&tokenizer.encode(text) == theirs, "{}", path.display());
+    }
+}
+
 #[test]
 fn the_languages_of_the_world_round_trip() {
     let (Some(folder), Some(files)) = (shared_data("gpt2_tokenizer"), unicode_files()) else { return };
@@ -82,15 +120,15 @@ fn the_languages_of_the_world_round_trip() {
     }
 }
 
-/// A Python that has `transformers`.
-fn python_with_transformers() -> Option<PathBuf> {
+/// A Python that has this module.
+fn python_with(module: &str) -> Option<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let found = [home.join(".venvs/peers/bin/python"), PathBuf::from("python3")].into_iter().find(|python| {
-        let imported = Command::new(python).args(["-c", "import transformers"]).output();
+        let imported = Command::new(python).args(["-c", &format!("import {module}")]).output();
         imported.is_ok_and(|output| output.status.success())
     });
     if found.is_none() {
-        eprintln!("skipped: no python with transformers");
+        eprintln!("skipped: no python with {module}");
     }
     found
 }
@@ -110,7 +148,7 @@ for folder in sys.argv[2:]:
 
 #[test]
 fn transformers_gives_the_same_ids() {
-    let (Some(files), Some(python)) = (unicode_files(), python_with_transformers()) else { return };
+    let (Some(files), Some(python)) = (unicode_files(), python_with("transformers")) else { return };
     let root = tempfile::tempdir().unwrap();
     let special = "before <|endoftext|> and <|endoftext|><|user|> after\r\n<unk> ".to_owned();
     let special_file = root.path().join("special.txt");

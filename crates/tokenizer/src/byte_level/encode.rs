@@ -1,27 +1,13 @@
-//! Encoding by merge ranks: of all neighbours that may merge, those of the lowest rank do, leftmost first,
-//! until none may.
+//! Encoding by merge ranks, piece by piece.
 //!
-//! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are
-//! merged by scanning (short ones) or with a heap (long ones), so that no piece costs quadratic time.
+//! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are merged
+//! ([`merging`](crate::merging)).
 
+use crate::merging::{Merge, Merging, NO_RANK, Scratch, last_of_each, live_merges, merge};
 use crate::pair::Pair;
 use crate::pattern::Splitter;
 use crate::piece_map::{Piece, PieceMap, Seen};
-use rustc_hash::{FxHashMap, FxHashSet};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-/// Up to this many bytes a scan for the lowest rank is faster than a heap.
-const SHORT: usize = 48;
-const NO_RANK: u32 = u32::MAX;
-
-/// A pair of tokens and what it becomes. Its rank is its place among the merges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Merge {
-    pub(crate) left: u32,
-    pub(crate) right: u32,
-    pub(crate) merged: u32,
-}
+use rustc_hash::FxHashMap;
 
 /// The algorithm with its tables.
 #[derive(Debug)]
@@ -34,13 +20,6 @@ pub(crate) struct ByteLevel {
     whole: PieceMap<u32>,
     /// Whether a piece that is a token stays one, even where the merges would not make it.
     ignore_merges: bool,
-}
-
-/// Memory that is used again from piece to piece.
-#[derive(Debug, Default)]
-struct Scratch {
-    symbols: Vec<u32>,
-    ranks: Vec<u32>,
 }
 
 impl ByteLevel {
@@ -61,14 +40,16 @@ impl ByteLevel {
             .iter()
             .zip(0..)
             .filter(|(merge, _)| !is_special(merge.merged))
-            .map(|(merge, rank)| (Pair::new(merge.left, merge.right), rank))
+            .map(|(merge, rank)| (merge.pair(), rank))
             .collect();
         let mut new = Self { splitter, merges, ranks, byte_ids, whole: PieceMap::default(), ignore_merges };
         let mut scratch = Scratch::default();
         let mut out = Vec::new();
         for (bytes, id) in tokens {
             out.clear();
-            new.merge_piece(bytes, &mut scratch, &mut out);
+            if !ignore_merges {
+                new.merge_piece(bytes, &mut scratch, &mut out);
+            }
             if ignore_merges || out == [id] {
                 new.whole.insert(Piece::new(bytes), id);
             }
@@ -118,88 +99,41 @@ impl ByteLevel {
     }
 
     fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
-        let Scratch { symbols, ranks } = scratch;
-        symbols.clear();
-        symbols.extend(piece.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
-        if piece.len() <= SHORT {
-            self.merge_by_scanning(symbols, ranks);
-            out.extend_from_slice(symbols);
-        } else {
-            out.extend(self.merge_with_heap(symbols));
-        }
+        scratch.symbols.clear();
+        self.start(piece, &mut scratch.symbols);
+        merge(self, scratch);
+        out.extend_from_slice(&scratch.symbols);
     }
 
+    /// Appends the tokens that merging starts from.
+    fn start(&self, piece: &[u8], symbols: &mut Vec<u32>) {
+        symbols.extend(piece.iter().map(|&byte| self.byte_ids[usize::from(byte)]));
+    }
+
+    /// The id of each byte.
+    pub(crate) fn byte_ids(&self) -> &[u32; 256] {
+        &self.byte_ids
+    }
+
+    /// Those of the merges that texts can meet and whose tokens are among these, in rank order.
+    pub(crate) fn live_merges<'v>(
+        &self,
+        tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
+    ) -> impl Iterator<Item = Merge> {
+        let start = |piece: &[u8], symbols: &mut Vec<u32>| {
+            self.start(piece, symbols);
+            true
+        };
+        live_merges(self, tokens, start).into_iter().map(|(_, merge)| merge)
+    }
+}
+
+impl Merging for ByteLevel {
     fn rank(&self, left: u32, right: u32) -> u32 {
         self.ranks.get(&Pair::new(left, right)).copied().unwrap_or(NO_RANK)
     }
 
-    /// Quadratic in the number of symbols, with a tiny constant.
-    fn merge_by_scanning(&self, symbols: &mut Vec<u32>, ranks: &mut Vec<u32>) {
-        ranks.clear();
-        ranks.extend(symbols.windows(2).map(|pair| self.rank(pair[0], pair[1])));
-        // `min_by_key` gives the first of equal minima: the leftmost pair.
-        while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
-            if rank == NO_RANK {
-                break;
-            }
-            symbols[at] = self.merges[rank as usize].merged;
-            symbols.remove(at + 1);
-            ranks.remove(at);
-            if at > 0 {
-                ranks[at - 1] = self.rank(symbols[at - 1], symbols[at]);
-            }
-            if at < ranks.len() {
-                ranks[at] = self.rank(symbols[at], symbols[at + 1]);
-            }
-        }
+    fn merged(&self, _: u32, _: u32, rank: u32) -> u32 {
+        self.merges[rank as usize].merged
     }
-
-    /// `O(n log n)`: a linked list of symbols and a heap of (rank, position), where outdated entries are skipped.
-    fn merge_with_heap<'s>(&self, symbols: &'s mut [u32]) -> impl Iterator<Item = u32> + use<'s> {
-        let end = symbols.len();
-        let mut next: Vec<usize> = (1..=end).collect();
-        let mut previous: Vec<usize> = (0..end).map(|at| at.wrapping_sub(1)).collect();
-        let mut heap: BinaryHeap<Reverse<(u32, usize)>> = symbols
-            .windows(2)
-            .enumerate()
-            .map(|(at, pair)| Reverse((self.rank(pair[0], pair[1]), at)))
-            .filter(|Reverse((rank, _))| *rank != NO_RANK)
-            .collect();
-        while let Some(Reverse((rank, at))) = heap.pop() {
-            let right = next[at];
-            // A merged-away symbol has itself as its next one.
-            if right == at || right == end || self.rank(symbols[at], symbols[right]) != rank {
-                continue;
-            }
-            symbols[at] = self.merges[rank as usize].merged;
-            let after = next[right];
-            next[at] = after;
-            next[right] = right;
-            if after < end {
-                previous[after] = at;
-            }
-            let neighbours = [(previous[at], at), (at, after)];
-            for (left, right) in neighbours.into_iter().filter(|&(left, right)| left < end && right < end) {
-                let rank = self.rank(symbols[left], symbols[right]);
-                if rank != NO_RANK {
-                    heap.push(Reverse((rank, left)));
-                }
-            }
-        }
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let symbol = *symbols.get(at)?;
-            at = next[at];
-            Some(symbol)
-        })
-    }
-}
-
-/// Drops every pair that a file gives again later: its last rank counts, as in Hugging Face tokenizers.
-fn last_of_each(merges: Vec<Merge>) -> Vec<Merge> {
-    let mut seen = FxHashSet::default();
-    let mut kept: Vec<_> =
-        merges.into_iter().rev().filter(|merge| seen.insert(Pair::new(merge.left, merge.right))).collect();
-    kept.reverse();
-    kept
 }

@@ -6,6 +6,6 @@ mod encode;
 mod merges;
 mod train;
 
-pub(crate) use encode::{ByteLevel, Merge};
+pub(crate) use encode::ByteLevel;
 pub(crate) use train::Trained;
 pub use train::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};

@@ -11,7 +11,7 @@ use crate::added::{AddedToken, AddedTokens};
 use crate::longest_prefix::{LongestPrefix, Unknown, byte_token};
 use crate::pattern::Splitter;
 use crate::tokenizer::{Algorithm, Frame, Parts};
-use crate::{Normalization, Pattern, TokenizerError};
+use crate::{Pattern, TokenizerError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -81,7 +81,7 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     let with_bytes = model.kind == WITH_BYTES;
     let mut entries = read_vocab(&model.vocab, source, "model.vocab")?;
     entries.extend(added.iter().map(|token| (token.text.clone(), token.id)));
-    let added = AddedTokens::new(added, Normalization::None)?;
+    let added = AddedTokens::new(added)?;
     let byte_of: FxHashMap<String, u8> = if with_bytes {
         (0..=255).map(|byte| (byte_token(byte), byte)).collect()
     } else {
@@ -89,7 +89,7 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     };
     let bytes_of =
         |_: u32, text: &str| byte_of.get(text).map_or_else(|| text.as_bytes().to_vec(), |&byte| vec![byte]);
-    let vocabulary = build_vocabulary(source, entries, bytes_of)?;
+    let vocabulary = build_vocabulary(source, "model.vocab", entries, bytes_of)?;
     let id = |field: &str, text: &str| {
         let missing = || source.malformed(field, format!("{text:?} is not in the vocabulary"));
         vocabulary.id(text).ok_or_else(missing)

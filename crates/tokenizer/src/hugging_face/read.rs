@@ -1,16 +1,14 @@
 //! Reading `tokenizer.json`, ours or others'.
 
-use super::longest_prefix;
+use super::byte_level::{Files, Places, byte_level_parts};
 use super::schema::{Bpe, File, flag, in_turn, kind};
+use super::{longest_prefix, scored};
 use crate::added::{AddedToken, AddedTokens};
-use crate::byte_level::{ByteLevel, Merge};
-use crate::bytes::{from_stand_ins, stand_in};
 use crate::longest_prefix::{LongestPrefix, Unknown};
 use crate::pattern::{DIGIT, DIGITS, Splitter};
-use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
-use crate::vocabulary::{Token, Vocabulary};
+use crate::tokenizer::{Algorithm, Frame, Parts};
+use crate::vocabulary::{Token, Vocabulary, is_far_above};
 use crate::{Normalization, Pattern, Tokenizer, TokenizerError, files};
-use rustc_hash::FxHashSet;
 use serde_json::Value;
 use std::path::Path;
 
@@ -46,16 +44,40 @@ impl Source<'_> {
 pub(super) fn load_json(path: &Path) -> Result<Tokenizer, TokenizerError> {
     let source = Source(path);
     let file: File = source.json()?;
-    if let Some(part) = in_turn(&file.normalizer, "normalizers").first() {
-        return Err(source.unsupported("normalizer", kind(part), "tokenizers without one (null)"));
+    if scored::is_scored(&file) {
+        return with_frame(source, scored::read(source, &file, read_added(&file, source)?)?, &file);
     }
-    let (added, frame) = (read_added(&file, source)?, read_frame(&file.post_processor, source)?);
+    let normalization = read_normalization(&file.normalizer, source)?;
+    let added = read_added(&file, source)?;
     let parts = match kind(&file.model) {
         longest_prefix::WORD_PIECE | longest_prefix::WITH_BYTES => {
             longest_prefix::read(source, &file, added)?
         }
         _ => bpe_parts(source, &file, added)?,
     };
+    let added = parts.added.with_normalization(normalization)?;
+    with_frame(source, Parts { added, ..parts }, &file)
+}
+
+fn read_normalization(normalizer: &Value, source: Source<'_>) -> Result<Normalization, TokenizerError> {
+    match in_turn(normalizer, "normalizers")[..] {
+        [] => Ok(Normalization::None),
+        [part] if kind(part) == "NFC" => Ok(Normalization::Nfc),
+        [part] if kind(part) == "NFKC" => Ok(Normalization::Nfkc),
+        [part, ..] => {
+            let found = if ["NFC", "NFKC"].contains(&kind(part)) { "several" } else { kind(part) };
+            Err(source.unsupported(
+                "normalizer",
+                found,
+                "tokenizers without one (null), with NFC or with NFKC",
+            ))
+        }
+    }
+}
+
+/// The tokenizer with the special tokens that its file puts around a text.
+fn with_frame(source: Source<'_>, parts: Parts, file: &File) -> Result<Tokenizer, TokenizerError> {
+    let frame = read_frame(&file.post_processor, source)?;
     let size = parts.vocabulary.len();
     match frame.before.iter().chain(&frame.after).find(|id| **id as usize >= size) {
         Some(id) => {
@@ -87,7 +109,9 @@ fn bpe_parts(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> Result<
     match read_splitter(file, source)? {
         Some(splitter) => {
             let ignore_merges = model.ignore_merges;
-            byte_level_parts(source, Files { entries, merges, added, splitter, ignore_merges })
+            let vocabulary = (source, "model.vocab");
+            let merges_in = (source, Places::Indices);
+            byte_level_parts(Files { vocabulary, merges_in, entries, merges, added, splitter, ignore_merges })
         }
         None => character_parts(source, &model, &file.decoder, entries, &merges, added),
     }
@@ -150,7 +174,10 @@ pub(super) fn read_vocab(
 }
 
 /// Merges are strings with a space between the two tokens, or lists of the two.
-fn read_merges(merges: &Value, source: Source<'_>) -> Result<Vec<(String, String)>, TokenizerError> {
+pub(super) fn read_merges(
+    merges: &Value,
+    source: Source<'_>,
+) -> Result<Vec<(String, String)>, TokenizerError> {
     let merges = match merges {
         Value::Null => &Vec::new(),
         Value::Array(merges) => merges,
@@ -266,54 +293,6 @@ fn template_ids(template: &Value, name: &str, source: Source<'_>) -> Result<Vec<
         .ok_or_else(|| source.malformed("post_processor", format!("the template gives no ids for {name:?}")))
 }
 
-/// What files say of a byte-level tokenizer.
-pub(super) struct Files {
-    pub(super) entries: Vec<(String, u32)>,
-    pub(super) merges: Vec<(String, String)>,
-    pub(super) added: Vec<AddedToken>,
-    pub(super) splitter: Splitter,
-    pub(super) ignore_merges: bool,
-}
-
-pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts, TokenizerError> {
-    let added = AddedTokens::new(files.added, Normalization::None)?;
-    let added_ids: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
-    // A token with a character that stands for no byte decodes to its own text, as in Hugging Face.
-    let bytes_of = |id: u32, text: &str| {
-        let stood_for = if added_ids.contains(&id) { None } else { from_stand_ins(text) };
-        stood_for.unwrap_or_else(|| text.as_bytes().to_vec())
-    };
-    let vocabulary = build_vocabulary(source, files.entries, bytes_of)?;
-    let mut byte_ids = [0; 256];
-    for byte in 0..=255 {
-        let text = stand_in(byte).to_string();
-        let missing =
-            || source.malformed("model.vocab", format!("has no token {text:?} for the byte {byte:#04x}"));
-        byte_ids[usize::from(byte)] = vocabulary.id(&text).ok_or_else(missing)?;
-    }
-    let find = |index: usize, text: &str| {
-        let missing = || {
-            source.malformed(format!("model.merges[{index}]"), format!("{text:?} is not in the vocabulary"))
-        };
-        vocabulary.id(text).ok_or_else(missing)
-    };
-    let mut merges = Vec::with_capacity(files.merges.len());
-    for (index, (left, right)) in files.merges.iter().enumerate() {
-        let merged = find(index, &[left.as_str(), right.as_str()].concat())?;
-        merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
-    }
-    let ordinary = ordinary_tokens(&vocabulary, &added);
-    let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
-        added.is_special(id)
-    });
-    Ok(Parts {
-        algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
-        vocabulary,
-        added,
-        frame: Frame::default(),
-    })
-}
-
 fn character_parts(
     source: Source<'_>,
     model: &Bpe,
@@ -333,11 +312,11 @@ fn character_parts(
         let found = if model.fuse_unk { "fused (fuse_unk)" } else { "null" };
         return Err(source.unsupported("model.unk_token", found, "a token for each unknown character"));
     };
-    let vocabulary = build_vocabulary(source, entries, |_, text| text.as_bytes().to_vec())?;
+    let vocabulary = build_vocabulary(source, "model.vocab", entries, |_, text| text.as_bytes().to_vec())?;
     let unknown = vocabulary.id(unknown).ok_or_else(|| {
         source.malformed("model.unk_token", format!("{unknown:?} is not in the vocabulary"))
     })?;
-    let added = AddedTokens::new(added, Normalization::None)?;
+    let added = AddedTokens::new(added)?;
     let mut characters = Vec::new();
     for (id, text) in vocabulary.iter() {
         let mut chars = text.chars();
@@ -355,21 +334,21 @@ fn character_parts(
 
 pub(super) fn build_vocabulary(
     source: Source<'_>,
+    field: &str,
     entries: Vec<(String, u32)>,
     bytes_of: impl Fn(u32, &str) -> Vec<u8>,
 ) -> Result<Vocabulary, TokenizerError> {
     let largest = entries.iter().map(|(_, id)| *id).max().unwrap_or(0) as usize;
-    // Files may skip some ids, but a few damaged digits must not take all memory.
-    if largest > 2 * entries.len() + (1 << 16) {
+    if is_far_above(largest, entries.len()) {
         let message = format!("the id {largest} is far above the number of tokens, {}", entries.len());
-        return Err(source.malformed("model.vocab", message));
+        return Err(source.malformed(field, message));
     }
     let mut tokens: Vec<Option<Token>> = vec![None; if entries.is_empty() { 0 } else { largest + 1 }];
     for (text, id) in entries {
         let slot = &mut tokens[id as usize];
         if let Some(other) = slot.as_ref().filter(|other| other.text != text) {
             let message = format!("the id {id} is given to both {:?} and {text:?}", other.text);
-            return Err(source.malformed("model.vocab", message));
+            return Err(source.malformed(field, message));
         }
         *slot = Some(Token { bytes: bytes_of(id, &text), text });
     }

@@ -3,6 +3,7 @@
 //! Parts that come in many kinds (normalizer, pre-tokenizer, …) are kept as values: [`super::read`] looks at
 //! them and names the one it cannot use.
 
+use super::unique;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,15 +16,16 @@ pub(super) struct File {
     pub(super) padding: Value,
     #[serde(default)]
     pub(super) added_tokens: Vec<AddedToken>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::value")]
     pub(super) normalizer: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::value")]
     pub(super) pre_tokenizer: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::value")]
     pub(super) post_processor: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unique::value")]
     pub(super) decoder: Value,
     /// A [`Bpe`] or a [`LongestPrefix`], by its `type`.
+    #[serde(deserialize_with = "unique::value")]
     pub(super) model: Value,
 }
 

@@ -1,11 +1,12 @@
 //! Writing `tokenizer.json` and `tokenizer_config.json`.
 
-use super::longest_prefix;
 use super::schema::{AddedToken, Bpe, File, object};
+use super::{longest_prefix, scored};
 use crate::byte_level::ByteLevel;
 use crate::longest_prefix::Unknown;
+use crate::merging::Merge;
 use crate::tokenizer::{Algorithm, Frame, Parts};
-use crate::{END_OF_TEXT, Pattern, Tokenizer, TokenizerError, files};
+use crate::{END_OF_TEXT, Normalization, Pattern, Tokenizer, TokenizerError, files};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -71,13 +72,22 @@ fn file(parts: &Parts) -> File {
             }
             _ => longest_prefix::write(parts, algorithm),
         },
+        Algorithm::Scored(algorithm) => (Value::Null, scored::decoder(), scored::model(parts, algorithm)),
+    };
+    let normalizer = match &parts.algorithm {
+        Algorithm::Scored(_) => scored::normalizer(),
+        Algorithm::ByteLevel(_) | Algorithm::LongestPrefix(_) => match parts.added.normalization() {
+            Normalization::None => Value::Null,
+            Normalization::Nfc => json!({"type": "NFC"}),
+            Normalization::Nfkc => json!({"type": "NFKC"}),
+        },
     };
     File {
         version: Some("1.0".to_owned()),
         truncation: Value::Null,
         padding: Value::Null,
         added_tokens: added_tokens.collect(),
-        normalizer: Value::Null,
+        normalizer,
         pre_tokenizer,
         post_processor: post_processor(parts),
         decoder,
@@ -112,13 +122,17 @@ pub(super) fn split(expression: &str) -> Value {
 }
 
 fn byte_level_model(parts: &Parts, algorithm: &ByteLevel) -> Bpe {
-    let text = |id| parts.vocabulary.text(id).unwrap_or_default();
-    let merges =
-        algorithm.merges().iter().map(|merge| json!([text(merge.left), text(merge.right)])).collect();
+    let merges = merges(parts, algorithm.merges());
     Bpe { ignore_merges: algorithm.ignore_merges(), ..model(parts, merges) }
 }
 
-fn model(parts: &Parts, merges: Vec<Value>) -> Bpe {
+/// Each merge as its two tokens.
+pub(super) fn merges(parts: &Parts, merges: &[Merge]) -> Vec<Value> {
+    let text = |id| parts.vocabulary.text(id).unwrap_or_default();
+    merges.iter().map(|merge| json!([text(merge.left), text(merge.right)])).collect()
+}
+
+pub(super) fn model(parts: &Parts, merges: Vec<Value>) -> Bpe {
     let vocab = parts.vocabulary.iter().map(|(id, text)| (text.to_owned(), json!(id))).collect();
     Bpe {
         kind: Some("BPE".to_owned()),

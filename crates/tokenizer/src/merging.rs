@@ -1,0 +1,176 @@
+//! Merging neighbours by rank: of all that may merge, those of the lowest rank do, leftmost first, until none may.
+//!
+//! Short rows of symbols are merged by scanning, long ones with a heap, so that none costs quadratic time. This module
+//! knows neither what a symbol is nor where ranks come from: that is a [`Merging`].
+
+use crate::pair::Pair;
+use rustc_hash::FxHashSet;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Up to this many symbols a scan for the lowest rank is faster than a heap.
+const SHORT: usize = 48;
+/// The rank of neighbours that do not merge.
+pub(crate) const NO_RANK: u32 = u32::MAX;
+
+/// A pair of tokens and what it becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Merge {
+    pub(crate) left: u32,
+    pub(crate) right: u32,
+    pub(crate) merged: u32,
+}
+
+impl Merge {
+    pub(crate) fn pair(&self) -> Pair {
+        Pair::new(self.left, self.right)
+    }
+}
+
+/// Which neighbours merge, and into what. Several pairs may share a rank.
+pub(crate) trait Merging {
+    /// The rank of two neighbours, or [`NO_RANK`].
+    fn rank(&self, left: u32, right: u32) -> u32;
+    /// What two neighbours become that have this rank.
+    fn merged(&self, left: u32, right: u32, rank: u32) -> u32;
+}
+
+/// Memory that is used again from row to row.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// What is to be merged, and then what came of it.
+    pub(crate) symbols: Vec<u32>,
+    ranks: Vec<u32>,
+}
+
+/// Merges the symbols of `scratch`.
+pub(crate) fn merge(merging: &impl Merging, scratch: &mut Scratch) {
+    let Scratch { symbols, ranks } = scratch;
+    if symbols.len() <= SHORT {
+        merge_by_scanning(merging, symbols, ranks);
+    } else {
+        merge_with_heap(merging, symbols);
+    }
+}
+
+/// Quadratic in the number of symbols, with a tiny constant.
+fn merge_by_scanning(merging: &impl Merging, symbols: &mut Vec<u32>, ranks: &mut Vec<u32>) {
+    ranks.clear();
+    ranks.extend(symbols.windows(2).map(|pair| merging.rank(pair[0], pair[1])));
+    // `min_by_key` gives the first of equal minima: the leftmost pair.
+    while let Some((at, &rank)) = ranks.iter().enumerate().min_by_key(|(_, rank)| **rank) {
+        if rank == NO_RANK {
+            break;
+        }
+        symbols[at] = merging.merged(symbols[at], symbols[at + 1], rank);
+        symbols.remove(at + 1);
+        ranks.remove(at);
+        if at > 0 {
+            ranks[at - 1] = merging.rank(symbols[at - 1], symbols[at]);
+        }
+        if at < ranks.len() {
+            ranks[at] = merging.rank(symbols[at], symbols[at + 1]);
+        }
+    }
+}
+
+/// `O(n log n)`: a linked list of symbols and a heap of (rank, position), where outdated entries are skipped. An outdated
+/// entry whose place holds another pair of the same rank by now is as good as that pair's own.
+fn merge_with_heap(merging: &impl Merging, symbols: &mut Vec<u32>) {
+    let end = symbols.len();
+    let mut next: Vec<usize> = (1..=end).collect();
+    let mut previous: Vec<usize> = (0..end).map(|at| at.wrapping_sub(1)).collect();
+    let mut heap: BinaryHeap<Reverse<(u32, usize)>> = symbols
+        .windows(2)
+        .enumerate()
+        .map(|(at, pair)| Reverse((merging.rank(pair[0], pair[1]), at)))
+        .filter(|Reverse((rank, _))| *rank != NO_RANK)
+        .collect();
+    while let Some(Reverse((rank, at))) = heap.pop() {
+        let right = next[at];
+        // A merged-away symbol has itself as its next one.
+        if right == at || right == end || merging.rank(symbols[at], symbols[right]) != rank {
+            continue;
+        }
+        symbols[at] = merging.merged(symbols[at], symbols[right], rank);
+        let after = next[right];
+        next[at] = after;
+        next[right] = right;
+        if after < end {
+            previous[after] = at;
+        }
+        let neighbours = [(previous[at], at), (at, after)];
+        for (left, right) in neighbours.into_iter().filter(|&(left, right)| left < end && right < end) {
+            let rank = merging.rank(symbols[left], symbols[right]);
+            if rank != NO_RANK {
+                heap.push(Reverse((rank, left)));
+            }
+        }
+    }
+    let (mut kept, mut at) = (0, 0);
+    while at < end {
+        symbols[kept] = symbols[at];
+        kept += 1;
+        at = next[at];
+    }
+    symbols.truncate(kept);
+}
+
+/// Drops every pair that a file gives again later: its last rank counts, as in Hugging Face tokenizers.
+pub(crate) fn last_of_each(merges: Vec<Merge>) -> Vec<Merge> {
+    let mut seen = FxHashSet::default();
+    let mut kept: Vec<_> = merges.into_iter().rev().filter(|merge| seen.insert(merge.pair())).collect();
+    kept.reverse();
+    kept
+}
+
+/// Remembers which pair was merged last.
+struct Recorder<'m, M> {
+    merging: &'m M,
+    last: Cell<Option<(u32, u32, u32)>>,
+}
+
+impl<M: Merging> Merging for Recorder<'_, M> {
+    fn rank(&self, left: u32, right: u32) -> u32 {
+        self.merging.rank(left, right)
+    }
+
+    fn merged(&self, left: u32, right: u32, rank: u32) -> u32 {
+        self.last.set(Some((rank, left, right)));
+        self.merging.merged(left, right, rank)
+    }
+}
+
+/// The merges that texts can meet, with their ranks, in the order of these: for each of the tokens (bytes, id) that its own
+/// bytes are merged to, the last merge on the way. No other pair ever becomes that token.
+///
+/// Why: say a pair becomes a token somewhere in a text. Until then no merge crossed its borders, and those inside were
+/// made in the order in which merging the token's bytes alone makes them, since the lowest rank of all, leftmost, is so
+/// among those inside too. So the two symbols are those that the token's bytes alone come to, which is always one pair.
+///
+/// `start` appends the symbols that merging starts from, or says that there are none.
+pub(crate) fn live_merges<'v>(
+    merging: &impl Merging,
+    tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
+    start: impl Fn(&[u8], &mut Vec<u32>) -> bool,
+) -> Vec<(u32, Merge)> {
+    let recorder = Recorder { merging, last: Cell::new(None) };
+    let mut scratch = Scratch::default();
+    let mut live = Vec::new();
+    for (bytes, merged) in tokens {
+        scratch.symbols.clear();
+        recorder.last.set(None);
+        if !start(bytes, &mut scratch.symbols) {
+            continue;
+        }
+        merge(&recorder, &mut scratch);
+        if scratch.symbols == [merged]
+            && let Some((rank, left, right)) = recorder.last.get()
+        {
+            live.push((rank, Merge { left, right, merged }));
+        }
+    }
+    live.sort_by_key(|(rank, merge)| (*rank, merge.merged));
+    live
+}

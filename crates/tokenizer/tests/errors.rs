@@ -97,6 +97,20 @@ fn ids_outside_the_vocabulary_are_named() {
     assert_eq!(tokenizer.id_to_token(258), None);
 }
 
+/// Otherwise a line break in a document would be the special token. Found by fuzzing.
+#[test]
+fn a_byte_to_fall_back_to_cannot_be_special() {
+    let trainer = |byte_fallback| {
+        let special_tokens = vec!["<0x0A>".to_owned()];
+        LongestPrefixTrainer::new(LongestPrefixConfig { byte_fallback, special_tokens, ..Default::default() })
+    };
+    let error = trainer(true).unwrap_err().to_string();
+    assert!(error.contains("\"<0x0A>\" is the token of a byte"), "{error}");
+    let mut trainer = trainer(false).unwrap();
+    trainer.feed("a\nb");
+    assert!(!trainer.finish().unwrap().encode("\n<0x0A>").contains(&0));
+}
+
 #[test]
 fn an_id_that_a_file_skips_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -225,5 +239,5 @@ fn a_damaged_file_says_where() {
         json!({"type": "TemplateProcessing", "single": [special("<s>")], "pair": [], "special_tokens": tokens})
     };
     check_file("/post_processor", template(json!([])), "no ids for \"<s>\"");
-    check_file("/post_processor", template(json!([9999])), "id 9999 is outside the 262 tokens");
+    check_file("/post_processor", template(json!([9999])), "id 9999 is outside the vocabulary of 262 tokens");
 }

@@ -113,9 +113,19 @@ type Train = fn(Job<'_>, &mut Tokens) -> Result<Vec<(u32, u32)>, TokenizerError>
 
 impl LongestPrefixTrainer {
     /// # Errors
-    /// When a special token is empty or double, or the pattern is no regular expression.
+    /// When a special token is empty, double or the token of a byte to fall back to, or the pattern is no regular
+    /// expression.
     pub fn new(config: LongestPrefixConfig) -> Result<Self, TokenizerError> {
         crate::tokenizer::check_special_tokens(&config.special_tokens)?;
+        let is_byte = |token: &&String| (0..=255).any(|byte| **token == byte_token(byte));
+        if config.byte_fallback
+            && let Some(token) = config.special_tokens.iter().find(is_byte)
+        {
+            return Err(TokenizerError::SpecialToken {
+                token: token.clone(),
+                reason: "is the token of a byte that unknown characters fall back to: choose another",
+            });
+        }
         let splitter = Splitter::new([config.pattern.clone()])?;
         Ok(Self { config, words: PieceCounts::new(splitter) })
     }

@@ -2,6 +2,7 @@
 
 use crate::added::Part;
 use crate::longest_prefix::Unknown;
+use crate::piece_map::Seen;
 use crate::tokenizer::Algorithm;
 use crate::{Tokenizer, TokenizerError};
 use std::ops::Range;
@@ -49,7 +50,7 @@ impl Tokenizer {
     /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
     /// ```
     pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
-        let ids = self.encode(text);
+        let whole = text;
         let unknown = match &self.parts().algorithm {
             Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {
                 Unknown::Token(id) => Some(*id),
@@ -57,19 +58,33 @@ impl Tokenizer {
             },
             Algorithm::ByteLevel(_) => None,
         };
-        let mut end = 0;
-        let range = |&id: &u32| {
-            let start = end;
-            // A text cannot spell the unknown token: it stands for one character.
-            end += if Some(id) == unknown {
-                text[start..].chars().next().map_or(0, char::len_utf8)
-            } else {
-                self.token_bytes(id).map_or(0, <[u8]>::len)
-            };
-            start..end
-        };
-        let ranges = ids.iter().map(range).collect();
-        debug_assert_eq!(end, text.len(), "the tokens are the text");
+        let (mut ids, mut seen) = (Vec::new(), Seen::default());
+        let (mut ranges, mut end) = (Vec::new(), 0);
+        self.parts().added.for_each_part(text, false, |part| {
+            let first = ids.len();
+            match part {
+                // Spelled out: also where it is the unknown token.
+                Part::Token(id) => {
+                    ids.push(id);
+                    let start = end;
+                    end += self.id_to_token(id).map_or(0, str::len);
+                    ranges.push(start..end);
+                }
+                Part::Text(text) => {
+                    self.encode_between_added(text, &mut seen, &mut ids);
+                    ranges.extend(ids[first..].iter().map(|&id| {
+                        let start = end;
+                        end += if Some(id) == unknown {
+                            whole[start..].chars().next().map_or(0, char::len_utf8)
+                        } else {
+                            self.token_bytes(id).map_or(0, <[u8]>::len)
+                        };
+                        start..end
+                    }));
+                }
+            }
+        });
+        debug_assert_eq!(end, whole.len(), "the tokens are the text");
         (ids, ranges)
     }
 

@@ -232,11 +232,18 @@ impl Tokenizer {
     }
 
     fn encode_parts(&self, text: &str, with_special: bool, seen: &mut Seen, ids: &mut Vec<u32>) {
-        self.parts.added.for_each_part(text, with_special, |part| match (part, &self.parts.algorithm) {
-            (Part::Token(id), _) => ids.push(id),
-            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, seen, ids),
-            (Part::Text(text), Algorithm::LongestPrefix(algorithm)) => algorithm.encode(text, seen, ids),
+        self.parts.added.for_each_part(text, with_special, |part| match part {
+            Part::Token(id) => ids.push(id),
+            Part::Text(text) => self.encode_between_added(text, seen, ids),
         });
+    }
+
+    /// Appends the ids of text that has no added tokens in it, or where they aren't looked for.
+    pub(crate) fn encode_between_added(&self, text: &str, seen: &mut Seen, ids: &mut Vec<u32>) {
+        match &self.parts.algorithm {
+            Algorithm::ByteLevel(algorithm) => algorithm.encode(text, seen, ids),
+            Algorithm::LongestPrefix(algorithm) => algorithm.encode(text, seen, ids),
+        }
     }
 
     /// The ids of any bytes, UTF-8 or not. A byte-level tokenizer decodes them to the same bytes again, and for

@@ -45,7 +45,7 @@ static CUTTING: LazyLock<Vec<(String, Tokenizer)>> = LazyLock::new(|| {
     let mut all = Vec::new();
     for pattern in [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k] {
         let tokenizer = trained(pattern.clone());
-        all.push((format!("{pattern:?} with a word added"), with_added(&tokenizer, "the", false)));
+        all.push((format!("{pattern:?} with a word added"), with_added(&tokenizer, "these", false)));
         all.push((format!("{pattern:?} with spaces added"), with_added(&tokenizer, "  ", true)));
         all.push((format!("{pattern:?}"), tokenizer));
     }

@@ -1,6 +1,7 @@
 //! Reading `tokenizer.json`, ours or others'.
 
-use super::longest_prefix;
+use super::frame::{check_frame, read_frame};
+use super::longest_prefix::{self, only_char};
 use super::schema::{Bpe, File, flag, in_turn, kind};
 use crate::added::{AddedToken, AddedTokens};
 use crate::byte_level::{ByteLevel, Merge};
@@ -10,7 +11,7 @@ use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{Pattern, Tokenizer, TokenizerError, files};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::path::Path;
 
@@ -56,13 +57,8 @@ pub(super) fn load_json(path: &Path) -> Result<Tokenizer, TokenizerError> {
         }
         _ => bpe_parts(source, &file, added)?,
     };
-    let size = parts.vocabulary.len();
-    match frame.before.iter().chain(&frame.after).find(|id| **id as usize >= size) {
-        Some(id) => {
-            Err(source.malformed("post_processor", format!("the id {id} is outside the {size} tokens")))
-        }
-        None => Ok(Tokenizer::from_parts(Parts { frame, ..parts })),
-    }
+    check_frame(&frame, &parts.vocabulary, source)?;
+    Ok(Tokenizer::from_parts(Parts { frame, ..parts }))
 }
 
 /// A part of a file as what it should be.
@@ -130,7 +126,16 @@ fn read_added(file: &File, source: Source<'_>) -> Result<Vec<AddedToken>, Tokeni
         let (special, normalized) = (token.special, token.normalized);
         Ok(AddedToken { text: token.content.clone(), id: token.id, special, normalized })
     };
-    file.added_tokens.iter().map(read).collect()
+    let tokens = file.added_tokens.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut known: FxHashMap<&str, &AddedToken> = FxHashMap::default();
+    for token in &tokens {
+        let other = known.insert(&token.text, token);
+        if other.is_some_and(|other| (other.special, other.normalized) != (token.special, token.normalized)) {
+            let message = format!("{:?} is given twice, and differently", token.text);
+            return Err(source.malformed("added_tokens", message));
+        }
+    }
+    Ok(tokens)
 }
 
 pub(super) fn read_vocab(
@@ -230,42 +235,6 @@ pub(super) fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, To
     }
 }
 
-/// The tokens around a text. Only a template's `single` matters: we never encode pairs.
-fn read_frame(post_processor: &Value, source: Source<'_>) -> Result<Frame, TokenizerError> {
-    let mut frame = Frame::default();
-    for part in in_turn(post_processor, "processors") {
-        match kind(part) {
-            // It only trims offsets.
-            "ByteLevel" => {}
-            "TemplateProcessing" => {
-                let single = part.get("single").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                let mut at_text = false;
-                for piece in single {
-                    match piece.pointer("/SpecialToken/id").and_then(Value::as_str) {
-                        None => at_text = true,
-                        Some(name) if at_text => frame.after.extend(template_ids(part, name, source)?),
-                        Some(name) => frame.before.extend(template_ids(part, name, source)?),
-                    }
-                }
-            }
-            kind => {
-                return Err(source.unsupported("post_processor", kind, "ByteLevel and TemplateProcessing"));
-            }
-        }
-    }
-    Ok(frame)
-}
-
-fn template_ids(template: &Value, name: &str, source: Source<'_>) -> Result<Vec<u32>, TokenizerError> {
-    let ids =
-        template.get("special_tokens").and_then(|tokens| tokens.get(name)).and_then(|token| token.get("ids"));
-    let ids = ids.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let read: Option<Vec<u32>> =
-        ids.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect();
-    read.filter(|ids| !ids.is_empty())
-        .ok_or_else(|| source.malformed("post_processor", format!("the template gives no ids for {name:?}")))
-}
-
 /// What files say of a byte-level tokenizer.
 pub(super) struct Files {
     pub(super) entries: Vec<(String, u32)>,
@@ -289,7 +258,13 @@ pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts
         let text = stand_in(byte).to_string();
         let missing =
             || source.malformed("model.vocab", format!("has no token {text:?} for the byte {byte:#04x}"));
-        byte_ids[usize::from(byte)] = vocabulary.id(&text).ok_or_else(missing)?;
+        let id = vocabulary.id(&text).ok_or_else(missing)?;
+        // A document could spell the special token by the byte, or would be decoded to the token's own text.
+        if added.is_special(id) || vocabulary.bytes(id)? != [byte] {
+            let message = format!("{text:?} is the token of the byte {byte:#04x} and cannot be another one");
+            return Err(source.malformed("added_tokens", message));
+        }
+        byte_ids[usize::from(byte)] = id;
     }
     let find = |index: usize, text: &str| {
         let missing = || {
@@ -303,8 +278,13 @@ pub(super) fn byte_level_parts(source: Source<'_>, files: Files) -> Result<Parts
         merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
     }
     let ordinary = ordinary_tokens(&vocabulary, &added);
+    // Merges must not make an added token that stands for its own text, not for the bytes that were merged.
+    let stands_for_itself = |id| {
+        let text = vocabulary.text(id).unwrap_or_default();
+        added_ids.contains(&id) && from_stand_ins(text).is_some_and(|bytes| bytes != text.as_bytes())
+    };
     let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
-        added.is_special(id)
+        added.is_special(id) || stands_for_itself(id)
     });
     Ok(Parts {
         algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
@@ -338,13 +318,12 @@ fn character_parts(
         source.malformed("model.unk_token", format!("{unknown:?} is not in the vocabulary"))
     })?;
     let added = AddedTokens::new(added)?;
+    let added_ids: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
     let mut characters = Vec::new();
-    for (id, text) in vocabulary.iter() {
-        let mut chars = text.chars();
-        match (chars.next(), chars.next()) {
-            (Some(_), None) if !added.is_special(id) => characters.push((text, id)),
-            // Without merges nothing but an added token can be longer; others are never used.
-            _ => {}
+    for (id, text) in vocabulary.iter().filter(|(id, _)| *id != unknown && !added_ids.contains(id)) {
+        // Without merges nothing but an added token can be longer; others are never used.
+        if only_char(text).is_some() {
+            characters.push((text, id));
         }
     }
     let splitter = Splitter::new([])?;
@@ -373,5 +352,10 @@ pub(super) fn build_vocabulary(
         }
         *slot = Some(Token { bytes: bytes_of(id, &text), text });
     }
-    Ok(Vocabulary::new(tokens))
+    let vocabulary = Vocabulary::new(tokens);
+    if let Some((id, text)) = vocabulary.iter().find(|(id, text)| vocabulary.id(text) != Some(*id)) {
+        let other = vocabulary.id(text).unwrap_or_default();
+        return Err(source.malformed("model.vocab", format!("{text:?} has two ids, {id} and {other}")));
+    }
+    Ok(vocabulary)
 }

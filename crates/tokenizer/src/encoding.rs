@@ -90,6 +90,13 @@ impl Tokenizer {
 
     /// The first ids of a text, at most `most`: those that [`encode`](Self::encode) begins with. Of a long text no more is
     /// read than it takes, if it has places where it may be cut ([`safe_cut`](Self::safe_cut)).
+    ///
+    /// ```
+    /// # use firebrand_tokenizer::Tokenizer;
+    /// let tokenizer = Tokenizer::characters(["to be"], &[])?;
+    /// assert_eq!(tokenizer.encode_at_most("to be", 2), tokenizer.encode("to"));
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
     pub fn encode_at_most(&self, text: &str, most: usize) -> Vec<u32> {
         let (mut ids, mut rest) = (Vec::new(), text);
         while ids.len() < most && !rest.is_empty() {

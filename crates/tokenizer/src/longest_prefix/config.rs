@@ -112,6 +112,8 @@ pub(super) struct Tokens {
 type Train = fn(Job<'_>, &mut Tokens) -> Result<Vec<(u32, u32)>, TokenizerError>;
 
 impl LongestPrefixTrainer {
+    /// A trainer that has seen no text yet.
+    ///
     /// # Errors
     /// When a special token is empty, double or the token of a byte to fall back to, or the pattern is no regular
     /// expression.

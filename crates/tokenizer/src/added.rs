@@ -111,11 +111,21 @@ impl AddedTokens {
         self.for_each_raw_part(text, with_special, |part, _| match part {
             Part::Token(id) => each(Part::Token(id)),
             Part::Text(text) => {
-                let finders = if with_special { &self.all } else { &self.ordinary };
                 let text = self.normalization.apply(text);
-                find(finders.normalized.as_ref(), &text, &mut |part, _| each(part));
+                self.for_each_normalized_part(&text, with_special, |part, _| each(part));
             }
         });
+    }
+
+    /// Cuts a normalized text at those added tokens that are looked for in such, and says where each part stands.
+    pub(crate) fn for_each_normalized_part(
+        &self,
+        text: &str,
+        with_special: bool,
+        mut each: impl FnMut(Part<'_>, Range<usize>),
+    ) {
+        let finders = if with_special { &self.all } else { &self.ordinary };
+        find(finders.normalized.as_ref(), text, &mut each);
     }
 
     /// Cuts a text at those added tokens that are spelled as they are, and says where each part stands.

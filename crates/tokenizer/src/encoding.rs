@@ -3,6 +3,7 @@
 use crate::added::Part;
 use crate::longest_prefix::Unknown;
 use crate::normalization::original;
+use crate::piece_map::Seen;
 use crate::tokenizer::Algorithm;
 use crate::{Normalization, Tokenizer, TokenizerError};
 use std::ops::Range;
@@ -55,31 +56,37 @@ impl Tokenizer {
     /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
     /// ```
     pub fn encode_with_offsets(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
-        let normalization = self.parts().added.normalization();
-        if normalization == Normalization::None {
-            return self.offsets_in_normalized(text);
-        }
-        let (mut ids, mut ranges) = (Vec::new(), Vec::new());
-        self.parts().added.for_each_raw_part(text, false, |part, place| match part {
+        let added = &self.parts().added;
+        let (mut ids, mut ranges, mut seen) = (Vec::new(), Vec::new(), Seen::new(text.len()));
+        added.for_each_raw_part(text, false, |part, place| match part {
             Part::Token(id) => {
                 ids.push(id);
                 ranges.push(place);
             }
             Part::Text(text) => {
-                let (normalized, parts) = normalization.apply_with_parts(text);
-                let (more, normalized_ranges) = self.offsets_in_normalized(&normalized);
-                let from = |range| original(&parts, &range);
-                let moved = |range: Range<usize>| place.start + range.start..place.start + range.end;
-                ids.extend(more);
-                ranges.extend(normalized_ranges.into_iter().map(from).map(moved));
+                let first = ranges.len();
+                let offset = |range: Range<usize>| place.start + range.start..place.start + range.end;
+                if added.normalization() == Normalization::None {
+                    self.offsets_in_normalized(text, &mut seen, &mut ids, &mut ranges);
+                    ranges[first..].iter_mut().for_each(|range| *range = offset(range.clone()));
+                } else {
+                    let (normalized, parts) = added.normalization().apply_with_parts(text);
+                    self.offsets_in_normalized(&normalized, &mut seen, &mut ids, &mut ranges);
+                    ranges[first..].iter_mut().for_each(|range| *range = offset(original(&parts, range)));
+                }
             }
         });
         (ids, ranges)
     }
 
-    /// Of a text that normalization leaves alone.
-    fn offsets_in_normalized(&self, text: &str) -> (Vec<u32>, Vec<Range<usize>>) {
-        let ids = self.encode(text);
+    /// Appends the ids and offsets of a text that normalization leaves alone.
+    fn offsets_in_normalized(
+        &self,
+        text: &str,
+        seen: &mut Seen,
+        ids: &mut Vec<u32>,
+        ranges: &mut Vec<Range<usize>>,
+    ) {
         let parts = self.parts();
         let unknown = match &parts.algorithm {
             Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {
@@ -88,25 +95,39 @@ impl Tokenizer {
             },
             Algorithm::ByteLevel(_) | Algorithm::Scored(_) => None,
         };
-        let (mut end, mut previous) = (0, None);
-        let range = |&id: &u32| {
-            let start = end;
-            let before = previous.replace(id);
-            // A text cannot spell the unknown token: it stands for one character.
-            end += if Some(id) == unknown {
-                text[start..].chars().next().map_or(0, char::len_utf8)
-            } else {
-                parts.piece(before, id).map_or(0, <[u8]>::len)
-            };
-            start..end
-        };
-        let ranges = ids.iter().map(range).collect();
-        debug_assert_eq!(end, text.len(), "the tokens are the text");
-        (ids, ranges)
+        parts.added.for_each_normalized_part(text, false, |part, place| match part {
+            // Spelled out: also where it is the unknown token.
+            Part::Token(id) => {
+                ids.push(id);
+                ranges.push(place);
+            }
+            Part::Text(_) => {
+                let first = ids.len();
+                self.encode_between_added(&text[place.clone()], seen, ids);
+                let mut end = place.start;
+                for at in first..ids.len() {
+                    let (start, before) = (end, at.checked_sub(1).map(|before| ids[before]));
+                    end += if Some(ids[at]) == unknown {
+                        text[start..].chars().next().map_or(0, char::len_utf8)
+                    } else {
+                        parts.piece(before, ids[at]).map_or(0, <[u8]>::len)
+                    };
+                    ranges.push(start..end);
+                }
+                debug_assert_eq!(end, place.end, "the tokens are the text");
+            }
+        });
     }
 
     /// The first ids of a text, at most `most`: those that [`encode`](Self::encode) begins with. Of a long text no more is
     /// read than it takes, if it has places where it may be cut ([`safe_cut`](Self::safe_cut)).
+    ///
+    /// ```
+    /// # use firebrand_tokenizer::Tokenizer;
+    /// let tokenizer = Tokenizer::characters(["to be"], &[])?;
+    /// assert_eq!(tokenizer.encode_at_most("to be", 2), tokenizer.encode("to"));
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
     pub fn encode_at_most(&self, text: &str, most: usize) -> Vec<u32> {
         let (mut ids, mut rest) = (Vec::new(), text);
         while ids.len() < most && !rest.is_empty() {

@@ -209,6 +209,15 @@ pub struct Cutter {
 impl Cutter {
     /// The last place where a text may be cut such that feeding both sides, whatever follows, is feeding the whole;
     /// `None` where the pattern has no such place in this text.
+    ///
+    /// ```
+    /// # use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer};
+    /// let cutter = ByteLevelTrainer::new(ByteLevelConfig::default())?.cutter();
+    /// // What follows could go on with `jum`, but no longer with `fox`.
+    /// assert_eq!(cutter.safe_cut("a quick fox jum"), Some("a quick fox".len()));
+    /// assert_eq!(cutter.safe_cut("fox"), None);
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
     pub fn safe_cut(&self, text: &str) -> Option<usize> {
         if self.between_words { last_cut(text, self.normalization) } else { None }
     }

@@ -4,6 +4,18 @@ use crate::{Tokenizer, TokenizerError};
 
 /// Turns ids into text as soon as whole characters are there: bytes of a character that is still incomplete
 /// wait for the next ids. All that it returns, joined, is what [`Tokenizer::decode`] makes of the same ids.
+///
+/// ```
+/// # use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
+/// # let tokenizer = Tokenizer::train_byte_level(["text"], &ByteLevelConfig::default())?;
+/// let mut stream = tokenizer.stream_decoder();
+/// // Two tokens, one for each byte of the letter.
+/// let shown: Vec<String> =
+///     tokenizer.encode("né").into_iter().map(|id| stream.push(id)).collect::<Result<_, _>>()?;
+/// assert_eq!(shown, ["n", "", "é"]);
+/// assert_eq!(stream.finish(), "", "nothing is left over");
+/// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct StreamDecoder<'t> {
     tokenizer: &'t Tokenizer,

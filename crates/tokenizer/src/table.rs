@@ -8,6 +8,17 @@ use serde::{Deserialize, Serialize};
 ///
 /// Special tokens (and ids that no token uses) stand for no text: they have no bytes. Serialized as
 /// `{"tokens": [hexadecimal bytes, …], "starts_word": [ids], "special": [ids]}`; what is read is checked.
+///
+/// ```
+/// use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
+///
+/// let tokenizer = Tokenizer::train_byte_level(["the end of the beginning"], &ByteLevelConfig::default())?;
+/// let (table, ids) = (tokenizer.token_table(), tokenizer.encode("in the end"));
+/// assert_eq!(ids.iter().map(|&id| table.byte_len(id)).sum::<usize>(), "in the end".len());
+/// let the = tokenizer.token_to_id("Ġthe").expect("it was learned");
+/// assert!(table.bytes(the) == b" the" && table.starts_word(the) && !table.is_special(the));
+/// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct TokenTable {

@@ -70,6 +70,13 @@ impl Tokenizer {
     /// point. A character that isn't in the texts becomes one `<unk>`, which is put after the special tokens
     /// unless it is one of them.
     ///
+    /// ```
+    /// # use firebrand_tokenizer::Tokenizer;
+    /// let tokenizer = Tokenizer::characters(["abc"], &["<pad>".into()])?;
+    /// assert_eq!(tokenizer.encode("cab!"), [4, 2, 3, 1]);
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
+    ///
     /// # Errors
     /// When a special token is empty, double, or a character of the texts, or there is no text.
     pub fn characters<'a>(
@@ -179,6 +186,16 @@ impl Tokenizer {
     /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder, which is made when it isn't there.
     /// Each file is replaced as a whole or not at all. `transformers` loads them with `AutoTokenizer`.
     ///
+    /// ```
+    /// # use firebrand_tokenizer::Tokenizer;
+    /// let tokenizer = Tokenizer::characters(["to be or not to be"], &[])?;
+    /// # let folder = tempfile::tempdir().expect("a folder to save in");
+    /// # let folder = folder.path();
+    /// tokenizer.save(folder)?;
+    /// assert_eq!(Tokenizer::load(folder)?.encode("not"), tokenizer.encode("not"));
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
+    ///
     /// # Errors
     /// When the folder cannot be made or a file not be written.
     pub fn save(&self, dir: &Path) -> Result<(), TokenizerError> {
@@ -207,6 +224,16 @@ impl Tokenizer {
 
     /// The ids of a text in which special tokens may be spelled out, with those that the model's format puts
     /// around a text, if any: the ids that Hugging Face's `AutoTokenizer` gives.
+    ///
+    /// ```
+    /// # use firebrand_tokenizer::{ByteLevelConfig, Tokenizer};
+    /// let tokenizer = Tokenizer::train_byte_level(["to be or not to be"], &ByteLevelConfig::default())?;
+    /// let end = tokenizer.end_of_text().expect("special by default");
+    /// assert_eq!(tokenizer.encode_with_special("<|endoftext|>"), [end]);
+    /// assert!(!tokenizer.encode("<|endoftext|>").contains(&end));
+    /// assert!(tokenizer.encode_refusing_special("<|endoftext|>").is_err());
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
     pub fn encode_with_special(&self, text: &str) -> Vec<u32> {
         let mut ids = self.parts.frame.before.clone();
         self.encode_parts(text, true, &mut Seen::new(text.len()), &mut ids);
@@ -243,12 +270,19 @@ impl Tokenizer {
     }
 
     fn encode_parts(&self, text: &str, with_special: bool, seen: &mut Seen, ids: &mut Vec<u32>) {
-        self.parts.added.for_each_part(text, with_special, |part| match (part, &self.parts.algorithm) {
-            (Part::Token(id), _) => ids.push(id),
-            (Part::Text(text), Algorithm::ByteLevel(algorithm)) => algorithm.encode(text, seen, ids),
-            (Part::Text(text), Algorithm::LongestPrefix(algorithm)) => algorithm.encode(text, seen, ids),
-            (Part::Text(text), Algorithm::Scored(algorithm)) => algorithm.encode(text, seen, ids),
+        self.parts.added.for_each_part(text, with_special, |part| match part {
+            Part::Token(id) => ids.push(id),
+            Part::Text(text) => self.encode_between_added(text, seen, ids),
         });
+    }
+
+    /// Appends the ids of text that has no added tokens in it, or where they aren't looked for.
+    pub(crate) fn encode_between_added(&self, text: &str, seen: &mut Seen, ids: &mut Vec<u32>) {
+        match &self.parts.algorithm {
+            Algorithm::ByteLevel(algorithm) => algorithm.encode(text, seen, ids),
+            Algorithm::LongestPrefix(algorithm) => algorithm.encode(text, seen, ids),
+            Algorithm::Scored(algorithm) => algorithm.encode(text, seen, ids),
+        }
     }
 
     /// The ids of any bytes, UTF-8 or not. A byte-level tokenizer decodes them to the same bytes again, and for

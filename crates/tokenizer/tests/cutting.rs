@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::shared_data;
 use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Pattern, Tokenizer};
 use proptest::prelude::*;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 const TRAINING: &str = "the theme of these thirty-three thistles — ça va très bien, 日本語の文章 日本 🦙🦙 it's I'LL \
@@ -42,7 +45,7 @@ static CUTTING: LazyLock<Vec<(String, Tokenizer)>> = LazyLock::new(|| {
     let mut all = Vec::new();
     for pattern in [Pattern::Gpt2, Pattern::Cl100k, Pattern::O200k] {
         let tokenizer = trained(pattern.clone());
-        all.push((format!("{pattern:?} with a word added"), with_added(&tokenizer, "the", false)));
+        all.push((format!("{pattern:?} with a word added"), with_added(&tokenizer, "these", false)));
         all.push((format!("{pattern:?} with spaces added"), with_added(&tokenizer, "  ", true)));
         all.push((format!("{pattern:?}"), tokenizer));
     }
@@ -163,25 +166,15 @@ fn what_cannot_be_cut_stays_whole() {
     assert_eq!(trained(Pattern::Gpt2).safe_cut("aaaaaaa'"), None);
 }
 
-/// The files of the course's data, where they are.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: {} is not there", path.display());
-    None
-}
-
 #[test]
 fn real_text_of_all_scripts_is_cut_safely() {
-    let Some(folder) = shared("unicode") else { return };
+    let Some(folder) = shared_data("unicode") else { return };
     let folders = [folder.join("udhr"), folder];
     let entries = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let mut tokenizers: Vec<(String, Tokenizer)> = CUTTING.clone();
-    if let Some(gpt2) = shared("gpt2_tokenizer") {
+    if let Some(gpt2) = shared_data("gpt2_tokenizer") {
         tokenizers.push(("GPT-2".into(), Tokenizer::load(&gpt2).unwrap()));
     }
     let mut read = 0;

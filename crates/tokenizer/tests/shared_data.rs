@@ -3,20 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::shared_data;
 use firebrand_tokenizer::{
     ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, VocabularySize,
 };
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn shared_data(part: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(part);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 fn gpt2(folder: &Path) -> Tokenizer {
     Tokenizer::load_gpt2(&folder.join("encoder.json"), &folder.join("vocab.bpe")).unwrap()

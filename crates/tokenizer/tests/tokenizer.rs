@@ -126,3 +126,18 @@ fn a_tokenizer_can_be_shared_between_threads() {
     fn assert_shared<T: Send + Sync + Clone>() {}
     assert_shared::<Tokenizer>();
 }
+
+/// Found by fuzzing: it was taken for a character that the vocabulary doesn't have.
+#[test]
+fn an_unknown_token_that_a_text_may_spell_has_its_own_offsets() {
+    let tokenizer = Tokenizer::characters(["abc"], &[]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer.save(dir.path()).unwrap();
+    let path = dir.path().join("tokenizer.json");
+    let file = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, file.replace(r#""special": true"#, r#""special": false"#)).unwrap();
+    let tokenizer = Tokenizer::load(&path).unwrap();
+    let (ids, ranges) = tokenizer.encode_with_offsets("a<unk>é日b");
+    assert_eq!(ids, [1, 0, 0, 0, 2]);
+    assert_eq!(ranges, [0..1, 1..6, 6..8, 8..11, 11..12]);
+}

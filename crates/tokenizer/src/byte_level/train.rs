@@ -50,6 +50,28 @@ impl Default for ByteLevelConfig {
 
 /// Learns a byte-level vocabulary from texts that come one after the other and need not stay in memory: it
 /// keeps the distinct pieces only. [`finish`](Self::finish) makes the tokenizer.
+///
+/// A text too long for memory is fed in parts that end where its [`Cutter`] allows:
+///
+/// ```
+/// use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Tokenizer};
+///
+/// let config = ByteLevelConfig { vocab_size: 280, ..ByteLevelConfig::default() };
+/// let mut trainer = ByteLevelTrainer::new(config.clone())?;
+/// let cutter = trainer.cutter();
+/// let mut waiting = String::new();
+/// for read in ["the lig", "ht in the nig", "ht is the li", "ght"] {
+///     waiting.push_str(read);
+///     if let Some(cut) = cutter.safe_cut(&waiting) {
+///         trainer.feed(&waiting[..cut]);
+///         waiting.drain(..cut);
+///     }
+/// }
+/// trainer.feed(&waiting);
+/// let whole = Tokenizer::train_byte_level(["the light in the night is the light"], &config)?;
+/// assert_eq!(trainer.finish()?.token_table(), whole.token_table());
+/// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+/// ```
 #[derive(Debug)]
 pub struct ByteLevelTrainer {
     config: ByteLevelConfig,
@@ -67,6 +89,8 @@ pub(crate) struct Trained {
 }
 
 impl ByteLevelTrainer {
+    /// A trainer that has seen no text yet.
+    ///
     /// # Errors
     /// When the vocabulary is too small for the bytes and special tokens, a special token is empty, double or
     /// the text of a byte, or the pattern is no regular expression.

@@ -54,7 +54,13 @@ pub(super) fn byte_level_parts(files: Files<'_>) -> Result<Parts, TokenizerError
     for byte in 0..=255 {
         let text = stand_in(byte).to_string();
         let missing = || source.malformed(field, format!("has no token {text:?} for the byte {byte:#04x}"));
-        byte_ids[usize::from(byte)] = vocabulary.id(&text).ok_or_else(missing)?;
+        let id = vocabulary.id(&text).ok_or_else(missing)?;
+        // A document could spell the special token by the byte, or would be decoded to the token's own text.
+        if added.is_special(id) || vocabulary.bytes(id)? != [byte] {
+            let message = format!("{text:?} is the token of the byte {byte:#04x} and cannot be another one");
+            return Err(source.malformed("added_tokens", message));
+        }
+        byte_ids[usize::from(byte)] = id;
     }
     let (source, places) = files.merges_in;
     let find = |index: usize, text: &str| {
@@ -67,8 +73,13 @@ pub(super) fn byte_level_parts(files: Files<'_>) -> Result<Parts, TokenizerError
         merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
     }
     let ordinary = ordinary_tokens(&vocabulary, &added);
+    // Merges must not make an added token that stands for its own text, not for the bytes that were merged.
+    let stands_for_itself = |id| {
+        let text = vocabulary.text(id).unwrap_or_default();
+        added_ids.contains(&id) && from_stand_ins(text).is_some_and(|bytes| bytes != text.as_bytes())
+    };
     let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
-        added.is_special(id)
+        added.is_special(id) || stands_for_itself(id)
     });
     Ok(Parts {
         algorithm: Algorithm::ByteLevel(Box::new(algorithm)),

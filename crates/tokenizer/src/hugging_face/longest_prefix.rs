@@ -30,7 +30,7 @@ pub(super) fn write(parts: &Parts, algorithm: &LongestPrefix) -> (Value, Value, 
     let fuse = json!({"type": "Fuse"});
     let (decoder, model) = match algorithm.unknown() {
         Unknown::Token(unknown) => {
-            stages.push(split(&outside(&alphabet(parts))));
+            stages.push(split(&outside(&alphabet(parts, *unknown))));
             let model = Model {
                 kind: WORD_PIECE.to_owned(),
                 unk_token: parts.vocabulary.text(*unknown).map(str::to_owned),
@@ -48,19 +48,20 @@ pub(super) fn write(parts: &Parts, algorithm: &LongestPrefix) -> (Value, Value, 
     (json!({"type": "Sequence", "pretokenizers": stages}), decoder, model)
 }
 
-/// The characters that are tokens, in ascending order.
-fn alphabet(parts: &Parts) -> Vec<char> {
+/// The characters that words are made of, in ascending order.
+fn alphabet(parts: &Parts, unknown: u32) -> Vec<char> {
+    let added: FxHashSet<u32> = parts.added.tokens().iter().map(|token| token.id).collect();
     let mut characters: Vec<char> = parts
         .vocabulary
         .iter()
-        .filter(|(id, _)| !parts.added.is_special(*id))
+        .filter(|(id, _)| *id != unknown && !added.contains(id))
         .filter_map(|(_, text)| only_char(text))
         .collect();
     characters.sort_unstable();
     characters
 }
 
-fn only_char(text: &str) -> Option<char> {
+pub(super) fn only_char(text: &str) -> Option<char> {
     let mut chars = text.chars();
     chars.next().filter(|_| chars.next().is_none())
 }
@@ -97,7 +98,12 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     let unknown = if with_bytes {
         let mut ids = Box::new([0; 256]);
         for (to, byte) in ids.iter_mut().zip(0..=255) {
-            *to = id("model.vocab", &byte_token(byte))?;
+            let text = byte_token(byte);
+            *to = id("model.vocab", &text)?;
+            if added.is_special(*to) {
+                let message = format!("{text:?} is the token of a byte and cannot be a special one");
+                return Err(source.malformed("added_tokens", message));
+            }
         }
         Unknown::Bytes(ids)
     } else {

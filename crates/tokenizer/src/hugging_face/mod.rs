@@ -13,6 +13,7 @@
 //! Reading accepts these and what others write for the same thing; anything else is an error that names the part.
 
 mod byte_level;
+mod frame;
 mod gpt2;
 mod longest_prefix;
 mod read;

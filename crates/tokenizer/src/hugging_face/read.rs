@@ -1,6 +1,8 @@
 //! Reading `tokenizer.json`, ours or others'.
 
 use super::byte_level::{Files, Places, byte_level_parts};
+use super::frame::{check_frame, read_frame};
+use super::longest_prefix::only_char;
 use super::schema::{Bpe, File, flag, in_turn, kind};
 use super::{longest_prefix, scored};
 use crate::added::{AddedToken, AddedTokens};
@@ -9,6 +11,7 @@ use crate::pattern::{DIGIT, DIGITS, Splitter};
 use crate::tokenizer::{Algorithm, Frame, Parts};
 use crate::vocabulary::{Token, Vocabulary, is_far_above};
 use crate::{Normalization, Pattern, Tokenizer, TokenizerError, files};
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::path::Path;
 
@@ -78,13 +81,8 @@ fn read_normalization(normalizer: &Value, source: Source<'_>) -> Result<Normaliz
 /// The tokenizer with the special tokens that its file puts around a text.
 fn with_frame(source: Source<'_>, parts: Parts, file: &File) -> Result<Tokenizer, TokenizerError> {
     let frame = read_frame(&file.post_processor, source)?;
-    let size = parts.vocabulary.len();
-    match frame.before.iter().chain(&frame.after).find(|id| **id as usize >= size) {
-        Some(id) => {
-            Err(source.malformed("post_processor", format!("the id {id} is outside the {size} tokens")))
-        }
-        None => Ok(Tokenizer::from_parts(Parts { frame, ..parts })),
-    }
+    check_frame(&frame, &parts.vocabulary, source)?;
+    Ok(Tokenizer::from_parts(Parts { frame, ..parts }))
 }
 
 /// A part of a file as what it should be.
@@ -154,7 +152,16 @@ fn read_added(file: &File, source: Source<'_>) -> Result<Vec<AddedToken>, Tokeni
         let (special, normalized) = (token.special, token.normalized);
         Ok(AddedToken { text: token.content.clone(), id: token.id, special, normalized })
     };
-    file.added_tokens.iter().map(read).collect()
+    let tokens = file.added_tokens.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let mut known: FxHashMap<&str, &AddedToken> = FxHashMap::default();
+    for token in &tokens {
+        let other = known.insert(&token.text, token);
+        if other.is_some_and(|other| (other.special, other.normalized) != (token.special, token.normalized)) {
+            let message = format!("{:?} is given twice, and differently", token.text);
+            return Err(source.malformed("added_tokens", message));
+        }
+    }
+    Ok(tokens)
 }
 
 pub(super) fn read_vocab(
@@ -257,42 +264,6 @@ pub(super) fn read_split(part: &Value, source: Source<'_>) -> Result<Pattern, To
     }
 }
 
-/// The tokens around a text. Only a template's `single` matters: we never encode pairs.
-fn read_frame(post_processor: &Value, source: Source<'_>) -> Result<Frame, TokenizerError> {
-    let mut frame = Frame::default();
-    for part in in_turn(post_processor, "processors") {
-        match kind(part) {
-            // It only trims offsets.
-            "ByteLevel" => {}
-            "TemplateProcessing" => {
-                let single = part.get("single").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                let mut at_text = false;
-                for piece in single {
-                    match piece.pointer("/SpecialToken/id").and_then(Value::as_str) {
-                        None => at_text = true,
-                        Some(name) if at_text => frame.after.extend(template_ids(part, name, source)?),
-                        Some(name) => frame.before.extend(template_ids(part, name, source)?),
-                    }
-                }
-            }
-            kind => {
-                return Err(source.unsupported("post_processor", kind, "ByteLevel and TemplateProcessing"));
-            }
-        }
-    }
-    Ok(frame)
-}
-
-fn template_ids(template: &Value, name: &str, source: Source<'_>) -> Result<Vec<u32>, TokenizerError> {
-    let ids =
-        template.get("special_tokens").and_then(|tokens| tokens.get(name)).and_then(|token| token.get("ids"));
-    let ids = ids.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let read: Option<Vec<u32>> =
-        ids.iter().map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect();
-    read.filter(|ids| !ids.is_empty())
-        .ok_or_else(|| source.malformed("post_processor", format!("the template gives no ids for {name:?}")))
-}
-
 fn character_parts(
     source: Source<'_>,
     model: &Bpe,
@@ -317,13 +288,12 @@ fn character_parts(
         source.malformed("model.unk_token", format!("{unknown:?} is not in the vocabulary"))
     })?;
     let added = AddedTokens::new(added)?;
+    let added_ids: FxHashSet<u32> = added.tokens().iter().map(|token| token.id).collect();
     let mut characters = Vec::new();
-    for (id, text) in vocabulary.iter() {
-        let mut chars = text.chars();
-        match (chars.next(), chars.next()) {
-            (Some(_), None) if !added.is_special(id) => characters.push((text, id)),
-            // Without merges nothing but an added token can be longer; others are never used.
-            _ => {}
+    for (id, text) in vocabulary.iter().filter(|(id, _)| *id != unknown && !added_ids.contains(id)) {
+        // Without merges nothing but an added token can be longer; others are never used.
+        if only_char(text).is_some() {
+            characters.push((text, id));
         }
     }
     let splitter = Splitter::new([])?;
@@ -352,5 +322,10 @@ pub(super) fn build_vocabulary(
         }
         *slot = Some(Token { bytes: bytes_of(id, &text), text });
     }
-    Ok(Vocabulary::new(tokens))
+    let vocabulary = Vocabulary::new(tokens);
+    if let Some((id, text)) = vocabulary.iter().find(|(id, text)| vocabulary.id(text) != Some(*id)) {
+        let other = vocabulary.id(text).unwrap_or_default();
+        return Err(source.malformed("model.vocab", format!("{text:?} has two ids, {id} and {other}")));
+    }
+    Ok(vocabulary)
 }

@@ -118,10 +118,22 @@ pub(super) type Train =
     fn(Job<'_>, &mut Tokens, &mut dyn FnMut(usize)) -> Result<Vec<(u32, u32)>, TokenizerError>;
 
 impl LongestPrefixTrainer {
+    /// A trainer that has seen no text yet.
+    ///
     /// # Errors
-    /// When a special token is empty or double, or the pattern is no regular expression.
+    /// When a special token is empty, double or the token of a byte to fall back to, or the pattern is no regular
+    /// expression.
     pub fn new(config: LongestPrefixConfig) -> Result<Self, TokenizerError> {
         crate::tokenizer::check_special_tokens(&config.special_tokens)?;
+        let is_byte = |token: &&String| (0..=255).any(|byte| **token == byte_token(byte));
+        if config.byte_fallback
+            && let Some(token) = config.special_tokens.iter().find(is_byte)
+        {
+            return Err(TokenizerError::SpecialToken {
+                token: token.clone(),
+                reason: "is the token of a byte that unknown characters fall back to: choose another",
+            });
+        }
         let pieces = Pieces::new(config.normalization, config.split_digits, config.pattern.clone())?;
         Ok(Self { config, words: PieceCounts::new(pieces) })
     }

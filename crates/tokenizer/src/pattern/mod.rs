@@ -35,6 +35,18 @@ const ALIASES: [(&str, Pattern); 2] = [
 ];
 
 /// What a piece is. Tokens never cross the border of a piece.
+///
+/// ```
+/// use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
+///
+/// // Every vowel is a piece of its own, and so is what lies between two.
+/// let pattern = Pattern::Custom("[aeiou]".into());
+/// let tokenizer =
+///     Tokenizer::train_byte_level(["beat beat"], &ByteLevelConfig { pattern, ..ByteLevelConfig::default() })?;
+/// let tokens: Vec<_> = tokenizer.encode("beat beat").iter().filter_map(|&id| tokenizer.id_to_token(id)).collect();
+/// assert_eq!(tokens, ["b", "e", "a", "tĠb", "e", "a", "t"]);
+/// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {

@@ -3,7 +3,7 @@
 //! Every command prints one object of JSON a text, with `sha256`, the digest of the ids as little-endian 32-bit numbers, by
 //! which it is known that both sides did the same work.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bpe::byte_pair_encoding::{BytePairEncoding, find_hash_factor_for_dictionary};
@@ -43,10 +43,10 @@ enum Command {
         #[arg(required = true)]
         texts: Vec<PathBuf>,
     },
-    /// Encode texts by always taking the longest token, with the crate `bpe`. Tokens come from a rank file.
+    /// Encode texts by always taking the longest token, with the crate `bpe`. Tokens are lines in hexadecimal.
     Greedy {
         #[arg(long)]
-        ranks: PathBuf,
+        tokens: PathBuf,
         #[arg(required = true)]
         texts: Vec<PathBuf>,
     },
@@ -82,8 +82,8 @@ fn main() -> Result<()> {
                 each(&texts, |text| peer.encode_ordinary(text))
             }
         },
-        Command::Greedy { ranks, texts } => {
-            let tokens = read_ranks(&ranks)?;
+        Command::Greedy { tokens, texts } => {
+            let tokens = read_tokens(&tokens)?;
             let factor = find_hash_factor_for_dictionary(tokens.clone());
             let peer = BytePairEncoding::from_dictionary(tokens, Some(factor));
             each(&texts, |text| peer.encode_greedy(text.as_bytes()))
@@ -166,12 +166,7 @@ fn ranks(encoding: Encoding, out: &Path) -> Result<()> {
     Ok(file.flush()?)
 }
 
-fn read_ranks(path: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut tokens = Vec::new();
-    for line in read(path)?.lines() {
-        let (token, rank) = line.split_once(' ').context("not a rank file")?;
-        ensure!(rank.parse() == Ok(tokens.len()), "ranks must be 0, 1, 2, …");
-        tokens.push(BASE64_STANDARD.decode(token)?);
-    }
-    Ok(tokens)
+fn read_tokens(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let byte = |digits: &[u8]| Ok(u8::from_str_radix(std::str::from_utf8(digits)?, 16)?);
+    read(path)?.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
 }

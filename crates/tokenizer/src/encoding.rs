@@ -4,8 +4,12 @@ use crate::added::Part;
 use crate::longest_prefix::Unknown;
 use crate::normalization::original;
 use crate::piece_map::Seen;
+use crate::pieces::parts_of;
 use crate::tokenizer::Algorithm;
 use crate::{Normalization, Tokenizer, TokenizerError};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// How much text is encoded at a time where only the first ids are wanted, in bytes for each of them. Tokens are rarely
@@ -13,6 +17,8 @@ use std::ops::Range;
 const BYTES_PER_ID: usize = 8;
 /// And at least.
 const FEWEST_BYTES: usize = 4096;
+/// How much text of a batch a thread takes at a time.
+const BATCH_PART: usize = 1 << 18;
 
 impl Tokenizer {
     /// The ids of a text that must not spell a special token: for text of users where it would be read as one later.
@@ -117,6 +123,69 @@ impl Tokenizer {
                 debug_assert_eq!(end, place.end, "the tokens are the text");
             }
         });
+    }
+
+    /// The ids of a text by BPE-dropout [Provilkov 2020, <https://arxiv.org/abs/1910.13267>]: whenever a merge is to be made,
+    /// each that could be is passed over with this probability. So a text is encoded in many ways, from which a model learns
+    /// what tokens consist of. 0 gives the ids of merging, 1 those of single bytes; the same seed the same ids.
+    ///
+    /// # Errors
+    /// When the probability is not from 0 to 1, or the tokenizer has no ranked merges of bytes to pass over.
+    pub fn encode_with_dropout(
+        &self,
+        text: &str,
+        probability: f64,
+        seed: u64,
+    ) -> Result<Vec<u32>, TokenizerError> {
+        if !(0.0..=1.0).contains(&probability) {
+            let reason = "is no probability: give a number from 0 to 1";
+            return Err(TokenizerError::Dropout { probability, reason });
+        }
+        let Algorithm::ByteLevel(algorithm) = &self.parts().algorithm else {
+            let reason = "needs merges that can be passed over: only byte-level tokenizers have them";
+            return Err(TokenizerError::Dropout { probability, reason });
+        };
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut skip = || random.random_bool(probability);
+        let mut ids = Vec::new();
+        self.parts().added.for_each_part(text, false, |part| match part {
+            Part::Token(id) => ids.push(id),
+            Part::Text(text) => algorithm.encode_skipping(text, &mut skip, &mut ids),
+        });
+        Ok(ids)
+    }
+
+    /// The ids of each of several texts, on all threads of rayon's pool. Long texts are encoded in parts where they may be cut
+    /// ([`safe_cut`](Self::safe_cut)).
+    pub fn encode_batch(&self, texts: &[&str]) -> Vec<Vec<u32>> {
+        let parts: Vec<(usize, &str)> = (0..)
+            .zip(texts)
+            .flat_map(|(number, text)| {
+                parts_of(text, BATCH_PART, |text| self.safe_cut(text))
+                    .into_iter()
+                    .map(move |part| (number, part))
+            })
+            .collect();
+        let mut groups: Vec<&[(usize, &str)]> = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (at, (_, part)) in parts.iter().enumerate() {
+            bytes += part.len();
+            if bytes >= BATCH_PART || at + 1 == parts.len() {
+                groups.push(&parts[start..=at]);
+                (start, bytes) = (at + 1, 0);
+            }
+        }
+        let encode = |group: &&[(usize, &str)]| self.encode_all(group.iter().map(|(_, part)| *part));
+        let encoded: Vec<(Vec<u32>, Vec<usize>)> = groups.par_iter().map(encode).collect();
+        let mut all = vec![Vec::new(); texts.len()];
+        for (group, (ids, ends)) in groups.iter().zip(&encoded) {
+            let mut start = 0;
+            for ((number, _), &end) in group.iter().zip(ends) {
+                all[*number].extend_from_slice(&ids[start..end]);
+                start = end;
+            }
+        }
+        all
     }
 
     /// The first ids of a text, at most `most`: those that [`encode`](Self::encode) begins with. Of a long text no more is

@@ -36,6 +36,14 @@ pub enum TokenizerError {
     /// The training texts hold no character at all.
     #[error("the training text is empty: give at least one text that is not")]
     EmptyTrainingText,
+    /// BPE-dropout that cannot be done.
+    #[error("BPE-dropout of {probability} {reason}")]
+    Dropout {
+        /// The probability asked for.
+        probability: f64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Training was given so little memory that every piece of the texts was forgotten.
     #[error(
         "all {pieces} pieces of the training text were forgotten to stay within the memory allowed: allow more, or use a pattern \

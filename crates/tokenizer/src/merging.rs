@@ -78,6 +78,14 @@ fn merge_by_scanning(merging: &impl Merging, symbols: &mut Vec<u32>, ranks: &mut
 /// `O(n log n)`: a linked list of symbols and a heap of (rank, position), where outdated entries are skipped. An outdated
 /// entry whose place holds another pair of the same rank by now is as good as that pair's own.
 fn merge_with_heap(merging: &impl Merging, symbols: &mut Vec<u32>) {
+    merge_skipping(merging, symbols, || false);
+}
+
+/// The same where `skip` passes over a merge: until another is made, when it is asked again of all that could be (BPE-dropout,
+/// Provilkov et al. 2020, <https://arxiv.org/abs/1910.13267>). Taking the lowest rank of those that are not passed over is
+/// asking in the order of ranks until one is not.
+pub(crate) fn merge_skipping(merging: &impl Merging, symbols: &mut Vec<u32>, mut skip: impl FnMut() -> bool) {
+    let mut skipped = Vec::new();
     let end = symbols.len();
     let mut next: Vec<usize> = (1..=end).collect();
     let mut previous: Vec<usize> = (0..end).map(|at| at.wrapping_sub(1)).collect();
@@ -93,6 +101,11 @@ fn merge_with_heap(merging: &impl Merging, symbols: &mut Vec<u32>) {
         if right == at || right == end || merging.rank(symbols[at], symbols[right]) != rank {
             continue;
         }
+        if skip() {
+            skipped.push(Reverse((rank, at)));
+            continue;
+        }
+        heap.extend(skipped.drain(..));
         symbols[at] = merging.merged(symbols[at], symbols[right], rank);
         let after = next[right];
         next[at] = after;

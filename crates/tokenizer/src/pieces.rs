@@ -222,24 +222,28 @@ impl Cutter {
         if self.between_words { last_cut(text, self.normalization) } else { None }
     }
 
-    /// A text in parts of about [`PART`] bytes, where it may be cut.
-    pub(crate) fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        let (mut parts, mut rest, mut wanted) = (Vec::new(), text, PART);
-        while rest.len() > wanted {
-            let window = &rest[..rest.floor_char_boundary(wanted)];
-            match self.safe_cut(window) {
-                Some(cut) => {
-                    let (part, behind) = rest.split_at(cut);
-                    parts.push(part);
-                    (rest, wanted) = (behind, PART);
-                }
-                // Twice as much each time, so that a text without such a place is looked at once or twice in all.
-                None => wanted *= 2,
-            }
-        }
-        parts.push(rest);
-        parts
+    fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        parts_of(text, PART, |text| self.safe_cut(text))
     }
+}
+
+/// A text in parts of about so many bytes, cut where it may be.
+pub(crate) fn parts_of(text: &str, bytes: usize, cut: impl Fn(&str) -> Option<usize>) -> Vec<&str> {
+    let (mut parts, mut rest, mut wanted) = (Vec::new(), text, bytes);
+    while rest.len() > wanted {
+        let window = &rest[..rest.floor_char_boundary(wanted)];
+        match cut(window) {
+            Some(at) => {
+                let (part, behind) = rest.split_at(at);
+                parts.push(part);
+                (rest, wanted) = (behind, bytes);
+            }
+            // Twice as much each time, so that a text without such a place is looked at once or twice in all.
+            None => wanted *= 2,
+        }
+    }
+    parts.push(rest);
+    parts
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use firebrand_tokenizer::{
-    ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, VocabularySize,
+    ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Normalization, Pattern, Tokenizer,
+    VocabularySize,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -203,4 +204,74 @@ proptest! {
         prop_assert_eq!(known, expected);
         prop_assert_eq!(tokenizer.encode(&text).len(), text.chars().count());
     }
+}
+
+proptest! {
+    #[test]
+    fn a_batch_is_its_texts(texts in prop::collection::vec(any::<String>(), 0..8), times in 1_usize..4000) {
+        let long = texts.iter().map(String::as_str).collect::<String>().repeat(times);
+        let texts: Vec<&str> = texts.iter().map(String::as_str).chain([long.as_str()]).collect();
+        for tokenizer in TOKENIZERS.iter().chain([&*LONGEST_PREFIX]) {
+            let alone: Vec<Vec<u32>> = texts.iter().map(|text| tokenizer.encode(text)).collect();
+            prop_assert!(tokenizer.encode_batch(&texts) == alone);
+        }
+    }
+
+    #[test]
+    fn dropout_passes_over_merges_and_loses_nothing(text in any::<String>(), seed in any::<u64>()) {
+        for tokenizer in TOKENIZERS.iter() {
+            prop_assert_eq!(tokenizer.encode_with_dropout(&text, 0.0, seed).unwrap(), tokenizer.encode(&text));
+            let ids = tokenizer.encode_with_dropout(&text, 0.4, seed).unwrap();
+            prop_assert_eq!(tokenizer.decode(&ids).unwrap(), text.clone());
+            prop_assert_eq!(&ids, &tokenizer.encode_with_dropout(&text, 0.4, seed).unwrap());
+            prop_assert_eq!(tokenizer.encode_with_dropout(&text, 1.0, seed).unwrap().len(), text.len());
+        }
+    }
+}
+
+/// `the` from three bytes by two merges, each passed over with probability p: `th` is not made in p of all cases, and of the
+/// others `the` is not in p, nothing else being possible then.
+#[test]
+fn dropout_passes_over_with_its_probability() {
+    let config = ByteLevelConfig { vocab_size: 258, special_tokens: vec![], ..ByteLevelConfig::default() };
+    let tokenizer = Tokenizer::train_byte_level(["the the th th"], &config).unwrap();
+    assert_eq!((tokenizer.encode("th").len(), tokenizer.encode("the").len()), (1, 2));
+    let (cases, p) = (20_000, 0.3);
+    let merged = (0..cases).filter(|&seed| tokenizer.encode_with_dropout("th", p, seed).unwrap().len() == 1);
+    let share = merged.count() as f64 / cases as f64;
+    // Four standard deviations of a share of so many cases.
+    assert!((share - 0.7).abs() < 4.0 * (0.7_f64 * 0.3 / cases as f64).sqrt(), "{share}");
+    assert!(tokenizer.encode_with_dropout("th", 1.5, 0).unwrap_err().to_string().contains("1.5"));
+    assert!(LONGEST_PREFIX.encode_with_dropout("th", 0.5, 0).is_err());
+}
+
+/// Training and encoding see the normalized text, offsets the text as it was, and a saved tokenizer does the same.
+#[test]
+fn texts_are_normalized() {
+    let config = ByteLevelConfig {
+        normalization: Normalization::Nfkc,
+        split_digits: true,
+        ..ByteLevelConfig::default()
+    };
+    let tokenizer = Tokenizer::train_byte_level(["caf\u{e9} caf\u{e9} 1212"], &config).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    tokenizer.save(dir.path()).unwrap();
+    for tokenizer in [&tokenizer, &Tokenizer::load(dir.path()).unwrap()] {
+        let ids = tokenizer.encode("cafe\u{301}\u{a0}①②");
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "café 12");
+        assert_eq!(ids.len(), 4, "`café`, a space, each digit");
+        let (_, ranges) = tokenizer.encode_with_offsets("cafe\u{301}\u{a0}①②");
+        assert_eq!(ranges, [0..6, 6..8, 8..11, 11..14]);
+    }
+}
+
+#[test]
+fn no_token_is_longer_than_asked() {
+    let config = ByteLevelConfig { max_token_length: Some(3), ..ByteLevelConfig::default() };
+    let tokenizer = Tokenizer::train_byte_level(["abcdef abcdef 日本日本"], &config).unwrap();
+    let longest = (0..tokenizer.vocab_size() as u32)
+        .skip(1)
+        .map(|id| tokenizer.decode_bytes(&[id]).unwrap().len())
+        .max();
+    assert_eq!(longest, Some(3));
 }

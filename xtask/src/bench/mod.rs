@@ -7,6 +7,7 @@ mod peer;
 mod prepare;
 mod shakespeare;
 mod tokenizer;
+mod tokenizer_peers;
 mod train;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::figure::{Figure, TargetIs};
 use super::peer::{PeerResult, python_and_script};
-use super::{Bench, Options, json, without_overrides};
+use super::{Bench, Options, json, tokenizer_peers, without_overrides};
 use crate::{machine, process};
 
 const HUGGING_FACE: &str = "tokenizers";
@@ -35,6 +35,12 @@ struct Speed {
 
 /// Measures, one side after the other in each round.
 pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
+    let mut figures = books(firebrand, options)?;
+    figures.extend(tokenizer_peers::run(firebrand, options)?);
+    Ok(figures)
+}
+
+fn books(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     if !options.wants(CASE) {
         return Ok(Vec::new());
     }
@@ -53,7 +59,8 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     texts.sort();
     let encoded = books.join(ENCODED);
     let peer = python_and_script("bpe.py", "tiktoken", "tokenizers and tiktoken")?;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let rustbpe = rustbpe();
+    let (mut ours, mut theirs, mut rustbpe_seconds) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         let mut command = Command::new(firebrand);
         command.arg("bench-tokenizer").args(&texts).args(["--vocab", VOCABULARY, "--encode"]).arg(&encoded);
@@ -70,6 +77,13 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             let printed = process::output("measure tokenizers and tiktoken", &mut command)?;
             theirs.push(PeerResult::of("bpe.py", printed));
         }
+        if let Some((python, script)) = &rustbpe {
+            let mut command = Command::new(python);
+            command.arg(script).args(&texts).args(["--vocab", VOCABULARY]);
+            without_overrides(&mut command);
+            let printed = PeerResult::of("rustbpe.py", process::output("measure rustbpe", &mut command)?);
+            rustbpe_seconds.push(printed.number("rustbpe_train_s")?);
+        }
     }
     let peers = |name: &str| theirs.iter().map(|peer| peer.number(name)).collect::<Result<Vec<f64>>>();
     let (hugging_face, tiktoken) = (peers("hf_train_s")?, peers("tiktoken_encode_mb_s")?);
@@ -80,6 +94,9 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let figures = [
         figure("byte-level", "s to train", |measured| measured.byte_level_train_s)
             .map(|figure| figure.beside(HUGGING_FACE, &hugging_face).with_target(TargetIs::MostRatio, 0.125)),
+        figure("byte-level", "s to train", |measured| measured.byte_level_train_s)
+            .filter(|_| !rustbpe_seconds.is_empty())
+            .map(|figure| figure.beside("rustbpe", &rustbpe_seconds).with_target(TargetIs::MostRatio, 0.25)),
         figure("longest-prefix", "× byte-level's time", |measured| {
             measured.longest_prefix_train_s / measured.byte_level_train_s
         })
@@ -93,4 +110,14 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             .map(|figure| figure.with_target(TargetIs::LeastValue, 500.0)),
     ];
     Ok(figures.into_iter().flatten().collect())
+}
+
+fn rustbpe() -> Option<(PathBuf, PathBuf)> {
+    match machine::python_with("rustbpe") {
+        Ok(python) => Some((python, tokenizer_peers::folder().join("rustbpe.py"))),
+        Err(reason) => {
+            eprintln!("rustbpe is skipped: {reason}");
+            None
+        }
+    }
 }

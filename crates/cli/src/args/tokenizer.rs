@@ -2,6 +2,7 @@
 
 use super::{TextFormat, parse_bytes};
 use clap::{Args, Subcommand, ValueEnum};
+use firebrand_tokenizer::Normalization;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -10,6 +11,7 @@ pub(crate) enum TokenizerCommand {
     #[command(after_help = "Examples:
   firebrand tokenizer train books/ --out tok --vocab-size 8192
   firebrand tokenizer train books/ --out tok --algorithm longest-prefix
+  firebrand tokenizer train c4.jsonl.zst --out tok --max-memory 1GiB
   firebrand tokenizer train input.txt --out tok --algorithm characters")]
     Train(TokenizerTrainArgs),
     /// Text to ids
@@ -84,12 +86,41 @@ pub(crate) struct TokenizerTrainArgs {
     /// Pairs that occur less often are not merged
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) min_frequency: u64,
-    /// longest-prefix, reference: the most characters a token has
+    /// The most bytes a token has; longest-prefix, reference: characters
     #[arg(long, value_name = "N")]
     pub(crate) max_token_length: Option<usize>,
     /// longest-prefix, reference: unknown characters become their bytes, not `<unk>`
     #[arg(long)]
     pub(crate) byte_fallback: bool,
+    /// Every digit is a token of its own, so that all numbers are spelled alike
+    #[arg(long)]
+    pub(crate) split_digits: bool,
+    /// Unicode normalization of texts, at training and at encoding
+    #[arg(long, value_enum, default_value_t = Normalize::None)]
+    pub(crate) normalize: Normalize,
+    /// The most memory that training takes, such as 1GiB: the rarest pieces of text are forgotten
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub(crate) max_memory: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Normalize {
+    /// Texts stay as they are
+    None,
+    /// Letters and their accents become one character
+    Nfc,
+    /// Also ligatures, wide and circled characters become plain ones
+    Nfkc,
+}
+
+impl From<Normalize> for Normalization {
+    fn from(normalize: Normalize) -> Self {
+        match normalize {
+            Normalize::None => Self::None,
+            Normalize::Nfc => Self::Nfc,
+            Normalize::Nfkc => Self::Nfkc,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -100,8 +131,14 @@ pub(crate) struct BenchTokenizerArgs {
     #[arg(long, default_value_t = 8192)]
     pub(crate) vocab: usize,
     /// A text to encode
-    #[arg(long)]
-    pub(crate) encode: PathBuf,
+    #[arg(long, required_unless_present = "with")]
+    pub(crate) encode: Option<PathBuf>,
+    /// Encode the texts with this tokenizer instead of learning from them
+    #[arg(long, conflicts_with = "encode")]
+    pub(crate) with: Option<PathBuf>,
+    /// Write all bytes and the tokens of that tokenizer, in hexadecimal
+    #[arg(long, requires = "with")]
+    pub(crate) tokens: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -126,6 +163,12 @@ pub(crate) struct TokenizerEncodeArgs {
     /// With --json: which bytes of the text each token stands for
     #[arg(long, requires = "json", conflicts_with = "special")]
     pub(crate) offsets: bool,
+    /// BPE-dropout: the probability by which a merge is skipped; another --seed skips others
+    #[arg(long, value_name = "P", conflicts_with_all = ["special", "offsets"])]
+    pub(crate) dropout: Option<f64>,
+    /// What --dropout draws from
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "dropout")]
+    pub(crate) seed: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

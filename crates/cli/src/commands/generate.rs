@@ -56,7 +56,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     };
     // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
     let table = tokenizer.token_table();
-    let mut stream = tokenizer.stream_decoder();
+    let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
     let mut prompt_text = prompt.text.as_deref();
     let mut write = |id: u32| -> anyhow::Result<()> {
         piece(prompt_text.take().unwrap_or_default())?;

@@ -3,7 +3,7 @@
 //! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are merged
 //! ([`merging`](crate::merging)).
 
-use crate::merging::{Merge, Merging, NO_RANK, Scratch, last_of_each, live_merges, merge};
+use crate::merging::{Merge, Merging, NO_RANK, Scratch, last_of_each, live_merges, merge, merge_skipping};
 use crate::pair::Pair;
 use crate::pattern::Splitter;
 use crate::piece_map::{Piece, PieceMap, Seen};
@@ -90,6 +90,17 @@ impl ByteLevel {
                 self.encode_piece(Piece::new(chunk.invalid()), &mut seen, &mut scratch, out);
             }
         }
+    }
+
+    /// Appends the ids of a text with merges passed over where `skip` says so. A piece is never looked up as a whole.
+    pub(crate) fn encode_skipping(&self, text: &str, skip: &mut impl FnMut() -> bool, out: &mut Vec<u32>) {
+        let mut symbols = Vec::new();
+        self.splitter.for_each_piece(text, |range| {
+            symbols.clear();
+            symbols.extend(text.as_bytes()[range].iter().map(|&byte| self.byte_ids[usize::from(byte)]));
+            merge_skipping(self, &mut symbols, &mut *skip);
+            out.extend_from_slice(&symbols);
+        });
     }
 
     #[inline(always)]

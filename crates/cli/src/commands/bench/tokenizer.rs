@@ -6,7 +6,9 @@ use anyhow::Context;
 use firebrand_tokenizer::{
     ByteLevelConfig, ByteLevelTrainer, LongestPrefixConfig, LongestPrefixTrainer, Tokenizer, VocabularySize,
 };
+use sha2::{Digest, Sha256};
 use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 /// How often each is done; the best counts, since whatever else the machine does only slows it down.
@@ -16,7 +18,18 @@ const TIMES: usize = 3;
 pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::Result<()> {
     let read = |path| fs::read_to_string(path).with_context(|| format!("{}", std::path::Path::display(path)));
     let texts = args.texts.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<String>>>()?;
-    let encoded = read(&args.encode)?;
+    if let Some(path) = &args.with {
+        let tokenizer = Tokenizer::load(path)?;
+        if let Some(path) = &args.tokens {
+            write_tokens(&tokenizer, path)?;
+        }
+        return args
+            .texts
+            .iter()
+            .zip(&texts)
+            .try_for_each(|(path, text)| encode_with(&tokenizer, path, text));
+    }
+    let encoded = args.encode.as_deref().map(read).transpose()?.unwrap_or_default();
     let special_tokens = Vec::new();
     let bytes: usize = texts.iter().map(String::len).sum();
 
@@ -27,7 +40,7 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
             ..ByteLevelConfig::default()
         };
         let mut trainer = ByteLevelTrainer::new(config)?;
-        texts.iter().for_each(|text| trainer.feed(text));
+        trainer.feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         Ok(trainer.finish()?)
     })?;
     let (prefix_seconds, longest_prefix) = best(|| -> anyhow::Result<Tokenizer> {
@@ -37,7 +50,7 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
             ..LongestPrefixConfig::default()
         };
         let mut trainer = LongestPrefixTrainer::new(config)?;
-        texts.iter().for_each(|text| trainer.feed(text));
+        trainer.feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         Ok(trainer.finish()?)
     })?;
     let of = |tokenizer: &Tokenizer| -> anyhow::Result<serde_json::Value> {
@@ -54,6 +67,30 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
         "byte_level_train_s": byte_seconds, "longest_prefix_train_s": prefix_seconds,
         "byte_level": of(&byte_level)?, "longest_prefix": of(&longest_prefix)?,
     }))
+}
+
+/// One text by one thread and by all.
+fn encode_with(tokenizer: &Tokenizer, path: &Path, text: &str) -> anyhow::Result<()> {
+    let (seconds, ids) = best(|| Ok(tokenizer.encode(text)))?;
+    let (batch_seconds, batch) = best(|| Ok(tokenizer.encode_batch(&[text])))?;
+    anyhow::ensure!(batch.concat() == ids, "{}: all threads found other ids than one", path.display());
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    line(serde_json::json!({
+        "text": path, "mb": text.len() as f64 / 1e6, "encode_s": seconds, "batch_s": batch_seconds, "tokens": ids.len(),
+        "sha256": sha256,
+    }))
+}
+
+/// The 256 bytes and all tokens in hexadecimal, a line each, for programs that take the longest of any bytes.
+fn write_tokens(tokenizer: &Tokenizer, path: &Path) -> anyhow::Result<()> {
+    let table = tokenizer.token_table();
+    let ids = (0..table.len() as u32).filter(|&id| !table.is_special(id));
+    let tokens = ids.map(|id| table.bytes(id).to_vec()).filter(|bytes| bytes.len() > 1);
+    let tokens = (0..=255).map(|byte| vec![byte]).chain(tokens);
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    let lines: String = tokens.map(hex).collect();
+    Ok(fs::write(path, lines)?)
 }
 
 /// The seconds of the fastest run, and what the last one gave.

@@ -7,15 +7,16 @@ use crate::args::{
     TokenizerUseArgs,
 };
 use crate::exit::usage;
-use crate::output::{line, piece, say, thousands};
+use crate::output::{bar, line, piece, say, thousands};
 use crate::run::parse_ids;
 use crate::text;
 use anyhow::Context;
 use firebrand_corpus::sources::{Corpus, DocumentBoundary, HeldOut, Sources};
 use firebrand_tokenizer::{
-    ByteLevelConfig, ByteLevelTrainer, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer,
-    VocabularySize,
+    ByteLevelConfig, ByteLevelTrainer, Cutter, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Pruned,
+    Tokenizer, VocabularySize,
 };
+use indicatif::ProgressBar;
 use std::io::Read;
 use std::time::Instant;
 
@@ -76,14 +77,76 @@ fn pattern(args: &TokenizerTrainArgs) -> Pattern {
     }
 }
 
+/// How much text is counted at once.
+const BATCH: usize = 16 << 20;
+/// What the program itself takes, and twice a batch: that being read, and its pieces.
+const BESIDE_PIECES: u64 = 2 * BATCH as u64 + (32 << 20);
+
+/// Of the memory allowed, what is left for pieces of text.
+fn for_pieces(max_memory: u64) -> anyhow::Result<u64> {
+    max_memory.checked_sub(BESIDE_PIECES).filter(|&left| left > 1 << 20).ok_or_else(|| {
+        usage(format!(
+            "--max-memory {max_memory} is too little: training takes {} MiB at least",
+            (BESIDE_PIECES >> 20) + 1
+        ))
+    })
+}
+
+/// Gives all the text of a corpus to a trainer, many parts at a time.
+fn feed(
+    corpus: &Corpus,
+    cutter: Cutter,
+    global: &Global,
+    mut feed_all: impl FnMut(&[&str]),
+) -> anyhow::Result<()> {
+    let (mut texts, mut bytes): (Vec<String>, usize) = (Vec::new(), 0);
+    let mut flush = |texts: &mut Vec<String>| {
+        feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        texts.clear();
+    };
+    text::for_each_part(
+        corpus,
+        |text| cutter.safe_cut(text),
+        global,
+        |text| {
+            texts.push(text.to_owned());
+            bytes += text.len();
+            if bytes >= BATCH {
+                flush(&mut texts);
+                bytes = 0;
+            }
+        },
+    )?;
+    flush(&mut texts);
+    Ok(())
+}
+
+fn merging(global: &Global, merges: usize) -> ProgressBar {
+    bar(global, merges as u64, "merging {bar:30} {pos}/{len}, {eta} left")
+}
+
+fn say_pruned(pruned: Pruned, global: &Global) {
+    if pruned.pieces > 0 {
+        let [pieces, occurrences] = [pruned.pieces, pruned.occurrences].map(thousands);
+        let at_most = pruned.at_most;
+        say(
+            global,
+            format!(
+                "to stay within --max-memory, {pieces} rare pieces were forgotten: {occurrences} occurrences, none more than {at_most} \
+                 times when it was"
+            ),
+        );
+    }
+}
+
 fn byte_level(
     args: &TokenizerTrainArgs,
     special_tokens: Vec<String>,
     corpus: &Corpus,
     global: &Global,
 ) -> anyhow::Result<Tokenizer> {
-    if args.byte_fallback || args.max_token_length.is_some() {
-        return Err(usage("--byte-fallback and --max-token-length are for --algorithm longest-prefix"));
+    if args.byte_fallback {
+        return Err(usage("--byte-fallback is for --algorithm longest-prefix: every byte is a token here"));
     }
     let vocab_size = match (args.vocab_size, args.merges) {
         (Some(vocab_size), _) => vocab_size,
@@ -95,11 +158,21 @@ fn byte_level(
         special_tokens,
         pattern: pattern(args),
         min_frequency: args.min_frequency,
+        max_token_length: args.max_token_length,
+        split_digits: args.split_digits,
+        normalization: args.normalize.into(),
     };
     let mut trainer = ByteLevelTrainer::new(config)?;
+    if let Some(bytes) = args.max_memory {
+        trainer.set_max_memory(for_pieces(bytes)?);
+    }
     let cutter = trainer.cutter();
-    text::for_each_part(corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
-    let tokenizer = trainer.finish()?;
+    feed(corpus, cutter, global, |texts| trainer.feed_all(texts))?;
+    say_pruned(trainer.pruned(), global);
+    let merges = vocab_size.saturating_sub(256 + args.special_tokens.len());
+    let bar = merging(global, merges);
+    let tokenizer = trainer.finish_with_progress(&mut |made| bar.set_position(made as u64))?;
+    bar.finish_and_clear();
     say_if_fewer(&tokenizer, args, global);
     Ok(tokenizer)
 }
@@ -123,14 +196,29 @@ fn longest_prefix(
         min_frequency: args.min_frequency,
         max_token_length: args.max_token_length,
         byte_fallback: args.byte_fallback,
+        split_digits: args.split_digits,
+        normalization: args.normalize.into(),
     };
     let mut trainer = LongestPrefixTrainer::new(config)?;
+    if let Some(bytes) = args.max_memory {
+        trainer.set_max_memory(for_pieces(bytes)?);
+    }
     let cutter = trainer.cutter();
-    text::for_each_part(corpus, |text| cutter.safe_cut(text), global, |text| trainer.feed(text))?;
+    feed(corpus, cutter, global, |texts| trainer.feed_all(texts))?;
+    say_pruned(trainer.pruned(), global);
+    let bar = merging(
+        global,
+        match size {
+            VocabularySize::Tokens(tokens) => tokens,
+            VocabularySize::Merges(merges) => merges,
+        },
+    );
+    let mut progress = |made| bar.set_position(made as u64);
     let tokenizer = match args.algorithm {
-        Algorithm::Reference => trainer.finish_by_reference()?,
-        _ => trainer.finish()?,
+        Algorithm::Reference => trainer.finish_by_reference(&mut progress)?,
+        _ => trainer.finish_with_progress(&mut progress)?,
     };
+    bar.finish_and_clear();
     say_if_fewer(&tokenizer, args, global);
     if args.byte_fallback {
         say(
@@ -164,11 +252,19 @@ fn encode(args: &TokenizerEncodeArgs, global: &Global) -> anyhow::Result<()> {
         let offsets: Vec<[usize; 2]> = ranges.iter().map(|range| [range.start, range.end]).collect();
         return line(serde_json::json!({"ids": ids, "offsets": offsets}));
     }
+    if let Some(probability) = args.dropout {
+        let ids = tokenizer.encode_with_dropout(&text, probability, args.seed)?;
+        return print_ids(&ids, global);
+    }
     let ids = match args.special {
         SpecialInText::Text => tokenizer.encode(&text),
         SpecialInText::Allow => tokenizer.encode_with_special(&text),
         SpecialInText::Refuse => tokenizer.encode_refusing_special(&text)?,
     };
+    print_ids(&ids, global)
+}
+
+fn print_ids(ids: &[u32], global: &Global) -> anyhow::Result<()> {
     match global.json {
         true => line(serde_json::json!({"ids": ids})),
         false => line(ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),

@@ -51,12 +51,24 @@ impl Normalization {
         self == Self::None || char.is_ascii() || keeps(char)
     }
 
+    /// Whether a text may be normalized in two parts before a character, also if that does not stay as it is.
+    fn may_begin(self, char: char) -> bool {
+        let mut buffer = [0; 4];
+        let text = &*char.encode_utf8(&mut buffer);
+        let first = match self {
+            Self::None => Some(char),
+            Self::Nfc => text.nfd().next(),
+            Self::Nfkc => text.nfkd().next(),
+        };
+        self.keeps(char) || first.is_some_and(|first| self.keeps(first))
+    }
+
     /// A text normalized, and which part of the text each part of it comes from: both cut at the same places, as finely as
     /// parts can be normalized by themselves.
     pub(crate) fn apply_with_parts(self, text: &str) -> (String, Vec<Part>) {
         let (mut normalized, mut parts) = (String::new(), Vec::new());
         let mut starts: Vec<usize> =
-            text.char_indices().filter(|&(_, char)| self.keeps(char)).map(|(at, _)| at).collect();
+            text.char_indices().filter(|&(_, char)| self.may_begin(char)).map(|(at, _)| at).collect();
         if starts.first() != Some(&0) {
             starts.insert(0, 0);
         }

@@ -141,7 +141,7 @@ fn leading_letters(eight: u64, cases: Cases) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     // All in lower case where both count, and without the highest bit, no sum below carries into the next byte.
-    let lower = (eight | cases as u64 * ONES) & !HIGH;
+    let lower = (eight | (cases as u64 * ONES)) & !HIGH;
     let from_a = lower + (0x80 - u64::from(b'a')) * ONES;
     let behind_z = lower + (0x7F - u64::from(b'z')) * ONES;
     let letters = from_a & !behind_z & !eight & HIGH;

@@ -1,15 +1,15 @@
 //! Merging neighbours by rank: of all that may merge, those of the lowest rank do, leftmost first, until none may.
 //!
-//! Short rows of symbols are merged by scanning, long ones with a heap, so that none costs quadratic time. This module
+//! Short rows of symbols are merged by scanning, long ones with a queue, so that none costs quadratic time. This module
 //! knows neither what a symbol is nor where ranks come from: that is a [`Merging`].
 
 use crate::pair::Pair;
 use rustc_hash::FxHashSet;
 use std::cell::Cell;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
-/// Up to this many symbols a scan for the lowest rank is faster than a heap.
+/// Up to this many symbols a scan for the lowest rank is faster than a queue.
 const SHORT: usize = 48;
 /// The rank of neighbours that do not merge.
 pub(crate) const NO_RANK: u32 = u32::MAX;
@@ -50,7 +50,7 @@ pub(crate) fn merge(merging: &impl Merging, scratch: &mut Scratch) {
     if symbols.len() <= SHORT {
         merge_by_scanning(merging, symbols, ranks);
     } else {
-        merge_with_heap(merging, symbols);
+        merge_with_queue(merging, symbols);
     }
 }
 
@@ -75,9 +75,9 @@ fn merge_by_scanning(merging: &impl Merging, symbols: &mut Vec<u32>, ranks: &mut
     }
 }
 
-/// `O(n log n)`: a linked list of symbols and a heap of (rank, position), where outdated entries are skipped. An outdated
+/// `O(n log n)`: a linked list of symbols and a queue of (rank, position), where outdated entries are skipped. An outdated
 /// entry whose place holds another pair of the same rank by now is as good as that pair's own.
-fn merge_with_heap(merging: &impl Merging, symbols: &mut Vec<u32>) {
+fn merge_with_queue(merging: &impl Merging, symbols: &mut Vec<u32>) {
     merge_skipping(merging, symbols, || false);
 }
 
@@ -89,23 +89,24 @@ pub(crate) fn merge_skipping(merging: &impl Merging, symbols: &mut Vec<u32>, mut
     let end = symbols.len();
     let mut next: Vec<usize> = (1..=end).collect();
     let mut previous: Vec<usize> = (0..end).map(|at| at.wrapping_sub(1)).collect();
-    let mut heap: BinaryHeap<Reverse<(u32, usize)>> = symbols
-        .windows(2)
-        .enumerate()
-        .map(|(at, pair)| Reverse((merging.rank(pair[0], pair[1]), at)))
-        .filter(|Reverse((rank, _))| *rank != NO_RANK)
-        .collect();
-    while let Some(Reverse((rank, at))) = heap.pop() {
+    let mut queue = Queue::default();
+    for (at, pair) in symbols.windows(2).enumerate() {
+        let rank = merging.rank(pair[0], pair[1]);
+        if rank != NO_RANK {
+            queue.push(rank, at);
+        }
+    }
+    while let Some((rank, at)) = queue.pop() {
         let right = next[at];
         // A merged-away symbol has itself as its next one.
         if right == at || right == end || merging.rank(symbols[at], symbols[right]) != rank {
             continue;
         }
         if skip() {
-            skipped.push(Reverse((rank, at)));
+            skipped.push((rank, at));
             continue;
         }
-        heap.extend(skipped.drain(..));
+        skipped.drain(..).for_each(|(rank, at)| queue.push(rank, at));
         symbols[at] = merging.merged(symbols[at], symbols[right], rank);
         let after = next[right];
         next[at] = after;
@@ -117,7 +118,7 @@ pub(crate) fn merge_skipping(merging: &impl Merging, symbols: &mut Vec<u32>, mut
         for (left, right) in neighbours.into_iter().filter(|&(left, right)| left < end && right < end) {
             let rank = merging.rank(symbols[left], symbols[right]);
             if rank != NO_RANK {
-                heap.push(Reverse((rank, left)));
+                queue.push(rank, left);
             }
         }
     }
@@ -128,6 +129,77 @@ pub(crate) fn merge_skipping(merging: &impl Merging, symbols: &mut Vec<u32>, mut
         at = next[at];
     }
     symbols.truncate(kept);
+}
+
+/// Positions by rank, the lowest rank first and of one rank the leftmost. As merging goes from left to right, nearly all
+/// positions of a rank come in order: they are a list that is read once, where a heap of millions would wait for memory.
+#[derive(Default)]
+struct Queue {
+    /// The ranks that have positions, but for the lowest.
+    others: BTreeMap<u32, Positions>,
+    /// The lowest, and its positions.
+    rank: u32,
+    lowest: Positions,
+}
+
+/// The positions of one rank.
+#[derive(Default)]
+struct Positions {
+    /// Those that came in order, and how many of them are taken.
+    in_order: Vec<usize>,
+    taken: usize,
+    /// All others.
+    others: BinaryHeap<Reverse<usize>>,
+}
+
+impl Queue {
+    fn push(&mut self, rank: u32, at: usize) {
+        if rank == self.rank {
+            self.lowest.push(at);
+            return;
+        }
+        if rank < self.rank {
+            let higher = std::mem::take(&mut self.lowest);
+            self.others.insert(std::mem::replace(&mut self.rank, rank), higher);
+            self.lowest.push(at);
+            return;
+        }
+        self.others.entry(rank).or_default().push(at);
+    }
+
+    fn pop(&mut self) -> Option<(u32, usize)> {
+        loop {
+            if let Some(at) = self.lowest.pop() {
+                return Some((self.rank, at));
+            }
+            (self.rank, self.lowest) = self.others.pop_first()?;
+        }
+    }
+}
+
+impl Positions {
+    fn push(&mut self, at: usize) {
+        if self.in_order.last().is_none_or(|&last| last <= at) {
+            self.in_order.push(at);
+        } else {
+            self.others.push(Reverse(at));
+        }
+    }
+
+    fn pop(&mut self) -> Option<usize> {
+        let listed = self.in_order.get(self.taken).copied();
+        match (listed, self.others.peek()) {
+            (Some(listed), Some(&Reverse(other))) if other < listed => {
+                self.others.pop();
+                Some(other)
+            }
+            (Some(listed), _) => {
+                self.taken += 1;
+                Some(listed)
+            }
+            (None, _) => self.others.pop().map(|Reverse(other)| other),
+        }
+    }
 }
 
 /// Drops every pair that a file gives again later: its last rank counts, as in Hugging Face tokenizers.
@@ -186,4 +258,31 @@ pub(crate) fn live_merges<'v>(
     }
     live.sort_by_key(|(rank, merge)| (*rank, merge.merged));
     live
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Pushes and pops in any order, low ranks between higher ones.
+        #[test]
+        fn the_queue_gives_the_lowest_rank_leftmost(steps in prop::collection::vec(prop::option::of((0_u32..6, 0_usize..20)), 0..200)) {
+            let (mut queue, mut heap) = (Queue::default(), BinaryHeap::new());
+            for step in steps {
+                match step {
+                    Some((rank, at)) => {
+                        queue.push(rank, at);
+                        heap.push(Reverse((rank, at)));
+                    }
+                    None => prop_assert_eq!(queue.pop(), heap.pop().map(|Reverse(entry)| entry)),
+                }
+            }
+            while let Some(Reverse(entry)) = heap.pop() {
+                prop_assert_eq!(queue.pop(), Some(entry));
+            }
+            prop_assert_eq!(queue.pop(), None);
+        }
+    }
 }

@@ -6,7 +6,6 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bpe::byte_pair_encoding::{BytePairEncoding, find_hash_factor_for_dictionary};
 use clap::{Parser, ValueEnum};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -43,13 +42,6 @@ enum Command {
         #[arg(required = true)]
         texts: Vec<PathBuf>,
     },
-    /// Encode texts by always taking the longest token, with the crate `bpe`. Tokens are lines in hexadecimal.
-    Greedy {
-        #[arg(long)]
-        tokens: PathBuf,
-        #[arg(required = true)]
-        texts: Vec<PathBuf>,
-    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -63,6 +55,8 @@ enum Encoding {
 enum Peer {
     BpeOpenai,
     TiktokenRs,
+    /// The crate `bpe`, always taking the longest token.
+    BpeGreedy,
 }
 
 fn main() -> Result<()> {
@@ -74,6 +68,10 @@ fn main() -> Result<()> {
                 let peer = openai(encoding);
                 each(&texts, |text| peer.encode(text))
             }
+            Peer::BpeGreedy => {
+                let peer = &openai(encoding).bpe;
+                each(&texts, |text| peer.encode_greedy(text.as_bytes()))
+            }
             Peer::TiktokenRs => {
                 let peer = match encoding {
                     Encoding::Cl100kBase => tiktoken_rs::cl100k_base()?,
@@ -82,12 +80,6 @@ fn main() -> Result<()> {
                 each(&texts, |text| peer.encode_ordinary(text))
             }
         },
-        Command::Greedy { tokens, texts } => {
-            let tokens = read_tokens(&tokens)?;
-            let factor = find_hash_factor_for_dictionary(tokens.clone());
-            let peer = BytePairEncoding::from_dictionary(tokens, Some(factor));
-            each(&texts, |text| peer.encode_greedy(text.as_bytes()))
-        }
     }
 }
 
@@ -164,9 +156,4 @@ fn ranks(encoding: Encoding, out: &Path) -> Result<()> {
         writeln!(file, "{} {id}", BASE64_STANDARD.encode(bpe.token_bytes(id)))?;
     }
     Ok(file.flush()?)
-}
-
-fn read_tokens(path: &Path) -> Result<Vec<Vec<u8>>> {
-    let byte = |digits: &[u8]| Ok(u8::from_str_radix(std::str::from_utf8(digits)?, 16)?);
-    read(path)?.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
 }

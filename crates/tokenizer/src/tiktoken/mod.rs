@@ -17,7 +17,6 @@
 //! behind its last line break. With tiktoken's expression as a [`Pattern::Custom`] the ids are tiktoken's there too. And
 //! where a custom pattern leaves a gap between two matches, tiktoken drops that text; here it is a piece.
 
-mod base64;
 mod read;
 mod write;
 
@@ -31,6 +30,7 @@ use crate::splits::{Ranked, Splits};
 use crate::tokenizer::{Algorithm, Frame, Parts, check_special_tokens};
 use crate::vocabulary::{Token, Vocabulary, is_far_above};
 use crate::{END_OF_TEXT, Pattern, Tokenizer, TokenizerError, merging};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use read::Line;
 use rustc_hash::FxHashSet;
 use std::path::Path;
@@ -176,8 +176,10 @@ fn byte_ids(lines: &[Line]) -> Result<[u32; 256], Wrong> {
     let mut ids = [0; 256];
     for ((id, found), byte) in ids.iter_mut().zip(found).zip(0..=255) {
         let missing = || {
-            let message =
-                format!("has no token: all 256 are needed, this one as \"{}\"", base64::encode(&[byte]));
+            let message = format!(
+                "has no token: all 256 are needed, this one as \"{}\"",
+                BASE64_STANDARD.encode([byte])
+            );
             (format!("the byte {byte:#04x}"), message)
         };
         *id = found.ok_or_else(missing)?;

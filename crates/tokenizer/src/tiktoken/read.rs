@@ -1,7 +1,7 @@
 //! Reading the lines of a rank file.
 
-use super::base64;
 use crate::{TokenizerError, files};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustc_hash::FxHashMap;
 use std::path::Path;
 
@@ -53,7 +53,8 @@ fn parse(line: &[u8]) -> Result<Line, String> {
     let (Some(token), Some(rank), None) = (fields.next(), fields.next(), fields.next()) else {
         return Err(format!("{} is not a token in base64 and its rank", shown()));
     };
-    let bytes = base64::decode(token).ok_or_else(|| format!("the token of {} is not base64", shown()))?;
+    let bytes =
+        BASE64_STANDARD.decode(token).map_err(|_| format!("the token of {} is not base64", shown()))?;
     if bytes.is_empty() {
         return Err(format!("the token of {} is empty", shown()));
     }

@@ -1,8 +1,8 @@
 //! Writing rank files, of tokenizers that tiktoken's rule gives the same ids.
 
-use super::base64;
 use crate::tokenizer::{Algorithm, ordinary_tokens};
 use crate::{Tokenizer, TokenizerError, files};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::Write;
 use std::path::Path;
@@ -72,7 +72,7 @@ fn lines(tokenizer: &Tokenizer) -> Result<String, String> {
     }
     let mut lines = String::new();
     for (bytes, id) in tokens {
-        let _ = writeln!(lines, "{} {id}", base64::encode(bytes));
+        let _ = writeln!(lines, "{} {id}", BASE64_STANDARD.encode(bytes));
     }
     Ok(lines)
 }

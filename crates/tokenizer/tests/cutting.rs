@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::shared_data;
+use common::{changed, shared_data};
 use firebrand_tokenizer::{ByteLevelConfig, ByteLevelTrainer, Pattern, Tokenizer};
 use proptest::prelude::*;
 use std::path::PathBuf;
@@ -16,17 +16,6 @@ const TRAINING: &str = "the theme of these thirty-three thistles — ça va trè
 fn trained(pattern: Pattern) -> Tokenizer {
     let config = ByteLevelConfig { vocab_size: 400, pattern, ..ByteLevelConfig::default() };
     Tokenizer::train_byte_level([TRAINING], &config).unwrap()
-}
-
-/// The tokenizer as another file says it, which `change` makes of ours.
-fn changed(tokenizer: &Tokenizer, change: impl FnOnce(&mut serde_json::Value)) -> Tokenizer {
-    let dir = tempfile::tempdir().unwrap();
-    tokenizer.save(dir.path()).unwrap();
-    let path = dir.path().join("tokenizer.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    change(&mut json);
-    std::fs::write(&path, json.to_string()).unwrap();
-    Tokenizer::load(dir.path()).unwrap()
 }
 
 /// With one more added token, which a document may spell.

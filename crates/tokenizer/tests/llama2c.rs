@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
+use common::{python_with, shared_data};
 use firebrand_tokenizer::Tokenizer;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -92,15 +95,6 @@ fn golden_files_give_the_ids_of_sentencepiece() {
     assert!(kinds["BPE"] >= 1 && kinds["TiedBPE"] >= 8, "{kinds:?}");
 }
 
-fn shared_data(part: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(part);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent", path.display());
-        return None;
-    }
-    Some(path)
-}
-
 /// The tokenizer of the 260 K model, and real texts.
 fn stories260k() -> Option<(PathBuf, Tokenizer, Vec<PathBuf>)> {
     let file = shared_data("stories260k/tok512.bin")?;
@@ -147,18 +141,6 @@ fn a_story_is_the_known_ids() {
     assert_eq!(tokenizer.decode(&tokenizer.encode(text)).unwrap(), text);
     assert_eq!(tokenizer.decode(&tokenizer.encode_with_special(text)).unwrap(), format!("\n<s>\n{text}"));
     assert_eq!(tokenizer.safe_cut("a b c"), None);
-}
-
-fn python_with(module: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let found = [home.join(".venvs/peers/bin/python"), PathBuf::from("python3")].into_iter().find(|python| {
-        let imported = Command::new(python).args(["-c", &format!("import {module}")]).output();
-        imported.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        eprintln!("skipped: no python with {module}");
-    }
-    found
 }
 
 /// The ids that a script gives the texts: it finds their paths, and another path, in its arguments.

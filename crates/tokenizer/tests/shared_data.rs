@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::shared_data;
+use common::{python_with, shared_data};
 use firebrand_tokenizer::{
     ByteLevelConfig, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer, VocabularySize,
 };
@@ -112,19 +112,6 @@ fn the_languages_of_the_world_round_trip() {
         let streamed: String = ids.iter().map(|&id| stream.push(id).unwrap()).collect();
         assert!(streamed == *text && stream.finish().is_empty(), "{}", path.display());
     }
-}
-
-/// A Python that has this module.
-fn python_with(module: &str) -> Option<PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let found = [home.join(".venvs/peers/bin/python"), PathBuf::from("python3")].into_iter().find(|python| {
-        let imported = Command::new(python).args(["-c", &format!("import {module}")]).output();
-        imported.is_ok_and(|output| output.status.success())
-    });
-    if found.is_none() {
-        eprintln!("skipped: no python with {module}");
-    }
-    found
 }
 
 const IDS_OF_TRANSFORMERS: &str = "

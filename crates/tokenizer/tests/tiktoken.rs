@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod common;
+
 use firebrand_tokenizer::{ByteLevelConfig, Pattern, Tokenizer};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -171,13 +173,7 @@ fn ordinary_training_can_be_written() {
 fn changed(change: impl FnOnce(&mut serde_json::Value)) -> Tokenizer {
     let config = ByteLevelConfig { vocab_size: 262, pattern: Pattern::None, ..ByteLevelConfig::default() };
     let tokenizer = Tokenizer::train_byte_level(["abcabcabcd abcd"], &config).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    tokenizer.save(dir.path()).unwrap();
-    let path = dir.path().join("tokenizer.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    change(&mut json);
-    std::fs::write(&path, json.to_string()).unwrap();
-    Tokenizer::load(dir.path()).unwrap()
+    common::changed(&tokenizer, change)
 }
 
 #[test]

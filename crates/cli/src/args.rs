@@ -15,7 +15,7 @@ pub(crate) use inference::{
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
-    Algorithm, BenchTokenizerArgs, SpecialInText, TokenizerCommand, TokenizerEncodeArgs,
+    Algorithm, BenchTokenizerArgs, Normalize, SpecialInText, TokenizerCommand, TokenizerEncodeArgs,
     TokenizerInspectArgs, TokenizerTrainArgs, TokenizerUseArgs,
 };
 

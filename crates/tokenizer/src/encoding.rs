@@ -17,7 +17,7 @@ use std::ops::Range;
 const BYTES_PER_ID: usize = 8;
 /// And at least.
 const FEWEST_BYTES: usize = 4096;
-/// How much text of a batch a thread takes at a time.
+/// About how much text of a batch a thread takes at a time.
 const BATCH_PART: usize = 1 << 18;
 
 impl Tokenizer {
@@ -166,22 +166,20 @@ impl Tokenizer {
                     .map(move |part| (number, part))
             })
             .collect();
-        let mut groups: Vec<&[(usize, &str)]> = Vec::new();
-        let (mut start, mut bytes) = (0, 0);
-        for (at, (_, part)) in parts.iter().enumerate() {
-            bytes += part.len();
-            if bytes >= BATCH_PART || at + 1 == parts.len() {
-                groups.push(&parts[start..=at]);
-                (start, bytes) = (at + 1, 0);
-            }
-        }
-        let encode = |group: &&[(usize, &str)]| self.encode_all(group.iter().map(|(_, part)| *part));
-        let encoded: Vec<(Vec<u32>, Vec<usize>)> = groups.par_iter().map(encode).collect();
-        let mut all = vec![Vec::new(); texts.len()];
-        for (group, (ids, ends)) in groups.iter().zip(&encoded) {
+        // What was seen serves all parts that a thread takes in turn.
+        let none = || (Vec::new(), Vec::new(), Seen::of_many());
+        let encode = |(mut ids, mut ends, mut seen): (Vec<u32>, Vec<usize>, Seen),
+                      (_, part): &(usize, &str)| {
+            self.encode_parts(part, false, &mut seen, &mut ids);
+            ends.push(ids.len());
+            (ids, ends, seen)
+        };
+        let encoded: Vec<_> = parts.par_iter().fold(none, encode).collect();
+        let (mut all, mut numbers) = (vec![Vec::new(); texts.len()], parts.iter().map(|(number, _)| *number));
+        for (ids, ends, _) in encoded {
             let mut start = 0;
-            for ((number, _), &end) in group.iter().zip(ends) {
-                all[*number].extend_from_slice(&ids[start..end]);
+            for (end, number) in ends.into_iter().zip(&mut numbers) {
+                all[number].extend_from_slice(&ids[start..end]);
                 start = end;
             }
         }

@@ -68,7 +68,7 @@ pub use error::TokenizerError;
 pub use longest_prefix::{LongestPrefixConfig, LongestPrefixTrainer, UNKNOWN, VocabularySize};
 pub use normalization::Normalization;
 pub use pattern::Pattern;
-pub use pieces::{Cutter, Pruned};
+pub use pieces::{Cutter, PieceCounts, Pruned};
 pub use stream::StreamDecoder;
 pub use table::{TokenEntry, TokenTable};
 pub use tokenizer::Tokenizer;

@@ -50,7 +50,7 @@ pub(crate) fn merge(merging: &impl Merging, scratch: &mut Scratch) {
     if symbols.len() <= SHORT {
         merge_by_scanning(merging, symbols, ranks);
     } else {
-        merge_with_queue(merging, symbols);
+        merge_skipping(merging, symbols, || false);
     }
 }
 
@@ -77,13 +77,10 @@ fn merge_by_scanning(merging: &impl Merging, symbols: &mut Vec<u32>, ranks: &mut
 
 /// `O(n log n)`: a linked list of symbols and a queue of (rank, position), where outdated entries are skipped. An outdated
 /// entry whose place holds another pair of the same rank by now is as good as that pair's own.
-fn merge_with_queue(merging: &impl Merging, symbols: &mut Vec<u32>) {
-    merge_skipping(merging, symbols, || false);
-}
-
-/// The same where `skip` passes over a merge: until another is made, when it is asked again of all that could be (BPE-dropout,
-/// Provilkov et al. 2020, <https://arxiv.org/abs/1910.13267>). Taking the lowest rank of those that are not passed over is
-/// asking in the order of ranks until one is not.
+///
+/// `skip` passes over a merge: until another is made, when it is asked again of all that could be (BPE-dropout, Provilkov et
+/// al. 2020, <https://arxiv.org/abs/1910.13267>). Taking the lowest rank of those that are not passed over is asking in the
+/// order of ranks until one is not.
 pub(crate) fn merge_skipping(merging: &impl Merging, symbols: &mut Vec<u32>, mut skip: impl FnMut() -> bool) {
     let mut skipped = Vec::new();
     let end = symbols.len();

@@ -40,9 +40,9 @@ impl Pieces {
     }
 }
 
-/// Counts the pieces of texts.
+/// The distinct pieces of texts and how often each stands there: what a trainer learns from.
 #[derive(Debug)]
-pub(crate) struct PieceCounts {
+pub struct PieceCounts {
     pieces: Pieces,
     /// A piece is counted in one of these, by its bytes, so that several can be added to at once.
     shards: Vec<Shard>,
@@ -98,18 +98,21 @@ impl PieceCounts {
         Self { pieces, shards, max_memory: None, pruned: Pruned::default() }
     }
 
-    /// Forgets the rarest pieces whenever training would take more memory, in bytes.
-    pub(crate) fn set_max_memory(&mut self, bytes: u64) {
+    /// Forgets the rarest pieces whenever training would take more memory than so many bytes, beside that of the texts given
+    /// at once. [`pruned`](Self::pruned) says what was forgotten; the same whatever the number of threads, but not however
+    /// texts are given.
+    pub fn set_max_memory(&mut self, bytes: u64) {
         self.max_memory = Some(bytes);
     }
 
-    pub(crate) fn pruned(&self) -> Pruned {
+    /// What was forgotten for want of memory.
+    pub fn pruned(&self) -> Pruned {
         self.pruned
     }
 
-    /// Counts the pieces of texts, on all threads where there is enough to count. No piece spans two texts, so a document
+    /// Counts the pieces of texts, on all threads of rayon's pool where there is enough to count. No piece spans two texts, so a document
     /// should come whole.
-    pub(crate) fn feed(&mut self, texts: &[&str]) {
+    pub fn feed_all(&mut self, texts: &[&str]) {
         let Self { pieces, shards, .. } = self;
         if texts.iter().map(|text| text.len()).sum::<usize>() < FEW_BYTES {
             let mut add = |piece: &str| shards[shard_of(piece)].add(piece, 1);
@@ -160,18 +163,22 @@ impl PieceCounts {
             (memory, at_most) = (memory - bytes, count);
         }
         for shard in &mut self.shards {
-            let (kept, gone): (Vec<_>, Vec<_>) =
-                std::mem::take(&mut shard.counts).into_iter().partition(|(_, count)| *count > at_most);
-            self.pruned.pieces += gone.len() as u64;
-            self.pruned.occurrences += gone.iter().map(|(_, count)| count).sum::<u64>();
-            *shard = Shard::default();
-            kept.into_iter().for_each(|(piece, count)| shard.add(&piece, count));
+            let Pruned { pieces, occurrences, .. } = &mut self.pruned;
+            shard.counts.retain(|&(_, count)| {
+                let kept = count > at_most;
+                *pieces += u64::from(!kept);
+                *occurrences += if kept { 0 } else { count };
+                kept
+            });
+            for (piece, count) in std::mem::take(shard).counts {
+                shard.add(&piece, count);
+            }
         }
         self.pruned.at_most = self.pruned.at_most.max(at_most);
     }
 
     /// Says where texts may be cut.
-    pub(crate) fn cutter(&self) -> Cutter {
+    pub fn cutter(&self) -> Cutter {
         self.pieces.cutter()
     }
 
@@ -275,8 +282,8 @@ mod tests {
             counts.cutter().parts(&text).iter().for_each(|part| {
                 let cut =
                     counts.cutter().safe_cut(&part[..part.floor_char_boundary(part.len() / 2)]).unwrap();
-                counts.feed(&[&part[..cut]]);
-                counts.feed(&[&part[cut..]]);
+                counts.feed_all(&[&part[..cut]]);
+                counts.feed_all(&[&part[cut..]]);
             });
             finished(counts)
         };
@@ -284,7 +291,7 @@ mod tests {
         for threads in [1, 3] {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut counts = counts(Pattern::Gpt2);
-            pool.install(|| counts.feed(&[&text]));
+            pool.install(|| counts.feed_all(&[&text]));
             assert!(finished(counts) == expected, "{threads} threads");
         }
     }
@@ -294,7 +301,7 @@ mod tests {
         let text = text();
         let mut counts = counts(Pattern::Gpt2);
         counts.set_max_memory(1 << 20);
-        counts.feed(&[&text]);
+        counts.feed_all(&[&text]);
         let pruned = counts.pruned();
         assert!(counts.memory() <= 1 << 20);
         assert_eq!((pruned.pieces, pruned.occurrences, pruned.at_most), (200_000, 200_000, 1));

@@ -269,7 +269,7 @@ impl Tokenizer {
         }
     }
 
-    fn encode_parts(&self, text: &str, with_special: bool, seen: &mut Seen, ids: &mut Vec<u32>) {
+    pub(crate) fn encode_parts(&self, text: &str, with_special: bool, seen: &mut Seen, ids: &mut Vec<u32>) {
         self.parts.added.for_each_part(text, with_special, |part| match part {
             Part::Token(id) => ids.push(id),
             Part::Text(text) => self.encode_between_added(text, seen, ids),

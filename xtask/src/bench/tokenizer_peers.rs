@@ -62,7 +62,7 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     train.arg(&prefixes).arg(&texts[0].1);
     without_overrides(&mut train);
     process::run_step("train", &mut train)?;
-    let (mut same, mut greedy) = (Vec::new(), Vec::new());
+    let (mut same, mut tiktoken, mut greedy) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         eprintln!("{CASE} round {round}/{}", options.rounds);
         let ours = encode(Command::new(firebrand).arg("bench-tokenizer").arg("--with").arg(&ranks), &texts)?;
@@ -71,8 +71,12 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
         for ((name, _), (ours, theirs)) in texts.iter().zip(ours.iter().zip(&theirs)) {
             ensure!(ours.sha256 == theirs.sha256, "{name}: bpe-openai gives other ids");
         }
-        same.push((ours, theirs));
         let book = &texts[..1];
+        let mut other = Command::new(&peers);
+        let other = encode(other.args(["encode", "cl100k_base", "--peer", "tiktoken-rs"]), book)?;
+        ensure!(other[0].sha256 == ours[0].sha256, "tiktoken-rs gives other ids");
+        tiktoken.extend(other);
+        same.push((ours, theirs));
         let mut ours = Command::new(firebrand);
         ours.arg("bench-tokenizer").arg("--with").arg(&prefixes);
         let ours = encode(&mut ours, book)?;
@@ -92,6 +96,12 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             figure.map(|figure| figure.beside("bpe-openai", &theirs).with_target(TargetIs::LeastRatio, 2.5)),
         );
     }
+    let ours: Vec<f64> = same.iter().map(|(ours, _)| speed(&ours[0])).collect();
+    let theirs: Vec<f64> = tiktoken.iter().map(speed).collect();
+    let figure = Figure::new(name, texts[0].0, "MB/s encoded, cl100k", &ours);
+    figures.extend(
+        figure.map(|figure| figure.beside("tiktoken-rs", &theirs).with_target(TargetIs::LeastRatio, 4.0)),
+    );
     let threads: Vec<f64> =
         same.iter().filter_map(|(ours, _)| Some(ours[0].encode_s / ours[0].batch_s?)).collect();
     let threads = Figure::new(name, texts[0].0, "× one thread, in a batch", &threads);

@@ -11,7 +11,7 @@ pub(crate) enum TokenizerCommand {
     #[command(after_help = "Examples:
   firebrand tokenizer train books/ --out tok --vocab-size 8192
   firebrand tokenizer train books/ --out tok --algorithm longest-prefix
-  firebrand tokenizer train c4.jsonl.zst --out tok --max-memory 1GiB
+  firebrand tokenizer train c4.jsonl.zst --out tok --max-memory 1GB
   firebrand tokenizer train input.txt --out tok --algorithm characters")]
     Train(TokenizerTrainArgs),
     /// Text to ids
@@ -98,7 +98,7 @@ pub(crate) struct TokenizerTrainArgs {
     /// Unicode normalization of texts, at training and at encoding
     #[arg(long, value_enum, default_value_t = Normalize::None)]
     pub(crate) normalize: Normalize,
-    /// The most memory that training takes, such as 1GiB: the rarest pieces of text are forgotten
+    /// The most memory that training takes, such as 1GB: the rarest pieces of text are forgotten
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub(crate) max_memory: Option<u64>,
 }
@@ -136,9 +136,6 @@ pub(crate) struct BenchTokenizerArgs {
     /// Encode the texts with this tokenizer instead of learning from them
     #[arg(long, conflicts_with = "encode")]
     pub(crate) with: Option<PathBuf>,
-    /// Write all bytes and the tokens of that tokenizer, in hexadecimal
-    #[arg(long, requires = "with")]
-    pub(crate) tokens: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

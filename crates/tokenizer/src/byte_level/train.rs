@@ -4,7 +4,7 @@
 
 use super::merges::Row;
 use crate::bytes::{in_id_order, stand_in};
-use crate::pieces::{Cutter, PieceCounts, Pieces, Pruned};
+use crate::pieces::{Cutter, PieceCounts, Pieces};
 use crate::{Normalization, Pattern, TokenizerError};
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
@@ -111,26 +111,14 @@ impl ByteLevelTrainer {
         Ok(Self { config, pieces: PieceCounts::new(pieces) })
     }
 
-    /// Forgets the rarest pieces whenever training would take more memory than so many bytes, beside that of the texts given
-    /// at once. [`pruned`](Self::pruned) says what was forgotten; the same whatever the number of threads, but not however
-    /// texts are given.
-    pub fn set_max_memory(&mut self, bytes: u64) {
-        self.pieces.set_max_memory(bytes);
-    }
-
-    /// What was forgotten for want of memory.
-    pub fn pruned(&self) -> Pruned {
-        self.pieces.pruned()
+    /// The distinct pieces so far: to count many texts at once, within a given memory.
+    pub fn pieces(&mut self) -> &mut PieceCounts {
+        &mut self.pieces
     }
 
     /// Counts the pieces of a text. No piece spans two texts, so a document should come whole.
     pub fn feed(&mut self, text: &str) {
-        self.pieces.feed(&[text]);
-    }
-
-    /// Counts the pieces of several texts, on all threads of rayon's pool where there is enough to do.
-    pub fn feed_all(&mut self, texts: &[&str]) {
-        self.pieces.feed(texts);
+        self.pieces.feed_all(&[text]);
     }
 
     /// Says where texts may be cut.

@@ -1,7 +1,7 @@
 //! What a vocabulary shall be, and the trainer that makes it.
 
 use super::{reference, train};
-use crate::pieces::{Cutter, PieceCounts, Pieces, Pruned};
+use crate::pieces::{Cutter, PieceCounts, Pieces};
 use crate::{END_OF_TEXT, Normalization, Pattern, TokenizerError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -138,26 +138,14 @@ impl LongestPrefixTrainer {
         Ok(Self { config, words: PieceCounts::new(pieces) })
     }
 
-    /// Forgets the rarest words whenever training would take more memory than so many bytes, beside that of the texts given
-    /// at once. [`pruned`](Self::pruned) says what was forgotten; the same whatever the number of threads, but not however
-    /// texts are given.
-    pub fn set_max_memory(&mut self, bytes: u64) {
-        self.words.set_max_memory(bytes);
-    }
-
-    /// What was forgotten for want of memory.
-    pub fn pruned(&self) -> Pruned {
-        self.words.pruned()
+    /// The distinct words so far: to count many texts at once, within a given memory.
+    pub fn pieces(&mut self) -> &mut PieceCounts {
+        &mut self.words
     }
 
     /// Counts the words of a text. No word spans two texts, so a document should come whole.
     pub fn feed(&mut self, text: &str) {
-        self.words.feed(&[text]);
-    }
-
-    /// Counts the words of several texts, on all threads of rayon's pool where there is enough to do.
-    pub fn feed_all(&mut self, texts: &[&str]) {
-        self.words.feed(texts);
+        self.words.feed_all(&[text]);
     }
 
     /// Says where texts may be cut.

@@ -20,9 +20,6 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
     let texts = args.texts.iter().map(|path| read(path)).collect::<anyhow::Result<Vec<String>>>()?;
     if let Some(path) = &args.with {
         let tokenizer = Tokenizer::load(path)?;
-        if let Some(path) = &args.tokens {
-            write_tokens(&tokenizer, path)?;
-        }
         return args
             .texts
             .iter()
@@ -40,7 +37,7 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
             ..ByteLevelConfig::default()
         };
         let mut trainer = ByteLevelTrainer::new(config)?;
-        trainer.feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        trainer.pieces().feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         Ok(trainer.finish()?)
     })?;
     let (prefix_seconds, longest_prefix) = best(|| -> anyhow::Result<Tokenizer> {
@@ -50,7 +47,7 @@ pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::
             ..LongestPrefixConfig::default()
         };
         let mut trainer = LongestPrefixTrainer::new(config)?;
-        trainer.feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        trainer.pieces().feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
         Ok(trainer.finish()?)
     })?;
     let of = |tokenizer: &Tokenizer| -> anyhow::Result<serde_json::Value> {
@@ -80,17 +77,6 @@ fn encode_with(tokenizer: &Tokenizer, path: &Path, text: &str) -> anyhow::Result
         "text": path, "mb": text.len() as f64 / 1e6, "encode_s": seconds, "batch_s": batch_seconds, "tokens": ids.len(),
         "sha256": sha256,
     }))
-}
-
-/// The 256 bytes and all tokens in hexadecimal, a line each, for programs that take the longest of any bytes.
-fn write_tokens(tokenizer: &Tokenizer, path: &Path) -> anyhow::Result<()> {
-    let table = tokenizer.token_table();
-    let ids = (0..table.len() as u32).filter(|&id| !table.is_special(id));
-    let tokens = ids.map(|id| table.bytes(id).to_vec()).filter(|bytes| bytes.len() > 1);
-    let tokens = (0..=255).map(|byte| vec![byte]).chain(tokens);
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
-    let lines: String = tokens.map(hex).collect();
-    Ok(fs::write(path, lines)?)
 }
 
 /// The seconds of the fastest run, and what the last one gave.

@@ -1,9 +1,10 @@
 //! `firebrand tokenizer`: train, encode, decode, inspect.
 
+mod counting;
 mod inspect;
 
 use crate::args::{
-    Algorithm, Global, SpecialInText, TokenizerCommand, TokenizerEncodeArgs, TokenizerTrainArgs,
+    Algorithm, Global, Normalize, SpecialInText, TokenizerCommand, TokenizerEncodeArgs, TokenizerTrainArgs,
     TokenizerUseArgs,
 };
 use crate::exit::usage;
@@ -11,10 +12,11 @@ use crate::output::{bar, line, piece, say, thousands};
 use crate::run::parse_ids;
 use crate::text;
 use anyhow::Context;
+use counting::count;
 use firebrand_corpus::sources::{Corpus, DocumentBoundary, HeldOut, Sources};
 use firebrand_tokenizer::{
-    ByteLevelConfig, ByteLevelTrainer, Cutter, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Pruned,
-    Tokenizer, VocabularySize,
+    ByteLevelConfig, ByteLevelTrainer, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer,
+    VocabularySize,
 };
 use indicatif::ProgressBar;
 use std::io::Read;
@@ -42,6 +44,11 @@ fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
     let special_tokens: Vec<String> =
         args.special_tokens.iter().filter(|token| !token.is_empty()).cloned().collect();
     let tokenizer = match args.algorithm {
+        Algorithm::Characters
+            if args.split_digits || args.max_memory.is_some() || args.normalize != Normalize::None =>
+        {
+            return Err(usage("--split-digits, --normalize and --max-memory are for algorithms that merge"));
+        }
         Algorithm::Characters => text::characters(&corpus, &args.special_tokens, global)?,
         Algorithm::Byte => byte_level(args, special_tokens, &corpus, global)?,
         Algorithm::LongestPrefix | Algorithm::Reference => {
@@ -77,66 +84,8 @@ fn pattern(args: &TokenizerTrainArgs) -> Pattern {
     }
 }
 
-/// How much text is counted at once.
-const BATCH: usize = 16 << 20;
-/// What the program itself takes, and twice a batch: that being read, and its pieces.
-const BESIDE_PIECES: u64 = 2 * BATCH as u64 + (32 << 20);
-
-/// Of the memory allowed, what is left for pieces of text.
-fn for_pieces(max_memory: u64) -> anyhow::Result<u64> {
-    max_memory.checked_sub(BESIDE_PIECES).filter(|&left| left > 1 << 20).ok_or_else(|| {
-        usage(format!(
-            "--max-memory {max_memory} is too little: training takes {} MiB at least",
-            (BESIDE_PIECES >> 20) + 1
-        ))
-    })
-}
-
-/// Gives all the text of a corpus to a trainer, many parts at a time.
-fn feed(
-    corpus: &Corpus,
-    cutter: Cutter,
-    global: &Global,
-    mut feed_all: impl FnMut(&[&str]),
-) -> anyhow::Result<()> {
-    let (mut texts, mut bytes): (Vec<String>, usize) = (Vec::new(), 0);
-    let mut flush = |texts: &mut Vec<String>| {
-        feed_all(&texts.iter().map(String::as_str).collect::<Vec<_>>());
-        texts.clear();
-    };
-    text::for_each_part(
-        corpus,
-        |text| cutter.safe_cut(text),
-        global,
-        |text| {
-            texts.push(text.to_owned());
-            bytes += text.len();
-            if bytes >= BATCH {
-                flush(&mut texts);
-                bytes = 0;
-            }
-        },
-    )?;
-    flush(&mut texts);
-    Ok(())
-}
-
 fn merging(global: &Global, merges: usize) -> ProgressBar {
     bar(global, merges as u64, "merging {bar:30} {pos}/{len}, {eta} left")
-}
-
-fn say_pruned(pruned: Pruned, global: &Global) {
-    if pruned.pieces > 0 {
-        let [pieces, occurrences] = [pruned.pieces, pruned.occurrences].map(thousands);
-        let at_most = pruned.at_most;
-        say(
-            global,
-            format!(
-                "to stay within --max-memory, {pieces} rare pieces were forgotten: {occurrences} occurrences, none more than {at_most} \
-                 times when it was"
-            ),
-        );
-    }
 }
 
 fn byte_level(
@@ -163,12 +112,7 @@ fn byte_level(
         normalization: args.normalize.into(),
     };
     let mut trainer = ByteLevelTrainer::new(config)?;
-    if let Some(bytes) = args.max_memory {
-        trainer.set_max_memory(for_pieces(bytes)?);
-    }
-    let cutter = trainer.cutter();
-    feed(corpus, cutter, global, |texts| trainer.feed_all(texts))?;
-    say_pruned(trainer.pruned(), global);
+    count(trainer.pieces(), corpus, args, global)?;
     let merges = vocab_size.saturating_sub(256 + args.special_tokens.len());
     let bar = merging(global, merges);
     let tokenizer = trainer.finish_with_progress(&mut |made| bar.set_position(made as u64))?;
@@ -200,12 +144,7 @@ fn longest_prefix(
         normalization: args.normalize.into(),
     };
     let mut trainer = LongestPrefixTrainer::new(config)?;
-    if let Some(bytes) = args.max_memory {
-        trainer.set_max_memory(for_pieces(bytes)?);
-    }
-    let cutter = trainer.cutter();
-    feed(corpus, cutter, global, |texts| trainer.feed_all(texts))?;
-    say_pruned(trainer.pruned(), global);
+    count(trainer.pieces(), corpus, args, global)?;
     let bar = merging(
         global,
         match size {

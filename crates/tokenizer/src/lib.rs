@@ -43,6 +43,7 @@ mod added;
 mod byte_level;
 mod bytes;
 mod decoding;
+mod double_array;
 mod encoding;
 mod error;
 mod files;
@@ -62,6 +63,7 @@ mod table;
 mod tiktoken;
 mod tokenizer;
 mod vocabulary;
+mod windows;
 
 pub use byte_level::{ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT};
 pub use error::TokenizerError;

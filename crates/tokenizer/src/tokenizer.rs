@@ -148,9 +148,10 @@ impl Tokenizer {
             let text = stand_in(byte as u8).to_string();
             vocabulary.id(&text).expect("training starts from all bytes")
         });
-        let ordinary = ordinary_tokens(&vocabulary, &added);
+        let is_special = |id| added.is_special(id);
+        let is_ordinary = |id| !is_special(id);
         let algorithm =
-            ByteLevel::new(pieces.splitter, merges, byte_ids, ordinary, false, |id| added.is_special(id));
+            ByteLevel::new(pieces.splitter, merges, byte_ids, &vocabulary, is_ordinary, false, is_special);
         Ok(Self::from_parts(Parts {
             algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
             vocabulary,

@@ -70,6 +70,12 @@ impl Vocabulary {
         (0..).zip(&self.texts).filter_map(|(id, text)| Some((id, text.as_deref()?)))
     }
 
+    /// The number of bytes of each id's token.
+    pub(crate) fn lengths(&self) -> Vec<u32> {
+        // No token has 2³² bytes: what it was read from would be larger than any memory.
+        self.starts.windows(2).map(|range| (range[1] - range[0]) as u32).collect()
+    }
+
     /// The bytes that tokens decode to, one after the other.
     ///
     /// # Errors

@@ -1,13 +1,24 @@
 //! Encoding by merge ranks, piece by piece.
 //!
-//! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; others are merged
-//! ([`merging`](crate::merging)).
+//! Most pieces are a token, found in one look-up; a piece seen before in the same text is copied; for others what merging gives
+//! is searched ([`backtracking`](super::backtracking)), or they are merged ([`merging`](crate::merging)) if the ranks are odd.
+//! Long pieces come in parts ([`windows`]).
 
-use crate::merging::{Merge, Merging, NO_RANK, Scratch, last_of_each, live_merges, merge, merge_skipping};
+use super::backtracking::{Backtracking, Places};
+use crate::merging::{self, Merge, Merging, NO_RANK, last_of_each, live_merges, merge, merge_skipping};
 use crate::pair::Pair;
 use crate::pattern::Splitter;
 use crate::piece_map::{Piece, PieceMap, Seen};
-use rustc_hash::FxHashMap;
+use crate::vocabulary::Vocabulary;
+use crate::windows;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+/// Memory that is used again from piece to piece.
+#[derive(Debug, Default)]
+struct Scratch {
+    places: Places,
+    merging: merging::Scratch,
+}
 
 /// The algorithm with its tables.
 #[derive(Debug)]
@@ -16,6 +27,10 @@ pub(crate) struct ByteLevel {
     merges: Vec<Merge>,
     ranks: FxHashMap<Pair, u32>,
     byte_ids: [u32; 256],
+    /// The number of bytes of each token.
+    lengths: Vec<u32>,
+    /// If merges are made in the order of their ranks, as they are in vocabularies that were trained.
+    backtracking: Option<Backtracking>,
     /// Pieces that become exactly one token.
     whole: PieceMap<u32>,
     /// Whether a piece that is a token stays one, even where the merges would not make it.
@@ -23,15 +38,16 @@ pub(crate) struct ByteLevel {
 }
 
 impl ByteLevel {
-    /// From merges in rank order, the id of each byte, and all ordinary tokens as (bytes, id).
+    /// From merges in rank order, the id of each byte, and which tokens are ordinary.
     ///
     /// A merge that makes a special token is kept for the files but never used: a document must not spell one,
     /// and where special tokens are wanted they are found before merging.
-    pub(crate) fn new<'v>(
+    pub(crate) fn new(
         splitter: Splitter,
         merges: Vec<Merge>,
         byte_ids: [u32; 256],
-        tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
+        vocabulary: &Vocabulary,
+        is_ordinary: impl Fn(u32) -> bool,
         ignore_merges: bool,
         is_special: impl Fn(u32) -> bool,
     ) -> Self {
@@ -42,18 +58,18 @@ impl ByteLevel {
             .filter(|(merge, _)| !is_special(merge.merged))
             .map(|(merge, rank)| (merge.pair(), rank))
             .collect();
-        let mut new = Self { splitter, merges, ranks, byte_ids, whole: PieceMap::default(), ignore_merges };
-        let mut scratch = Scratch::default();
-        let mut out = Vec::new();
-        for (bytes, id) in tokens {
-            out.clear();
-            if !ignore_merges {
-                new.merge_piece(bytes, &mut scratch, &mut out);
-            }
-            if ignore_merges || out == [id] {
-                new.whole.insert(Piece::new(bytes), id);
-            }
+        let (whole, lengths) = (PieceMap::default(), vocabulary.lengths());
+        let mut new =
+            Self { splitter, merges, ranks, byte_ids, lengths, backtracking: None, whole, ignore_merges };
+        let tokens = || vocabulary.iter().filter_map(|(id, _)| Some((vocabulary.bytes(id).ok()?, id)));
+        let live = new.live_merges(tokens()).collect::<Vec<_>>();
+        let made: FxHashSet<u32> =
+            byte_ids.into_iter().chain(live.iter().map(|(_, merge)| merge.merged)).collect();
+        for (bytes, id) in tokens().filter(|(_, id)| is_ordinary(*id) && (ignore_merges || made.contains(id)))
+        {
+            new.whole.insert(Piece::new(bytes), id);
         }
+        new.backtracking = Backtracking::new(&live, tokens().filter(|(_, id)| made.contains(id)).collect());
         new
     }
 
@@ -106,10 +122,23 @@ impl ByteLevel {
     #[inline(always)]
     fn encode_piece(&self, piece: Piece<'_>, seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let bytes = piece.bytes();
-        seen.append(piece, &self.whole, out, |out| self.merge_piece(bytes, scratch, out));
+        seen.append(piece, &self.whole, out, |out| {
+            if windows::suit(bytes) {
+                let n_bytes = |id: u32| self.lengths[id as usize] as usize;
+                let merge = |part: &[u8], out: &mut Vec<u32>| self.merge_piece(part, scratch, out);
+                windows::merge_in_windows(bytes, n_bytes, merge, out);
+            } else {
+                self.merge_piece(bytes, scratch, out);
+            }
+        });
     }
 
+    /// Appends the tokens that merging makes of a piece.
     fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
+        if let Some(backtracking) = &self.backtracking {
+            return backtracking.encode(piece, &mut scratch.places, out);
+        }
+        let scratch = &mut scratch.merging;
         scratch.symbols.clear();
         self.start(piece, &mut scratch.symbols);
         merge(self, scratch);
@@ -130,12 +159,12 @@ impl ByteLevel {
     pub(crate) fn live_merges<'v>(
         &self,
         tokens: impl IntoIterator<Item = (&'v [u8], u32)>,
-    ) -> impl Iterator<Item = Merge> {
+    ) -> impl Iterator<Item = (u32, Merge)> {
         let start = |piece: &[u8], symbols: &mut Vec<u32>| {
             self.start(piece, symbols);
             true
         };
-        live_merges(self, tokens, start).into_iter().map(|(_, merge)| merge)
+        live_merges(self, tokens, start).into_iter()
     }
 }
 

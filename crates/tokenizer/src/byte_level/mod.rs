@@ -2,8 +2,11 @@
 //!
 //! Sennrich et al. 2016, <https://arxiv.org/abs/1508.07909>; on bytes: Radford et al. 2019 (GPT-2).
 
+mod backtracking;
 mod encode;
 mod merges;
+#[cfg(test)]
+mod tests;
 mod train;
 
 pub(crate) use encode::ByteLevel;

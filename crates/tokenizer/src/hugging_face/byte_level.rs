@@ -7,7 +7,7 @@ use crate::byte_level::ByteLevel;
 use crate::bytes::{from_stand_ins, stand_in};
 use crate::merging::Merge;
 use crate::pattern::Splitter;
-use crate::tokenizer::{Algorithm, Frame, Parts, ordinary_tokens};
+use crate::tokenizer::{Algorithm, Frame, Parts};
 use rustc_hash::FxHashSet;
 
 /// How the place of a merge in its file is called.
@@ -72,15 +72,16 @@ pub(super) fn byte_level_parts(files: Files<'_>) -> Result<Parts, TokenizerError
         let merged = find(index, &[left.as_str(), right.as_str()].concat())?;
         merges.push(Merge { left: find(index, left)?, right: find(index, right)?, merged });
     }
-    let ordinary = ordinary_tokens(&vocabulary, &added);
     // Merges must not make an added token that stands for its own text, not for the bytes that were merged.
     let stands_for_itself = |id| {
         let text = vocabulary.text(id).unwrap_or_default();
         added_ids.contains(&id) && from_stand_ins(text).is_some_and(|bytes| bytes != text.as_bytes())
     };
-    let algorithm = ByteLevel::new(files.splitter, merges, byte_ids, ordinary, files.ignore_merges, |id| {
-        added.is_special(id) || stands_for_itself(id)
-    });
+    let is_special = |id| added.is_special(id) || stands_for_itself(id);
+    let is_ordinary = |id| !added_ids.contains(&id);
+    let (splitter, ignore_merges) = (files.splitter, files.ignore_merges);
+    let algorithm =
+        ByteLevel::new(splitter, merges, byte_ids, &vocabulary, is_ordinary, ignore_merges, is_special);
     Ok(Parts {
         algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
         vocabulary,

@@ -4,7 +4,7 @@
 //! read so far begin with, and the node of the bytes that are left then. So no byte is read twice, after Song et al. 2021
 //! (Fast WordPiece Tokenization, <https://arxiv.org/abs/2012.15524>).
 
-use super::double_array::{DoubleArray, Made, ROOT};
+use crate::double_array::{DoubleArray, Made, ROOT};
 use crate::pattern::Splitter;
 use crate::piece_map::{Piece, PieceMap, Seen};
 use std::hint::select_unpredictable;

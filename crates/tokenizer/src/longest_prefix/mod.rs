@@ -5,10 +5,9 @@
 //!
 //! - `reference` trains line by line as the algorithm is written down.
 //! - `train` finds the same merges by touching only what a new token changes.
-//! - `encode` segments in linear time, on the trie of `double_array`.
+//! - `encode` segments in linear time, on the trie of [`double_array`](crate::double_array).
 
 mod config;
-mod double_array;
 mod encode;
 mod reference;
 #[cfg(test)]

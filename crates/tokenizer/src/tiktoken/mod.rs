@@ -110,10 +110,13 @@ impl Tokenizer {
         });
         let added = AddedTokens::new(added.collect())?;
         let merges = merges(lines.iter().map(|line| (&*line.bytes, line.rank)), &byte_ids);
-        let ordinary = lines.iter().map(|line| (&*line.bytes, line.rank));
-        let algorithm = ByteLevel::new(splitter, merges, byte_ids, ordinary, true, |_| false);
+        let vocabulary = Vocabulary::new(tokens);
+        let is_special = |id| special_tokens.iter().any(|(_, special)| *special == id);
+        let is_ordinary = |id| !is_special(id);
+        let algorithm =
+            ByteLevel::new(splitter, merges, byte_ids, &vocabulary, is_ordinary, true, is_special);
         Ok(Self::from_parts(Parts {
-            vocabulary: Vocabulary::new(tokens),
+            vocabulary,
             algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
             added,
             frame: Frame::default(),

@@ -44,7 +44,7 @@ fn lines(tokenizer: &Tokenizer) -> Result<String, String> {
             return Err(format!("the token {:?} of the byte {byte:#04x} is special", name(*id)));
         }
     }
-    let ours: Vec<_> = algorithm.live_merges(tokens.iter().copied()).collect();
+    let ours: Vec<_> = algorithm.live_merges(tokens.iter().copied()).map(|(_, merge)| merge).collect();
     let reached: FxHashSet<u32> =
         ours.iter().map(|merge| merge.merged).chain(algorithm.byte_ids().iter().copied()).collect();
     if !algorithm.ignore_merges()

@@ -6,10 +6,10 @@
 use std::collections::VecDeque;
 
 /// A node of the trie: its slot.
-pub(super) type Node = u32;
+pub(crate) type Node = u32;
 
 /// The node of the empty string.
-pub(super) const ROOT: Node = 0;
+pub(crate) const ROOT: Node = 0;
 
 /// The parent of no node.
 const FREE: u32 = u32::MAX;
@@ -26,25 +26,25 @@ struct Slot {
 
 /// The trie.
 #[derive(Debug)]
-pub(super) struct DoubleArray {
+pub(crate) struct DoubleArray {
     slots: Vec<Slot>,
 }
 
 /// A node as it was made: the first of all strings by which it is reached comes first, nearer ones to the root before others.
-pub(super) struct Made {
-    pub(super) node: Node,
-    pub(super) parent: Node,
+pub(crate) struct Made {
+    pub(crate) node: Node,
+    pub(crate) parent: Node,
     /// The last byte of its string, and the number of bytes; the root has none.
-    pub(super) byte: u8,
-    pub(super) depth: u32,
+    pub(crate) byte: u8,
+    pub(crate) depth: u32,
     /// Which of the strings is that of the node.
-    pub(super) string: Option<usize>,
+    pub(crate) string: Option<usize>,
 }
 
 impl DoubleArray {
     /// From distinct strings in ascending order, none empty. Every node is told to `each`, breadth first, as soon as
     /// [`child`](Self::child) finds it from its parent; its own children are not known then.
-    pub(super) fn new(strings: &[&[u8]], mut each: impl FnMut(&Self, Made)) -> Self {
+    pub(crate) fn new(strings: &[&[u8]], mut each: impl FnMut(&Self, Made)) -> Self {
         let mut new = Self { slots: vec![Slot { base: 0, parent: FREE }; BLOCK] };
         let mut blocks = Blocks::default();
         blocks.add();
@@ -77,20 +77,20 @@ impl DoubleArray {
     }
 
     /// One more than the largest node.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
 
     /// The node after one more byte.
     #[inline(always)]
-    pub(super) fn child(&self, node: Node, byte: u8) -> Option<Node> {
+    pub(crate) fn child(&self, node: Node, byte: u8) -> Option<Node> {
         let (child, exists) = self.step(node, byte);
         exists.then_some(child)
     }
 
     /// The node after one more byte, if it exists.
     #[inline(always)]
-    pub(super) fn step(&self, node: Node, byte: u8) -> (Node, bool) {
+    pub(crate) fn step(&self, node: Node, byte: u8) -> (Node, bool) {
         let child = self.slots[node as usize].base ^ u32::from(byte);
         (child, self.slots[child as usize].parent == node)
     }
@@ -115,6 +115,17 @@ impl Blocks {
         self.free[slot / BLOCK][slot % BLOCK / 64] >> (slot % 64) & 1 == 1
     }
 
+    fn free_slots(&self, block: usize) -> impl Iterator<Item = usize> {
+        let words = self.free[block].into_iter().enumerate();
+        words.flat_map(move |(word, mut bits)| {
+            std::iter::from_fn(move || {
+                let slot = (bits != 0).then(|| block * BLOCK + word * 64 + bits.trailing_zeros() as usize);
+                bits &= bits.wrapping_sub(1);
+                slot
+            })
+        })
+    }
+
     fn take(&mut self, slot: usize) {
         self.free[slot / BLOCK][slot % BLOCK / 64] &= !(1 << (slot % 64));
         if self.free[slot / BLOCK] == [0; 4] {
@@ -125,9 +136,8 @@ impl Blocks {
     /// Takes the slots of a node's children and returns its base.
     fn place(&mut self, bytes: &[u8]) -> u32 {
         let fits = |block: usize| {
-            let start = block * BLOCK;
             let free = |base: usize| bytes.iter().all(|&byte| self.is_free(base ^ usize::from(byte)));
-            (start..start + BLOCK).find(|&base| free(base))
+            self.free_slots(block).map(|slot| slot ^ usize::from(bytes[0])).find(|&base| free(base))
         };
         let found = match self.open.len().checked_sub(TRIED) {
             // One child fits wherever there is a slot.

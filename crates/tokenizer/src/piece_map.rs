@@ -127,19 +127,19 @@ impl Seen {
         Self::new(usize::MAX / 2)
     }
 
-    /// Appends the ids of a piece to `out`, which holds those of all pieces before: a token's own one, copied ones, or else
-    /// those that `encode` finds.
+    /// Appends the ids of a piece to `out`, which holds those of all pieces before: that of the token which `whole` says it is,
+    /// copied ones, or else those that `encode` finds.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,
         piece: Piece<'_>,
-        whole: &PieceMap<u32>,
         out: &mut Vec<u32>,
+        whole: impl FnOnce() -> Option<u32>,
         encode: impl FnOnce(&mut Vec<u32>),
     ) {
         let Piece { bytes, key } = piece;
         if key == LONG {
-            return self.append_other(bytes, key, whole, out, encode);
+            return self.append_other(bytes, key, out, whole, encode);
         }
         let at = place(key) & (self.front.len() - 1);
         let Place { key: known, ids } = self.front[at];
@@ -149,7 +149,7 @@ impl Seen {
             out.truncate(start + (known.1 >> COUNT_SHIFT) as usize);
             return;
         }
-        self.append_other(bytes, key, whole, out, encode);
+        self.append_other(bytes, key, out, whole, encode);
         let count = out.len() - start;
         if (1..=FEW).contains(&count) {
             let ids = std::array::from_fn(|id| out.get(start + id).copied().unwrap_or(0));
@@ -162,12 +162,12 @@ impl Seen {
         &mut self,
         bytes: &[u8],
         key: Key,
-        whole: &PieceMap<u32>,
         out: &mut Vec<u32>,
+        whole: impl FnOnce() -> Option<u32>,
         encode: impl FnOnce(&mut Vec<u32>),
     ) {
         let piece = Piece { bytes, key };
-        if let Some(&id) = whole.get(piece) {
+        if let Some(id) = whole() {
             out.push(id);
         } else if bytes.len() > LONGEST_REMEMBERED {
             encode(out);
@@ -281,13 +281,12 @@ mod tests {
     /// Few places, so that pieces push each other out, and ids as many as a piece has bytes.
     #[test]
     fn ids_come_again_as_they_were() {
-        let mut whole = PieceMap::default();
-        whole.insert(Piece::new(b"ab"), 7);
         let (mut seen, mut out, mut expected, mut encoded) = (Seen::new(64), Vec::new(), Vec::new(), 0);
         for _ in 0..3 {
             for piece in pieces().iter().filter(|piece| !piece.is_empty()) {
                 let ids = piece.iter().map(|&byte| u32::from(byte));
-                seen.append(Piece::new(piece), &whole, &mut out, |out| {
+                let is_whole = || (piece == b"ab").then_some(7);
+                seen.append(Piece::new(piece), &mut out, is_whole, |out| {
                     encoded += 1;
                     out.extend(ids.clone());
                 });

@@ -115,6 +115,17 @@ impl Backtracking {
         &self.tokens[id as usize]
     }
 
+    /// The token that merging makes of some bytes, if it is one.
+    #[inline]
+    pub(super) fn whole(&self, bytes: &[u8]) -> Option<u32> {
+        let mut node = ROOT;
+        for &byte in bytes {
+            node = self.trie.child(node, byte)?;
+        }
+        let token = self.longest[node as usize];
+        (token != NONE && self.token(token).n_bytes as usize == bytes.len()).then_some(token)
+    }
+
     /// The longest token that some bytes begin with.
     #[inline]
     fn longest(&self, bytes: &[u8]) -> u32 {

@@ -31,10 +31,10 @@ pub(crate) struct ByteLevel {
     lengths: Vec<u32>,
     /// If merges are made in the order of their ranks, as they are in vocabularies that were trained.
     backtracking: Option<Backtracking>,
-    /// Pieces that become exactly one token.
-    whole: PieceMap<u32>,
     /// Whether a piece that is a token stays one, even where the merges would not make it.
     ignore_merges: bool,
+    /// If so, those that they would not make.
+    unmade: PieceMap<u32>,
 }
 
 impl ByteLevel {
@@ -58,16 +58,22 @@ impl ByteLevel {
             .filter(|(merge, _)| !is_special(merge.merged))
             .map(|(merge, rank)| (merge.pair(), rank))
             .collect();
-        let (whole, lengths) = (PieceMap::default(), vocabulary.lengths());
-        let mut new =
-            Self { splitter, merges, ranks, byte_ids, lengths, backtracking: None, whole, ignore_merges };
+        let mut new = Self {
+            splitter,
+            merges,
+            ranks,
+            byte_ids,
+            lengths: vocabulary.lengths(),
+            backtracking: None,
+            ignore_merges,
+            unmade: PieceMap::default(),
+        };
         let tokens = || vocabulary.iter().filter_map(|(id, _)| Some((vocabulary.bytes(id).ok()?, id)));
         let live = new.live_merges(tokens()).collect::<Vec<_>>();
         let made: FxHashSet<u32> =
             byte_ids.into_iter().chain(live.iter().map(|(_, merge)| merge.merged)).collect();
-        for (bytes, id) in tokens().filter(|(_, id)| is_ordinary(*id) && (ignore_merges || made.contains(id)))
-        {
-            new.whole.insert(Piece::new(bytes), id);
+        for (bytes, id) in tokens().filter(|(_, id)| ignore_merges && is_ordinary(*id) && !made.contains(id)) {
+            new.unmade.insert(Piece::new(bytes), id);
         }
         new.backtracking = Backtracking::new(&live, tokens().filter(|(_, id)| made.contains(id)).collect());
         new
@@ -122,7 +128,8 @@ impl ByteLevel {
     #[inline(always)]
     fn encode_piece(&self, piece: Piece<'_>, seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let bytes = piece.bytes();
-        seen.append(piece, &self.whole, out, |out| {
+        let whole = || self.unmade.get(piece).copied().or_else(|| self.backtracking.as_ref()?.whole(bytes));
+        seen.append(piece, out, whole, |out| {
             if windows::suit(bytes) {
                 let n_bytes = |id: u32| self.lengths[id as usize] as usize;
                 let merge = |part: &[u8], out: &mut Vec<u32>| self.merge_piece(part, scratch, out);

@@ -108,7 +108,8 @@ impl LongestPrefix {
         if self.merges > 0 {
             self.splitter.for_each_piece(text, |range| {
                 let word = Piece::within(text.as_bytes(), range.clone());
-                seen.append(word, &self.whole, out, |out| self.encode_word(&text[range], out));
+                let whole = || self.whole.get(word).copied();
+                seen.append(word, out, whole, |out| self.encode_word(&text[range], out));
             });
         } else {
             // Where no token is longer than a character, words are of no consequence.

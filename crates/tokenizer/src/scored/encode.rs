@@ -3,7 +3,7 @@
 use super::PREFIX;
 use crate::merging::{Merge, Merging, NO_RANK, Scratch, live_merges, merge};
 use crate::pair::Pair;
-use crate::piece_map::{Piece, PieceMap, Seen};
+use crate::piece_map::{Piece, Seen};
 use crate::splits::{Ranked, Splits};
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -59,8 +59,6 @@ pub(crate) struct Scored {
     byte_ids: FxHashSet<u32>,
     /// Whether no token holds a space behind something else: then a text may be merged word by word.
     word_by_word: bool,
-    /// No word is known to be one token before it is merged.
-    whole: PieceMap<u32>,
 }
 
 impl Scored {
@@ -96,7 +94,7 @@ impl Scored {
         let (ranks, merges): (Vec<u32>, Vec<Merge>) = merges.into_iter().unzip();
         let places = merges.iter().map(Merge::pair).zip(0..).collect();
         let byte_ids = start.bytes.iter().copied().collect();
-        Self { start, merges, ranks, places, byte_ids, word_by_word, whole: PieceMap::default() }
+        Self { start, merges, ranks, places, byte_ids, word_by_word }
     }
 
     /// The merges in the order of their ranks.
@@ -144,7 +142,8 @@ impl Scored {
                 prefixed = false;
             } else {
                 let merged = |out: &mut _| self.merge_word(&[], word, scratch, out);
-                seen.append(Piece::new(word.as_bytes()), &self.whole, out, merged);
+                // No word is known to be one token before it is merged.
+                seen.append(Piece::new(word.as_bytes()), out, || None, merged);
             }
         };
         let mut begin = 0;

@@ -110,21 +110,46 @@ impl<'t> Scanner<'t> {
     /// `\s+(?!\S)|\s+`: a run of spaces without its last one when something follows it, for the last space
     /// goes with what follows. The run starts at `start`, has a first character that ends at `after_first`.
     fn spaces(&self, start: usize, after_first: usize) -> usize {
-        let end = self.run(after_first, |_, class| class == Class::Space);
+        self.without_last(start, after_first, self.run_of_spaces(after_first).0)
+    }
+
+    /// `\s*[\r\n]+|\s+(?!\S)|\s+`: as [`Self::spaces`], but a run with line breaks ends after the last of them.
+    fn lines_or_spaces(&self, start: usize, after_first: usize) -> usize {
+        let (end, after_break) = self.run_of_spaces(after_first);
+        let first_breaks = matches!(self.text.as_bytes()[start], b'\r' | b'\n');
+        match after_break.or(first_breaks.then_some(after_first)) {
+            Some(after_break) => after_break,
+            None => self.without_last(start, after_first, end),
+        }
+    }
+
+    /// The end of a run of spaces, from `position` on, and that of the last line break in it.
+    fn run_of_spaces(&self, position: usize) -> (usize, Option<usize>) {
+        let bytes = self.text.as_bytes();
+        let (mut end, mut after_break) = (position, None);
+        loop {
+            while bytes.get(end..end + 8) == Some(b"        ") {
+                end += 8;
+            }
+            match self.at(end) {
+                Some((char, Class::Space, after)) => {
+                    end = after;
+                    if matches!(char, '\r' | '\n') {
+                        after_break = Some(end);
+                    }
+                }
+                _ => return (end, after_break),
+            }
+        }
+    }
+
+    /// The run of spaces from `start` to `end` without its last one when there is another and something follows.
+    fn without_last(&self, start: usize, after_first: usize, end: usize) -> usize {
         if end == self.text.len() || end == after_first {
             return end;
         }
         let last = self.text[start..end].chars().next_back().map_or(0, char::len_utf8);
         end - last
-    }
-
-    /// `\s*[\r\n]+|\s+(?!\S)|\s+`: as [`Self::spaces`], but a run with line breaks ends after the last of them.
-    fn lines_or_spaces(&self, start: usize, after_first: usize) -> usize {
-        let end = self.run(after_first, |_, class| class == Class::Space);
-        match self.text[start..end].rfind(['\r', '\n']) {
-            Some(last) => start + last + 1,
-            None => self.spaces(start, after_first),
-        }
     }
 }
 

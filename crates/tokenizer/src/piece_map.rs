@@ -97,8 +97,25 @@ const LONGEST_REMEMBERED: usize = 128;
 pub(crate) struct Seen {
     /// The ids of short pieces that became few: the last of those that share a place, one look away.
     front: Vec<Place>,
-    /// Where among all ids those of other pieces stand.
-    ranges: PieceMap<Range<usize>>,
+    /// Where among all ids those of other short pieces stand.
+    short: FxHashMap<Key, Ids>,
+    /// By the hashes of longer ones: of two that share one, the last.
+    long: FxHashMap<u64, Long>,
+    /// The bytes of the longer ones.
+    bytes: Vec<u8>,
+}
+
+/// A range of ids, among the first 2³² of them.
+#[derive(Clone, Copy, Debug)]
+struct Ids {
+    start: u32,
+    count: u32,
+}
+
+#[derive(Debug)]
+struct Long {
+    bytes: Range<usize>,
+    ids: Ids,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -119,7 +136,12 @@ impl Seen {
     /// For texts of so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
         let places = (bytes / 16).next_power_of_two().min(MOST_PLACES);
-        Self { front: vec![Place { key: Key(0, 0), ids: [0; FEW] }; places], ranges: PieceMap::default() }
+        Self {
+            front: vec![Place { key: Key(0, 0), ids: [0; FEW] }; places],
+            short: FxHashMap::default(),
+            long: FxHashMap::default(),
+            bytes: Vec::new(),
+        }
     }
 
     /// For many texts.
@@ -171,13 +193,37 @@ impl Seen {
             out.push(id);
         } else if bytes.len() > LONGEST_REMEMBERED {
             encode(out);
-        } else if let Some(known) = self.ranges.get(piece) {
-            out.extend_from_within(known.clone());
+        } else if let Some(Ids { start, count }) = self.known(piece) {
+            let start = start as usize;
+            out.extend_from_within(start..start + count as usize);
         } else {
             let start = out.len();
             encode(out);
-            self.ranges.insert(piece, start..out.len());
+            // A piece has no more ids than bytes.
+            let count = (out.len() - start) as u32;
+            if let Ok(start) = u32::try_from(start) {
+                self.remember(piece, Ids { start, count });
+            }
         }
+    }
+
+    fn known(&self, Piece { bytes, key }: Piece<'_>) -> Option<Ids> {
+        if key != LONG {
+            return self.short.get(&key).copied();
+        }
+        let long = self.long.get(&FxBuildHasher.hash_one(bytes))?;
+        (self.bytes[long.bytes.clone()] == *bytes).then_some(long.ids)
+    }
+
+    fn remember(&mut self, Piece { bytes, key }: Piece<'_>, ids: Ids) {
+        if key != LONG {
+            self.short.insert(key, ids);
+            return;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        let place = start..self.bytes.len();
+        self.long.insert(FxBuildHasher.hash_one(bytes), Long { bytes: place, ids });
     }
 }
 

@@ -18,16 +18,17 @@ const BLOCK: usize = 256;
 const TRIED: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
-struct Slot {
+struct Slot<V> {
     /// The child by `byte` has the slot `base ^ byte`, if that says that this is its parent.
     base: u32,
     parent: Node,
+    value: V,
 }
 
-/// The trie.
+/// The trie, with a value at every node.
 #[derive(Debug)]
-pub(crate) struct DoubleArray {
-    slots: Vec<Slot>,
+pub(crate) struct DoubleArray<V> {
+    slots: Vec<Slot<V>>,
 }
 
 /// A node as it was made: the first of all strings by which it is reached comes first, nearer ones to the root before others.
@@ -41,15 +42,16 @@ pub(crate) struct Made {
     pub(crate) string: Option<usize>,
 }
 
-impl DoubleArray {
-    /// From distinct strings in ascending order, none empty. Every node is told to `each`, breadth first, as soon as
+impl<V: Copy + Default> DoubleArray<V> {
+    /// From distinct strings in ascending order, none empty. `value` gives that of every node, breadth first, as soon as
     /// [`child`](Self::child) finds it from its parent; its own children are not known then.
-    pub(crate) fn new(strings: &[&[u8]], mut each: impl FnMut(&Self, Made)) -> Self {
-        let mut new = Self { slots: vec![Slot { base: 0, parent: FREE }; BLOCK] };
+    pub(crate) fn new(strings: &[&[u8]], mut value: impl FnMut(&Self, Made) -> V) -> Self {
+        let none = Slot { base: 0, parent: FREE, value: V::default() };
+        let mut new = Self { slots: vec![none; BLOCK] };
         let mut blocks = Blocks::default();
         blocks.add();
         blocks.take(0);
-        each(&new, Made { node: ROOT, parent: ROOT, byte: 0, depth: 0, string: None });
+        new.slots[0].value = value(&new, Made { node: ROOT, parent: ROOT, byte: 0, depth: 0, string: None });
         let mut queue = VecDeque::from([(ROOT, 0, 0..strings.len())]);
         while let Some((parent, depth, range)) = queue.pop_front() {
             let groups: Vec<&[&[u8]]> =
@@ -59,7 +61,7 @@ impl DoubleArray {
             }
             let bytes: Vec<u8> = groups.iter().map(|group| group[0][depth]).collect();
             let base = blocks.place(&bytes);
-            new.slots.resize(blocks.free.len() * BLOCK, Slot { base: 0, parent: FREE });
+            new.slots.resize(blocks.free.len() * BLOCK, none);
             new.slots[parent as usize].base = base;
             let mut start = range.start;
             for (group, byte) in groups.into_iter().zip(bytes) {
@@ -68,7 +70,8 @@ impl DoubleArray {
                 // Sorted, the string that ends here comes before those that go on.
                 let ends = group[0].len() == depth + 1;
                 let string = ends.then_some(start);
-                each(&new, Made { node, parent, byte, depth: depth as u32 + 1, string });
+                let made = Made { node, parent, byte, depth: depth as u32 + 1, string };
+                new.slots[node as usize].value = value(&new, made);
                 queue.push_back((node, depth + 1, start + usize::from(ends)..start + group.len()));
                 start += group.len();
             }
@@ -79,6 +82,12 @@ impl DoubleArray {
     /// One more than the largest node.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// What is known of a node.
+    #[inline(always)]
+    pub(crate) fn value(&self, node: Node) -> V {
+        self.slots[node as usize].value
     }
 
     /// The node after one more byte.

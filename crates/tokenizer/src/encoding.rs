@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How much text is encoded at a time where only the first ids are wanted, in bytes for each of them. Tokens are rarely
 /// longer.
@@ -166,23 +167,32 @@ impl Tokenizer {
                     .map(move |part| (number, part))
             })
             .collect();
-        // What was seen serves all parts that a thread takes in turn.
-        let none = || (Vec::new(), Vec::new(), Seen::of_many());
-        let encode = |(mut ids, mut ends, mut seen): (Vec<u32>, Vec<usize>, Seen),
-                      (_, part): &(usize, &str)| {
-            self.encode_parts(part, false, &mut seen, &mut ids);
-            ends.push(ids.len());
-            (ids, ends, seen)
-        };
-        let encoded: Vec<_> = parts.par_iter().fold(none, encode).collect();
-        let (mut all, mut numbers) = (vec![Vec::new(); texts.len()], parts.iter().map(|(number, _)| *number));
-        for (ids, ends, _) in encoded {
-            let mut start = 0;
-            for (end, number) in ends.into_iter().zip(&mut numbers) {
-                all[number].extend_from_slice(&ids[start..end]);
-                start = end;
+        // Each thread takes part after part, so that what it has seen serves all of its own.
+        let next = AtomicUsize::new(0);
+        let encode_some = |_| {
+            let (mut ids, mut places, mut seen) = (Vec::new(), Vec::new(), Seen::of_many());
+            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < parts.len()) {
+                let start = ids.len();
+                self.encode_parts(parts[at].1, false, &mut seen, &mut ids);
+                places.push((at, start..ids.len()));
             }
+            (ids, places)
+        };
+        let encoded: Vec<_> =
+            (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(encode_some).collect();
+        let mut of_parts: Vec<&[u32]> = vec![&[]; parts.len()];
+        for (ids, places) in &encoded {
+            places.iter().for_each(|(at, place)| of_parts[*at] = &ids[place.clone()]);
         }
+        let mut lengths = vec![0; texts.len()];
+        parts.iter().zip(&of_parts).for_each(|((number, _), ids)| lengths[*number] += ids.len());
+        let mut all: Vec<Vec<u32>> = lengths.into_iter().map(|length| vec![0; length]).collect();
+        let mut rests: Vec<&mut [u32]> = all.iter_mut().map(Vec::as_mut_slice).collect();
+        let room_of = |((number, _), ids): (&(usize, &str), &[u32])| {
+            rests[*number].split_off_mut(..ids.len()).unwrap_or_default()
+        };
+        let rooms: Vec<&mut [u32]> = parts.iter().zip(of_parts.iter().copied()).map(room_of).collect();
+        rooms.into_par_iter().zip(&of_parts).for_each(|(room, ids)| room.copy_from_slice(ids));
         all
     }
 

@@ -95,35 +95,32 @@ const LONGEST_REMEMBERED: usize = 128;
 /// The ids of the pieces of one text or several, so that those of a piece that comes again are copied.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    /// The ids of short pieces that became few: the last of those that share a place, one look away.
+    /// Short pieces that became few ids: the last of those that share a place, one look away in a near cache.
     front: Vec<Place>,
-    /// Where among all ids those of other short pieces stand.
-    short: FxHashMap<Key, Ids>,
-    /// By the hashes of longer ones: of two that share one, the last.
+    /// All of them.
+    few: Places,
+    /// Short pieces that became more, and where among all ids theirs stand.
+    many: FxHashMap<Key, Range<usize>>,
+    /// Longer pieces by the hashes of their bytes: of two that share one, the last.
     long: FxHashMap<u64, Long>,
     /// The bytes of the longer ones.
     bytes: Vec<u8>,
 }
 
-/// A range of ids, among the first 2³² of them.
-#[derive(Clone, Copy, Debug)]
-struct Ids {
-    start: u32,
-    count: u32,
-}
-
-#[derive(Debug)]
-struct Long {
-    bytes: Range<usize>,
-    ids: Ids,
-}
-
+/// A short piece and its ids.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(32))]
 struct Place {
-    /// A key, with the number of ids in its highest four bits. Zero where there is none.
+    /// Its key, with the number of ids in the highest four bits. Zero where there is none.
     key: Key,
     ids: [u32; FEW],
+}
+
+/// Where the bytes of a piece stand, and where its ids among all.
+#[derive(Debug)]
+struct Long {
+    bytes: Range<usize>,
+    ids: Range<usize>,
 }
 
 const FEW: usize = 4;
@@ -132,13 +129,30 @@ const COUNT_SHIFT: u32 = 60;
 /// So many places that they stay in the second cache of a processor.
 const MOST_PLACES: usize = 4096;
 
+impl Place {
+    const NONE: Self = Self { key: Key(0, 0), ids: [0; FEW] };
+
+    #[inline(always)]
+    fn holds(&self, key: Key) -> bool {
+        self.key.0 == key.0 && (self.key.1 ^ key.1) << (64 - COUNT_SHIFT) == 0
+    }
+
+    #[inline(always)]
+    fn append_to(&self, out: &mut Vec<u32>) {
+        let start = out.len();
+        out.extend_from_slice(&self.ids);
+        out.truncate(start + (self.key.1 >> COUNT_SHIFT) as usize);
+    }
+}
+
 impl Seen {
     /// For texts of so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
         let places = (bytes / 16).next_power_of_two().min(MOST_PLACES);
         Self {
-            front: vec![Place { key: Key(0, 0), ids: [0; FEW] }; places],
-            short: FxHashMap::default(),
+            front: vec![Place::NONE; places],
+            few: Places::default(),
+            many: FxHashMap::default(),
             long: FxHashMap::default(),
             bytes: Vec::new(),
         }
@@ -149,81 +163,121 @@ impl Seen {
         Self::new(usize::MAX / 2)
     }
 
-    /// Appends the ids of a piece to `out`, which holds those of all pieces before: that of the token which `whole` says it is,
-    /// copied ones, or else those that `encode` finds.
+    /// Appends the ids of a piece to `out`, which holds those of all pieces before: copied ones, or else those that `encode`
+    /// appends.
     #[inline(always)]
     pub(crate) fn append(
         &mut self,
         piece: Piece<'_>,
         out: &mut Vec<u32>,
-        whole: impl FnOnce() -> Option<u32>,
         encode: impl FnOnce(&mut Vec<u32>),
     ) {
         let Piece { bytes, key } = piece;
         if key == LONG {
-            return self.append_other(bytes, key, out, whole, encode);
+            return self.append_long(bytes, out, encode);
         }
-        let at = place(key) & (self.front.len() - 1);
-        let Place { key: known, ids } = self.front[at];
-        let start = out.len();
-        if known.0 == key.0 && (known.1 ^ key.1) << (64 - COUNT_SHIFT) == 0 {
-            out.extend_from_slice(&ids);
-            out.truncate(start + (known.1 >> COUNT_SHIFT) as usize);
-            return;
+        let found = &self.front[place(key) & (self.front.len() - 1)];
+        if found.holds(key) {
+            return found.append_to(out);
         }
-        self.append_other(bytes, key, out, whole, encode);
-        let count = out.len() - start;
-        if (1..=FEW).contains(&count) {
-            let ids = std::array::from_fn(|id| out.get(start + id).copied().unwrap_or(0));
-            self.front[at] = Place { key: Key(key.0, key.1 | (count as u64) << COUNT_SHIFT), ids };
-        }
+        self.append_short(key, out, encode);
     }
 
     #[inline(never)]
-    fn append_other(
-        &mut self,
-        bytes: &[u8],
-        key: Key,
-        out: &mut Vec<u32>,
-        whole: impl FnOnce() -> Option<u32>,
-        encode: impl FnOnce(&mut Vec<u32>),
-    ) {
-        let piece = Piece { bytes, key };
-        if let Some(id) = whole() {
-            out.push(id);
-        } else if bytes.len() > LONGEST_REMEMBERED {
-            encode(out);
-        } else if let Some(Ids { start, count }) = self.known(piece) {
-            let start = start as usize;
-            out.extend_from_within(start..start + count as usize);
-        } else {
-            let start = out.len();
-            encode(out);
-            // A piece has no more ids than bytes.
-            let count = (out.len() - start) as u32;
-            if let Ok(start) = u32::try_from(start) {
-                self.remember(piece, Ids { start, count });
+    fn append_short(&mut self, key: Key, out: &mut Vec<u32>, encode: impl FnOnce(&mut Vec<u32>)) {
+        let front = place(key) & (self.front.len() - 1);
+        if let Some(found) = self.few.get(key) {
+            found.append_to(out);
+            self.front[front] = found;
+            return;
+        }
+        if let Some(ids) = self.many.get(&key) {
+            return out.extend_from_within(ids.clone());
+        }
+        let start = out.len();
+        encode(out);
+        match &out[start..] {
+            ids if ids.len() <= FEW => {
+                let key = Key(key.0, key.1 | (ids.len() as u64) << COUNT_SHIFT);
+                let new = Place { key, ids: std::array::from_fn(|id| ids.get(id).copied().unwrap_or(0)) };
+                self.few.insert(new);
+                self.front[front] = new;
+            }
+            _ => {
+                self.many.insert(key, start..out.len());
             }
         }
     }
 
-    fn known(&self, Piece { bytes, key }: Piece<'_>) -> Option<Ids> {
-        if key != LONG {
-            return self.short.get(&key).copied();
+    #[inline(never)]
+    fn append_long(&mut self, bytes: &[u8], out: &mut Vec<u32>, encode: impl FnOnce(&mut Vec<u32>)) {
+        if bytes.len() > LONGEST_REMEMBERED {
+            return encode(out);
         }
-        let long = self.long.get(&FxBuildHasher.hash_one(bytes))?;
-        (self.bytes[long.bytes.clone()] == *bytes).then_some(long.ids)
+        let hash = FxBuildHasher.hash_one(bytes);
+        if let Some(known) = self.long.get(&hash)
+            && self.bytes[known.bytes.clone()] == *bytes
+        {
+            return out.extend_from_within(known.ids.clone());
+        }
+        let (first, start) = (self.bytes.len(), out.len());
+        encode(out);
+        self.bytes.extend_from_slice(bytes);
+        self.long.insert(hash, Long { bytes: first..self.bytes.len(), ids: start..out.len() });
+    }
+}
+
+/// Places by their keys: a table of which no more than half is used, where one that is taken sends on to the next.
+#[derive(Debug, Default)]
+struct Places {
+    /// None, or a power of two.
+    places: Vec<Place>,
+    used: usize,
+}
+
+impl Places {
+    const FIRST: usize = 64;
+    /// Of more pieces only the first are kept: [`place`] tells no more of them apart.
+    const MOST: usize = 1 << 23;
+
+    fn get(&self, key: Key) -> Option<Place> {
+        let mut at = place(key);
+        loop {
+            // Nothing in an empty table, whose length less one is no mask.
+            let found = self.places.get(at & self.places.len().wrapping_sub(1))?;
+            if found.holds(key) {
+                return Some(*found);
+            }
+            if found.key == Place::NONE.key {
+                return None;
+            }
+            at += 1;
+        }
     }
 
-    fn remember(&mut self, Piece { bytes, key }: Piece<'_>, ids: Ids) {
-        if key != LONG {
-            self.short.insert(key, ids);
+    fn insert(&mut self, new: Place) {
+        if self.used == Self::MOST {
             return;
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        let place = start..self.bytes.len();
-        self.long.insert(FxBuildHasher.hash_one(bytes), Long { bytes: place, ids });
+        if 2 * self.used >= self.places.len() {
+            let larger = vec![Place::NONE; (2 * self.places.len()).max(Self::FIRST)];
+            for old in std::mem::replace(&mut self.places, larger) {
+                if old.key != Place::NONE.key {
+                    self.put(old);
+                }
+            }
+        }
+        self.used += 1;
+        self.put(new);
+    }
+
+    fn put(&mut self, new: Place) {
+        let mut at = place(Key(new.key.0, new.key.1 << (64 - COUNT_SHIFT) >> (64 - COUNT_SHIFT)));
+        while self.places[at & (self.places.len() - 1)].key != Place::NONE.key {
+            at += 1;
+        }
+        let mask = self.places.len() - 1;
+        self.places[at & mask] = new;
     }
 }
 
@@ -331,15 +385,14 @@ mod tests {
         for _ in 0..3 {
             for piece in pieces().iter().filter(|piece| !piece.is_empty()) {
                 let ids = piece.iter().map(|&byte| u32::from(byte));
-                let is_whole = || (piece == b"ab").then_some(7);
-                seen.append(Piece::new(piece), &mut out, is_whole, |out| {
+                seen.append(Piece::new(piece), &mut out, |out| {
                     encoded += 1;
                     out.extend(ids.clone());
                 });
-                if piece == b"ab" { expected.push(7) } else { expected.extend(ids) }
+                expected.extend(ids);
             }
         }
         assert_eq!(out, expected);
-        assert_eq!(encoded, pieces().len() - 2, "the empty one is left out, `ab` is known");
+        assert_eq!(encoded, pieces().len() - 1, "the empty one is left out");
     }
 }

@@ -13,21 +13,32 @@ use crate::double_array::{DoubleArray, ROOT};
 use crate::merging::Merge;
 use crate::pair::Pair;
 use rustc_hash::FxHashMap;
-use std::cmp::Ordering;
+use std::hint::select_unpredictable;
 
 const NONE: u32 = u32::MAX;
 
 /// The tables of the search.
 #[derive(Debug)]
 pub(super) struct Backtracking {
-    /// All tokens that texts can become.
-    trie: DoubleArray,
-    /// By node: the longest token that its bytes begin with.
-    longest: Vec<u32>,
+    /// All tokens that texts can become, and at each node the longest that its bytes begin with.
+    trie: DoubleArray<Longest>,
     /// By id.
     tokens: Vec<Token>,
     ranks: FxHashMap<Pair, u32>,
     filter: Filter,
+}
+
+/// A token with its number of bytes, side by side so that both are there at once.
+#[derive(Clone, Copy, Debug)]
+struct Longest {
+    token: u32,
+    n_bytes: u32,
+}
+
+impl Default for Longest {
+    fn default() -> Self {
+        Self { token: NONE, n_bytes: 0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,52 +73,55 @@ impl Backtracking {
             return None;
         }
         let strings: Vec<&[u8]> = tokens.iter().map(|(bytes, _)| *bytes).collect();
-        let mut longest: Vec<u32> = Vec::new();
-        let trie = DoubleArray::new(&strings, |trie, made| {
-            longest.resize(trie.len(), NONE);
-            let shorter = longest[made.parent as usize];
-            longest[made.node as usize] = shorter;
-            if let Some(string) = made.string {
-                let id = tokens[string].1;
-                longest[made.node as usize] = id;
-                let token = &mut known[id as usize];
-                (token.n_bytes, token.shorter) = (made.depth, shorter);
-            }
+        let trie = DoubleArray::new(&strings, |trie: &DoubleArray<Longest>, made| {
+            let shorter = trie.value(made.parent);
+            let Some(string) = made.string else { return shorter };
+            let token = tokens[string].1;
+            let known = &mut known[token as usize];
+            (known.n_bytes, known.shorter) = (made.depth, shorter.token);
+            Longest { token, n_bytes: made.depth }
         });
         let ranks = live.iter().map(|(rank, merge)| (merge.pair(), *rank)).collect();
         Some(Self {
             trie,
-            longest,
             tokens: known,
             ranks,
             filter: Filter::new(live.iter().map(|(_, merge)| merge.pair())),
         })
     }
 
-    pub(super) fn encode(&self, piece: &[u8], places: &mut Places, out: &mut Vec<u32>) {
-        places.clear(piece.len());
+    /// Appends the tokens of a piece.
+    pub(super) fn encode(&self, piece: &[u8], dead_ends: &mut DeadEnds, out: &mut Vec<u32>) {
+        dead_ends.clear(piece.len());
         let mut at = 0;
-        let mut token = self.longest(piece);
+        let mut next = self.longest(piece);
         while at < piece.len() {
             let last = if at == 0 { None } else { out.last().copied() };
-            let fits = |token: u32| {
-                let end = at + self.token(token).n_bytes as usize;
-                !places.is_dead(end) && last.is_none_or(|last| self.go_together(last, token))
+            let fits = |next: Longest| {
+                !dead_ends.contains(at + next.n_bytes as usize)
+                    && last.is_none_or(|last| self.go_together(last, next.token))
             };
-            while token != NONE && !fits(token) {
-                token = self.token(token).shorter;
+            while next.token != NONE && !fits(next) {
+                next = self.shorter(next.token);
             }
-            if token != NONE {
-                out.push(token);
-                at += self.token(token).n_bytes as usize;
-                token = self.longest(&piece[at..]);
+            if next.token != NONE {
+                out.push(next.token);
+                at += next.n_bytes as usize;
+                next = self.longest(&piece[at..]);
                 continue;
             }
-            places.bury(at);
-            let last = self.token(last.expect("some way leads through every piece"));
+            dead_ends.add(at);
+            let last = last.expect("some way leads through every piece");
             out.pop();
-            at -= last.n_bytes as usize;
-            token = last.shorter;
+            at -= self.token(last).n_bytes as usize;
+            next = self.shorter(last);
+        }
+    }
+
+    fn shorter(&self, token: u32) -> Longest {
+        match self.token(token).shorter {
+            NONE => Longest::default(),
+            token => Longest { token, n_bytes: self.token(token).n_bytes },
         }
     }
 
@@ -115,26 +129,15 @@ impl Backtracking {
         &self.tokens[id as usize]
     }
 
-    /// The token that merging makes of some bytes, if it is one.
-    #[inline]
-    pub(super) fn whole(&self, bytes: &[u8]) -> Option<u32> {
-        let mut node = ROOT;
-        for &byte in bytes {
-            node = self.trie.child(node, byte)?;
-        }
-        let token = self.longest[node as usize];
-        (token != NONE && self.token(token).n_bytes as usize == bytes.len()).then_some(token)
-    }
-
     /// The longest token that some bytes begin with.
     #[inline]
-    fn longest(&self, bytes: &[u8]) -> u32 {
+    fn longest(&self, bytes: &[u8]) -> Longest {
         let mut node = ROOT;
         for &byte in bytes {
             let Some(child) = self.trie.child(node, byte) else { break };
             node = child;
         }
-        self.longest[node as usize]
+        self.trie.value(node)
     }
 
     /// Whether merging the bytes of both tokens gives both.
@@ -146,18 +149,15 @@ impl Backtracking {
                 return false;
             }
             let (l, r) = (self.token(left), self.token(right));
-            match l.made.cmp(&r.made) {
-                Ordering::Equal if l.made == 0 => return true,
-                // Of equal ranks the leftmost goes first: one in `left` before one across the border, that before one in `right`.
-                Ordering::Greater => {
-                    until = l.made - 1;
-                    left = l.right;
-                }
-                _ => {
-                    until = r.made;
-                    right = r.left;
-                }
+            if l.made | r.made == 0 {
+                return true;
             }
+            // Of equal ranks the leftmost goes first: one in `left` before one across the border, that before one in `right`.
+            // Which it is nothing foresees, so that a branch would often be mistaken.
+            let in_left = l.made > r.made;
+            until = select_unpredictable(in_left, l.made.wrapping_sub(1), r.made);
+            (left, right) =
+                (select_unpredictable(in_left, l.right, left), select_unpredictable(in_left, right, r.left));
         }
     }
 
@@ -171,22 +171,22 @@ impl Backtracking {
     }
 }
 
-/// Places of a piece to which no way leads.
+/// DeadEnds of a piece to which no way leads.
 #[derive(Debug, Default)]
-pub(super) struct Places(Vec<u64>);
+pub(super) struct DeadEnds(Vec<u64>);
 
-impl Places {
+impl DeadEnds {
     fn clear(&mut self, len: usize) {
         self.0.clear();
         self.0.resize(len / 64 + 1, 0);
     }
 
     #[inline]
-    fn is_dead(&self, at: usize) -> bool {
+    fn contains(&self, at: usize) -> bool {
         self.0[at / 64] >> (at % 64) & 1 == 1
     }
 
-    fn bury(&mut self, at: usize) {
+    fn add(&mut self, at: usize) {
         self.0[at / 64] |= 1 << (at % 64);
     }
 }

@@ -4,7 +4,7 @@
 //! is searched ([`backtracking`](super::backtracking)), or they are merged ([`merging`](crate::merging)) if the ranks are odd.
 //! Long pieces come in parts ([`windows`]).
 
-use super::backtracking::{Backtracking, Places};
+use super::backtracking::{Backtracking, DeadEnds};
 use crate::merging::{self, Merge, Merging, NO_RANK, last_of_each, live_merges, merge, merge_skipping};
 use crate::pair::Pair;
 use crate::pattern::Splitter;
@@ -16,7 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 /// Memory that is used again from piece to piece.
 #[derive(Debug, Default)]
 struct Scratch {
-    places: Places,
+    dead_ends: DeadEnds,
     merging: merging::Scratch,
 }
 
@@ -72,7 +72,8 @@ impl ByteLevel {
         let live = new.live_merges(tokens()).collect::<Vec<_>>();
         let made: FxHashSet<u32> =
             byte_ids.into_iter().chain(live.iter().map(|(_, merge)| merge.merged)).collect();
-        for (bytes, id) in tokens().filter(|(_, id)| ignore_merges && is_ordinary(*id) && !made.contains(id)) {
+        for (bytes, id) in tokens().filter(|(_, id)| ignore_merges && is_ordinary(*id) && !made.contains(id))
+        {
             new.unmade.insert(Piece::new(bytes), id);
         }
         new.backtracking = Backtracking::new(&live, tokens().filter(|(_, id)| made.contains(id)).collect());
@@ -128,8 +129,10 @@ impl ByteLevel {
     #[inline(always)]
     fn encode_piece(&self, piece: Piece<'_>, seen: &mut Seen, scratch: &mut Scratch, out: &mut Vec<u32>) {
         let bytes = piece.bytes();
-        let whole = || self.unmade.get(piece).copied().or_else(|| self.backtracking.as_ref()?.whole(bytes));
-        seen.append(piece, out, whole, |out| {
+        seen.append(piece, out, |out| {
+            if let Some(id) = self.unmade.get(piece) {
+                return out.push(*id);
+            }
             if windows::suit(bytes) {
                 let n_bytes = |id: u32| self.lengths[id as usize] as usize;
                 let merge = |part: &[u8], out: &mut Vec<u32>| self.merge_piece(part, scratch, out);
@@ -143,7 +146,7 @@ impl ByteLevel {
     /// Appends the tokens that merging makes of a piece.
     fn merge_piece(&self, piece: &[u8], scratch: &mut Scratch, out: &mut Vec<u32>) {
         if let Some(backtracking) = &self.backtracking {
-            return backtracking.encode(piece, &mut scratch.places, out);
+            return backtracking.encode(piece, &mut scratch.dead_ends, out);
         }
         let scratch = &mut scratch.merging;
         scratch.symbols.clear();

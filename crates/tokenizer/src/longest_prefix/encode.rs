@@ -6,7 +6,7 @@
 
 use crate::double_array::{DoubleArray, Made, ROOT};
 use crate::pattern::Splitter;
-use crate::piece_map::{Piece, PieceMap, Seen};
+use crate::piece_map::{Piece, Seen};
 use std::hint::select_unpredictable;
 
 const NONE: u32 = u32::MAX;
@@ -25,14 +25,12 @@ pub(crate) enum Unknown {
 pub(crate) struct LongestPrefix {
     splitter: Splitter,
     unknown: Unknown,
-    trie: DoubleArray,
+    trie: DoubleArray<()>,
     /// By node.
     leaves: Vec<Leave>,
     details: Vec<Detail>,
     /// The tokens that nodes take when the text leaves the trie.
     taken: Vec<u32>,
-    /// Words that are one token.
-    whole: PieceMap<u32>,
     /// How many tokens have more than one character.
     merges: usize,
 }
@@ -68,8 +66,6 @@ impl LongestPrefix {
         let mut tokens: Vec<(&str, u32)> = tokens.into_iter().collect();
         tokens.sort_unstable();
         let merges = tokens.iter().filter(|(text, _)| text.chars().nth(1).is_some()).count();
-        let mut whole = PieceMap::default();
-        tokens.iter().for_each(|(text, id)| whole.insert(Piece::new(text.as_bytes()), *id));
         let strings: Vec<&[u8]> = tokens.iter().map(|(text, _)| text.as_bytes()).collect();
         let (mut leaves, mut details, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         // Breadth first, so that what a node falls back to, which is nearer to the root, is known before it.
@@ -87,7 +83,7 @@ impl LongestPrefix {
             leaves[made.node as usize] = leave;
             details[made.node as usize] = Detail { taken, depth: made.depth };
         });
-        Self { splitter, unknown, trie, leaves, details, taken, whole, merges }
+        Self { splitter, unknown, trie, leaves, details, taken, merges }
     }
 
     pub(crate) fn splitter(&self) -> &Splitter {
@@ -108,8 +104,7 @@ impl LongestPrefix {
         if self.merges > 0 {
             self.splitter.for_each_piece(text, |range| {
                 let word = Piece::within(text.as_bytes(), range.clone());
-                let whole = || self.whole.get(word).copied();
-                seen.append(word, out, whole, |out| self.encode_word(&text[range], out));
+                seen.append(word, out, |out| self.encode_word(&text[range], out));
             });
         } else {
             // Where no token is longer than a character, words are of no consequence.
@@ -304,7 +299,7 @@ impl Lane {
 
 /// What to do at a node that is no token, and which tokens to take: as at its parent, and then with the byte between the two.
 fn fall_back(
-    trie: &DoubleArray,
+    trie: &DoubleArray<()>,
     leaves: &[Leave],
     details: &[Detail],
     taken: &mut Vec<u32>,

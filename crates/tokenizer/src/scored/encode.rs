@@ -142,8 +142,7 @@ impl Scored {
                 prefixed = false;
             } else {
                 let merged = |out: &mut _| self.merge_word(&[], word, scratch, out);
-                // No word is known to be one token before it is merged.
-                seen.append(Piece::new(word.as_bytes()), out, || None, merged);
+                seen.append(Piece::new(word.as_bytes()), out, merged);
             }
         };
         let mut begin = 0;

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
-use firebrand_corpus::sources::{DocumentBoundary, FormatChoice};
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
     BenchGenerateArgs, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
 };
@@ -130,12 +130,8 @@ pub(crate) struct PrepareArgs {
     /// Folder to write the shards and their manifest into
     #[arg(long, value_name = "DIR", required_unless_present = "check")]
     pub(crate) out: Option<PathBuf>,
-    /// What the files are
-    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
-    pub(crate) format: TextFormat,
-    /// JSON lines, CSV, TSV, Parquet: which field is the text
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    pub(crate) field: String,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Where documents of plain text end
     #[arg(long, value_enum, default_value_t = Boundary::File)]
     pub(crate) boundary: Boundary,
@@ -145,6 +141,35 @@ pub(crate) struct PrepareArgs {
     /// Only check that shards are what was written (and made by --tokenizer, if given)
     #[arg(long, value_name = "DIR", conflicts_with_all = ["texts", "out"])]
     pub(crate) check: Option<PathBuf>,
+}
+
+// Not a doc comment, which clap would print as the description of every command.
+// How files of text are read.
+#[derive(Debug, Args)]
+pub(crate) struct ReadingArgs {
+    /// What the files are
+    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
+    pub(crate) format: TextFormat,
+    /// JSON lines, CSV, TSV, Parquet: which field is the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub(crate) field: String,
+    /// Replace what is not UTF-8 by U+FFFD, instead of refusing the file
+    #[arg(long)]
+    pub(crate) lossy: bool,
+}
+
+impl ReadingArgs {
+    /// These texts, all of them to train on.
+    pub(crate) fn sources(&self, texts: &[PathBuf]) -> Sources {
+        Sources {
+            texts: texts.to_vec(),
+            format: self.format.into(),
+            field: self.field.clone(),
+            boundary: DocumentBoundary::File,
+            held_out: HeldOut::None,
+            invalid_utf8: if self.lossy { InvalidUtf8::Replace } else { InvalidUtf8::Refuse },
+        }
+    }
 }
 
 /// What files of text are.

@@ -3,7 +3,7 @@
 use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
-use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, Sources};
+use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -91,6 +91,8 @@ pub(crate) struct DataConfig {
     pub(crate) field: String,
     pub(crate) boundary: DocumentBoundary,
     pub(crate) held_out: HeldOut,
+    /// What becomes of bytes that are no UTF-8: `refuse` or `replace`.
+    pub(crate) invalid_utf8: InvalidUtf8,
     pub(crate) order: Order,
 }
 
@@ -125,6 +127,7 @@ impl Default for DataConfig {
             field: Sources::default().field,
             boundary: DocumentBoundary::default(),
             held_out: HeldOut::default(),
+            invalid_utf8: InvalidUtf8::default(),
             order: Order::default(),
         }
     }

@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::config::DataConfig;
 use crate::exit::usage;
 use crate::named;
-use crate::output::{PrepareBar, bar, say};
+use crate::output::{PrepareBar, bar, say, thousands};
 use anyhow::Context;
 use firebrand_corpus::CorpusError;
 use firebrand_corpus::prepare::{Encode, left_behind, prepare_cached, prepare_sources};
@@ -54,7 +54,15 @@ pub(crate) fn scan(sources: Sources, global: &Global) -> anyhow::Result<Corpus> 
     let mut bar = PrepareBar::new(global);
     let corpus = sources.scan(&mut |progress| bar.update(progress))?;
     bar.finish();
+    say_replaced(corpus.replaced(), global);
     Ok(corpus)
+}
+
+fn say_replaced(replaced: u64, global: &Global) {
+    if replaced > 0 {
+        let [places, them] = if replaced == 1 { ["place", "it"] } else { ["places", "each"] };
+        say(global, format!("{} {places} not UTF-8: U+FFFD stands for {them} now", thousands(replaced)));
+    }
 }
 
 /// The characters of all of a corpus as a tokenizer.
@@ -141,7 +149,10 @@ pub(crate) fn prepare(
     {
         say(global, format!("what is done is kept in {}: the same command goes on with it", left.display()));
     }
-    Ok(result?)
+    let shards = result?;
+    let files = shards.provenance().map_or(&[][..], |provenance| &provenance.files);
+    say_replaced(files.iter().filter_map(|file| file.replaced).sum(), global);
+    Ok(shards)
 }
 
 /// The data of a run: its tokenizer and its shards.
@@ -168,6 +179,7 @@ pub(crate) fn load(config: &DataConfig, global: &Global) -> anyhow::Result<(Hash
         field: config.field.clone(),
         boundary: config.boundary,
         held_out: config.held_out.clone(),
+        invalid_utf8: config.invalid_utf8,
     };
     let corpus = scan(sources, global)?;
     let tokenizer = match from_characters {

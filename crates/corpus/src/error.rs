@@ -47,7 +47,8 @@ pub enum CorpusError {
 
     /// Text that is not UTF-8.
     #[error(
-        "{} is not valid UTF-8: line {line}, byte offset {offset}; convert it first, as with iconv",
+        "{} is not valid UTF-8: line {line}, byte offset {offset}; convert it first, as with iconv, or have it \
+         replaced by U+FFFD: --lossy of `prepare` and `tokenizer train`, data.invalid_utf8=replace of `pretrain`",
         path.display()
     )]
     InvalidUtf8 {

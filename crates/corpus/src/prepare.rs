@@ -193,6 +193,7 @@ fn provenance(corpus: &Corpus, key: &str) -> Provenance {
         format: Some(file.format).filter(|&format| format != Format::Text),
         bytes: file.bytes,
         sha256: file.sha256.clone(),
+        replaced: Some(file.replaced).filter(|&replaced| replaced > 0),
     };
     let files = corpus.files().iter().map(file).collect();
     let field = corpus.field().map(str::to_owned);

@@ -1,6 +1,6 @@
 //! Arguments of the commands that make and use tokenizers.
 
-use super::{TextFormat, parse_bytes};
+use super::{ReadingArgs, parse_bytes};
 use clap::{Args, Subcommand, ValueEnum};
 use firebrand_tokenizer::Normalization;
 use std::path::PathBuf;
@@ -59,12 +59,8 @@ pub(crate) struct TokenizerTrainArgs {
     /// Text, JSON lines, CSV, TSV or Parquet; also .gz and .zst; or folders of such files
     #[arg(required = true, value_name = "TEXT")]
     pub(crate) texts: Vec<PathBuf>,
-    /// What the files are
-    #[arg(long, value_enum, default_value_t = TextFormat::Auto)]
-    pub(crate) format: TextFormat,
-    /// JSON lines, CSV, TSV, Parquet: which field is the text
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    pub(crate) field: String,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
     /// Folder to write tokenizer.json and tokenizer_config.json into
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,

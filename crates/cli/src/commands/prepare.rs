@@ -16,13 +16,7 @@ pub(crate) fn run(args: &PrepareArgs, global: &Global) -> anyhow::Result<()> {
         unreachable!("both are required where nothing is checked");
     };
     let held_out = if args.held_out == 0.0 { HeldOut::None } else { HeldOut::Fraction(args.held_out) };
-    let sources = Sources {
-        texts: args.texts.clone(),
-        format: args.format.into(),
-        field: args.field.clone(),
-        boundary: args.boundary.into(),
-        held_out,
-    };
+    let sources = Sources { boundary: args.boundary.into(), held_out, ..args.reading.sources(&args.texts) };
     show(&text::prepare(&sources, &tokenizer, out, global)?, global)
 }
 

@@ -306,3 +306,30 @@ fn a_tokenizer_learns_the_same_from_records() {
     scratch.run(&["tokenizer", "train", "one.jsonl", "--out", "other", "--vocab-size", "300"]).succeeds();
     assert!(scratch.bytes("other/tokenizer.json") == scratch.bytes("tok/tokenizer.json"));
 }
+
+#[test]
+fn what_is_not_utf8_is_replaced_when_asked_for() {
+    let scratch = Scratch::with_text();
+    let text = scratch.text("train.txt");
+    let cut = text.find(' ').expect("there are words");
+    let (before, after) = text.as_bytes().split_at(cut);
+    let torn = [before, b"\xff\xe2\x82", after].concat();
+    scratch.write("torn.txt", &torn);
+    scratch.write("torn.jsonl", &[b"{\"text\": \"", b"a \xff b".as_slice(), b"\"}\n"].concat());
+    scratch.write("mended.txt", [&text[..cut], "\u{fffd}\u{fffd}", &text[cut..]].concat().as_bytes());
+
+    let refused = prepare(&scratch, "torn.txt", "refused", &[]);
+    refused.fails(2, &["torn.txt is not valid UTF-8: line 1, byte offset", "--lossy"]);
+    let ran = prepare(&scratch, "torn.txt", "torn", &["--lossy"]).succeeds();
+    assert!(ran.stderr.contains("2 places not UTF-8: U+FFFD stands for each now"), "{}", ran.stderr);
+    prepare(&scratch, "mended.txt", "mended", &[]).succeeds();
+    assert_eq!(tokens(&scratch, "torn"), tokens(&scratch, "mended"));
+
+    let train = ["tokenizer", "train", "torn.txt", "torn.jsonl", "--out", "lossy", "--vocab-size", "300"];
+    scratch.run(&train).fails(2, &["torn.txt is not valid UTF-8", "--lossy"]);
+    let ran = scratch.run(&[&train[..], &["--lossy"]].concat()).succeeds();
+    assert!(ran.stderr.contains("3 places not UTF-8"), "{}", ran.stderr);
+    let set = ["data.texts=torn.txt", "data.boundary=file", "data.invalid_utf8=replace"];
+    let ran = scratch.pretrain("run", &set).succeeds();
+    assert!(ran.stderr.contains("2 places not UTF-8"), "{}", ran.stderr);
+}

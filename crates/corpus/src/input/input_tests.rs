@@ -21,7 +21,7 @@ fn read(name: &str, contents: &[u8]) -> Result<String, CorpusError> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, contents).unwrap();
-    let mut input = Input::open(&path)?;
+    let mut input = Input::open(&path, InvalidUtf8::Refuse)?;
     let mut text = Vec::new();
     input.read_to_end(&mut text).map_err(|error| Input::explain(&path, error))?;
     assert_eq!(input.bytes_read(), contents.len() as u64);

@@ -4,6 +4,7 @@
 //! Knows nothing of lines, documents or records.
 
 mod compression;
+mod lossy;
 mod utf8;
 
 use std::fs::File;
@@ -15,6 +16,8 @@ use sha2::{Digest, Sha256};
 use crate::digest;
 use crate::error::CorpusError;
 pub(crate) use compression::{Compression, extension};
+pub use lossy::InvalidUtf8;
+use lossy::Replacer;
 use utf8::Utf8Check;
 
 /// What some programs begin text with: it says that UTF-8 follows and is no part of the text.
@@ -30,7 +33,13 @@ pub(crate) struct Input {
     path: PathBuf,
     compression: Compression,
     source: Source,
-    utf8: Utf8Check,
+    encoding: Encoding,
+}
+
+/// How it is made sure that text is UTF-8.
+enum Encoding {
+    Checked(Utf8Check),
+    Replaced(Replacer),
 }
 
 /// Where the bytes come from, through what. Both formats may be several streams, one after the other.
@@ -49,7 +58,7 @@ struct HashedFile {
 
 impl Input {
     /// Opens a file; it is compressed if its name says so.
-    pub(crate) fn open(path: &Path) -> Result<Self, CorpusError> {
+    pub(crate) fn open(path: &Path, invalid_utf8: InvalidUtf8) -> Result<Self, CorpusError> {
         let file = File::open(path).map_err(CorpusError::io("read", path))?;
         let file = HashedFile { file, hasher: Sha256::new(), bytes_read: 0 };
         let compression = Compression::of(path).0;
@@ -63,7 +72,11 @@ impl Input {
                 Source::Zstd(decoder.map_err(CorpusError::io("read", path))?)
             }
         };
-        Ok(Self { path: path.to_path_buf(), compression, source, utf8: Utf8Check::default() })
+        let encoding = match invalid_utf8 {
+            InvalidUtf8::Refuse => Encoding::Checked(Utf8Check::default()),
+            InvalidUtf8::Replace => Encoding::Replaced(Replacer::default()),
+        };
+        Ok(Self { path: path.to_path_buf(), compression, source, encoding })
     }
 
     /// How many bytes of the file have been read, as they lie on disk.
@@ -74,6 +87,14 @@ impl Input {
     /// The sha256 of these bytes, in hexadecimal.
     pub(crate) fn sha256(&self) -> String {
         digest::finish(self.file().hasher.clone())
+    }
+
+    /// How often bytes that are no UTF-8 were replaced so far.
+    pub(crate) fn replaced(&self) -> u64 {
+        match &self.encoding {
+            Encoding::Checked(_) => 0,
+            Encoding::Replaced(replacer) => replacer.replaced(),
+        }
     }
 
     /// What went wrong when a read failed.
@@ -91,12 +112,14 @@ impl Input {
             Source::Zstd(decoder) => decoder.get_ref().get_ref(),
         }
     }
+}
 
-    fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.source {
-            Source::Plain(file) => file.read(buffer),
-            Source::Gzip(decoder) => decoder.read(buffer),
-            Source::Zstd(decoder) => decoder.read(buffer),
+impl Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Zstd(decoder) => decoder.read(buffer),
         }
     }
 }
@@ -106,24 +129,30 @@ impl Read for Input {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let count = match self.read_raw(buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+        let Self { path, compression, source, encoding } = self;
+        let explained = |error: io::Error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
             // What the decoder finds wrong has no number of the operating system.
-            Err(error) if error.raw_os_error().is_none() => {
-                let (path, compression) = (self.path.clone(), self.compression.name());
-                return Err(io::Error::other(CorpusError::Compressed { path, compression, reason: error }));
+            _ if error.raw_os_error().is_none() => {
+                let (path, compression) = (path.clone(), compression.name());
+                io::Error::other(CorpusError::Compressed { path, compression, reason: error })
             }
-            Err(error) => return Err(io::Error::other(CorpusError::io("read", &self.path)(error))),
+            _ => io::Error::other(CorpusError::io("read", path)(error)),
         };
+        let mut read = |buffer: &mut [u8]| source.read(buffer).map_err(explained);
+        let utf8 = match encoding {
+            Encoding::Replaced(replacer) => return replacer.read(buffer, read),
+            Encoding::Checked(utf8) => utf8,
+        };
+        let count = read(buffer)?;
         let checked = match count {
-            0 => self.utf8.end(),
-            _ => self.utf8.feed(&buffer[..count]),
+            0 => utf8.end(),
+            _ => utf8.feed(&buffer[..count]),
         };
         match checked {
             Ok(()) => Ok(count),
             Err(at) => {
-                let (path, line, offset) = (self.path.clone(), at.line, at.offset);
+                let (path, line, offset) = (path.clone(), at.line, at.offset);
                 Err(io::Error::other(CorpusError::InvalidUtf8 { path, line, offset }))
             }
         }

@@ -8,7 +8,7 @@ use super::reader::LONGEST_RECORD;
 use super::record::no_such_field;
 use super::{Record, Value};
 use crate::error::CorpusError;
-use crate::input::Input;
+use crate::input::{Input, InvalidUtf8};
 
 /// Read after the last byte of every file: a row of its own, unless the file ends inside a quoted field. The parser
 /// would not say so.
@@ -30,8 +30,14 @@ pub(super) struct Delimited {
 }
 
 impl Delimited {
-    pub(super) fn open(path: &Path, delimiter: u8, header: bool) -> Result<Self, CorpusError> {
-        let input = Limited { input: Input::open(path)?, left: LONGEST_RECORD, last: 0, ends_by_two: None };
+    pub(super) fn open(
+        path: &Path,
+        delimiter: u8,
+        header: bool,
+        invalid_utf8: InvalidUtf8,
+    ) -> Result<Self, CorpusError> {
+        let input = Input::open(path, invalid_utf8)?;
+        let input = Limited { input, left: LONGEST_RECORD, last: 0, ends_by_two: None };
         let rows = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .quoting(delimiter == b',')

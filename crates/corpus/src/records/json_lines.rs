@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use super::reader::LONGEST_RECORD;
 use super::{Record, Value};
 use crate::error::CorpusError;
-use crate::input::{BYTE_ORDER_MARK, Input};
+use crate::input::{BYTE_ORDER_MARK, Input, InvalidUtf8};
 
 pub(super) struct JsonLines {
     path: Arc<Path>,
@@ -24,10 +24,10 @@ pub(super) struct JsonLines {
 }
 
 impl JsonLines {
-    pub(super) fn open(path: &Path) -> Result<Self, CorpusError> {
+    pub(super) fn open(path: &Path, invalid_utf8: InvalidUtf8) -> Result<Self, CorpusError> {
         Ok(Self {
             path: path.into(),
-            input: BufReader::with_capacity(1 << 16, Input::open(path)?),
+            input: BufReader::with_capacity(1 << 16, Input::open(path, invalid_utf8)?),
             line: Vec::new(),
             lines_read: 0,
             names: Arc::new([]),

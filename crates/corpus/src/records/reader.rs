@@ -8,7 +8,7 @@ use super::json_lines::JsonLines;
 use super::parquet::ParquetRows;
 use super::{Format, Record};
 use crate::error::CorpusError;
-use crate::input::Compression;
+use crate::input::{Compression, InvalidUtf8};
 
 /// The longest record that is read. What is longer is no record but a file of another kind, or a quote that nobody
 /// closed; memory should not pay for it.
@@ -32,7 +32,7 @@ impl RecordReader {
     /// A file that is missing, unreadable, of another format; plain text, which has no records; a header that names a
     /// field twice.
     pub fn open(path: &Path, format: Format) -> Result<Self, CorpusError> {
-        Self::open_with(path, format, true)
+        Self::open_with(path, format, true, InvalidUtf8::Refuse)
     }
 
     /// Opens a file whose first line, in CSV and TSV, is a record like the others: its fields are called `0`, `1`, …
@@ -40,15 +40,25 @@ impl RecordReader {
     /// # Errors
     /// As [`RecordReader::open`].
     pub fn open_without_header(path: &Path, format: Format) -> Result<Self, CorpusError> {
-        Self::open_with(path, format, false)
+        Self::open_with(path, format, false, InvalidUtf8::Refuse)
     }
 
-    fn open_with(path: &Path, format: Format, header: bool) -> Result<Self, CorpusError> {
+    /// [`RecordReader::open`] or [`RecordReader::open_without_header`], and what becomes of bytes that are no UTF-8. Those of
+    /// Parquet are always refused.
+    ///
+    /// # Errors
+    /// As [`RecordReader::open`].
+    pub fn open_with(
+        path: &Path,
+        format: Format,
+        header: bool,
+        invalid_utf8: InvalidUtf8,
+    ) -> Result<Self, CorpusError> {
         let rows = match format {
             Format::Text => return Err(CorpusError::NoRecords(path.to_path_buf())),
-            Format::JsonLines => Rows::JsonLines(JsonLines::open(path)?),
-            Format::Csv => Rows::Delimited(Delimited::open(path, b',', header)?),
-            Format::Tsv => Rows::Delimited(Delimited::open(path, b'\t', header)?),
+            Format::JsonLines => Rows::JsonLines(JsonLines::open(path, invalid_utf8)?),
+            Format::Csv => Rows::Delimited(Delimited::open(path, b',', header, invalid_utf8)?),
+            Format::Tsv => Rows::Delimited(Delimited::open(path, b'\t', header, invalid_utf8)?),
             Format::Parquet if Compression::of(path).0 != Compression::None => {
                 return Err(CorpusError::CompressedParquet(path.to_path_buf()));
             }
@@ -99,6 +109,15 @@ impl RecordReader {
             Rows::JsonLines(rows) => rows.input().bytes_read(),
             Rows::Delimited(rows) => rows.input().bytes_read(),
             Rows::Parquet(rows) => rows.bytes_read(),
+        }
+    }
+
+    /// How often bytes that are no UTF-8 were replaced in what has been read of the file.
+    pub fn replaced(&self) -> u64 {
+        match &self.rows {
+            Rows::JsonLines(rows) => rows.input().replaced(),
+            Rows::Delimited(rows) => rows.input().replaced(),
+            Rows::Parquet(_) => 0,
         }
     }
 

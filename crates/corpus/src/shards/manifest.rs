@@ -89,6 +89,9 @@ pub struct FileSummary {
     pub bytes: u64,
     /// sha256 of its contents, in hexadecimal.
     pub sha256: String,
+    /// How often bytes that are no UTF-8 were replaced in it; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<u64>,
 }
 
 /// One token file.

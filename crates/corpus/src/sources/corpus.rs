@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use super::memory::Memory;
 use super::pieces::Pieces;
 use super::scan::scan_files;
-use super::{DocumentBoundary, DocumentReader, HeldOut, Parts, SourceFile, Sources, Split, source_files};
+use super::{
+    DocumentBoundary, DocumentReader, HeldOut, InvalidUtf8, Parts, SourceFile, Sources, Split, source_files,
+};
 use crate::error::CorpusError;
 use crate::input::Compression;
 use crate::progress::Progress;
@@ -19,6 +21,7 @@ pub struct Corpus {
     boundary: DocumentBoundary,
     field: String,
     held_out: HeldOut,
+    invalid_utf8: InvalidUtf8,
     files: Vec<SourceFile>,
     shares: [Vec<Share>; Split::ALL.len()],
 }
@@ -77,7 +80,7 @@ impl Sources {
             }
         };
         let (boundary, field, held_out) = (self.boundary, self.field.clone(), self.held_out.clone());
-        Ok(Corpus { boundary, field, held_out, files, shares })
+        Ok(Corpus { boundary, field, held_out, invalid_utf8: self.invalid_utf8, files, shares })
     }
 
     /// Files that are one document each and files of many do not go together: what would a fraction of both be?
@@ -132,6 +135,11 @@ impl Corpus {
         self.files.iter().map(|file| file.text_bytes).sum()
     }
 
+    /// How often bytes that are no UTF-8 were replaced in all the files.
+    pub fn replaced(&self) -> u64 {
+        self.files.iter().map(|file| file.replaced).sum()
+    }
+
     /// Whether a split has any text.
     pub fn has(&self, split: Split) -> bool {
         !self.shares[split as usize].is_empty()
@@ -147,7 +155,7 @@ impl Corpus {
     /// Opens one of the files.
     pub(super) fn open(&self, file: usize) -> Result<DocumentReader, CorpusError> {
         let file = &self.files[file];
-        DocumentReader::open_as(&file.path, file.format, self.boundary, &self.field)
+        DocumentReader::open_as(&file.path, file.format, self.boundary, &self.field, self.invalid_utf8)
     }
 
     /// Everything that decides what the documents of every split are, as text: for hashing.

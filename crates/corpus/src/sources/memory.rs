@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{DocumentBoundary, SourceFile, Sources};
+use super::{DocumentBoundary, InvalidUtf8, SourceFile, Sources};
 
 /// Files that were scanned, kept in a file; or nowhere. A file that has another size or time of change is scanned again.
 /// It only saves time: when it cannot be read or written, files are scanned.
@@ -30,6 +30,7 @@ struct New {
 struct Contents {
     boundary: DocumentBoundary,
     field: String,
+    invalid_utf8: InvalidUtf8,
     files: Vec<Known>,
 }
 
@@ -59,7 +60,10 @@ impl Memory {
     pub(crate) fn open(path: PathBuf, every: Duration, sources: &Sources) -> Self {
         let json = fs::read(&path).ok();
         let known = json.and_then(|json| serde_json::from_slice::<Contents>(&json).ok());
-        let same = |known: &Contents| known.boundary == sources.boundary && known.field == sources.field;
+        let same = |known: &Contents| {
+            (known.boundary, &known.field, known.invalid_utf8)
+                == (sources.boundary, &sources.field, sources.invalid_utf8)
+        };
         let mut known = known.filter(same).map_or(Vec::new(), |known| known.files);
         known.retain(|known| sources.format.of(&known.file.path) == known.file.format);
         known.sort_by(|a, b| a.file.path.cmp(&b.file.path));
@@ -68,7 +72,8 @@ impl Memory {
 
     fn new(path: Option<PathBuf>, every: Duration, known: Vec<Known>, sources: &Sources) -> Self {
         let (boundary, field) = (sources.boundary, sources.field.clone());
-        let contents = Contents { boundary, field, files: known.clone() };
+        let invalid_utf8 = sources.invalid_utf8;
+        let contents = Contents { boundary, field, invalid_utf8, files: known.clone() };
         let new = New { contents, saved: Instant::now() };
         Self { path, every, known, new: Mutex::new(new) }
     }

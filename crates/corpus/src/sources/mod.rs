@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::input::InvalidUtf8;
 use crate::records::Format;
 pub use corpus::Corpus;
 pub use files::source_files;
@@ -118,6 +119,9 @@ pub struct Sources {
     /// What is kept away from training, to measure on.
     #[serde(default)]
     pub held_out: HeldOut,
+    /// What becomes of bytes that are no UTF-8.
+    #[serde(default)]
+    pub invalid_utf8: InvalidUtf8,
 }
 
 impl Default for Sources {
@@ -128,6 +132,7 @@ impl Default for Sources {
             field: default_field(),
             boundary: DocumentBoundary::default(),
             held_out: HeldOut::default(),
+            invalid_utf8: InvalidUtf8::default(),
         }
     }
 }

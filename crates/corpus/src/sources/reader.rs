@@ -5,6 +5,7 @@ use std::path::Path;
 use super::text::{PIECE_BYTES, TextReader};
 use super::{DocumentBoundary, Piece};
 use crate::error::CorpusError;
+use crate::input::InvalidUtf8;
 use crate::records::{Format, RecordReader};
 
 /// Reads the documents of one file in order, in pieces, and hashes every byte on the way.
@@ -29,11 +30,12 @@ impl DocumentReader {
     /// # Errors
     /// The file is missing or unreadable.
     pub fn open(path: &Path, boundary: DocumentBoundary) -> Result<Self, CorpusError> {
-        Ok(Self { source: Source::Text(TextReader::open(path, boundary)?) })
+        Self::open_as(path, Format::Text, boundary, "", InvalidUtf8::Refuse)
     }
 
     /// Opens a file of any format. In a file of records, each is a document: its `field`, which must be text; records
-    /// where that is empty or null are passed over.
+    /// where that is empty or null are passed over. `invalid_utf8` says what becomes of bytes that are no UTF-8; those of Parquet
+    /// are always refused.
     ///
     /// # Errors
     /// The file is missing, unreadable, of another format, or has no such field.
@@ -42,11 +44,12 @@ impl DocumentReader {
         format: Format,
         boundary: DocumentBoundary,
         field: &str,
+        invalid_utf8: InvalidUtf8,
     ) -> Result<Self, CorpusError> {
         if format == Format::Text {
-            return Self::open(path, boundary);
+            return Ok(Self { source: Source::Text(TextReader::open(path, boundary, invalid_utf8)?) });
         }
-        let records = RecordReader::open(path, format)?.only(&[field])?;
+        let records = RecordReader::open_with(path, format, true, invalid_utf8)?.only(&[field])?;
         Ok(Self {
             source: Source::Records { records, field: field.to_owned(), document: String::new(), at: 0 },
         })
@@ -102,6 +105,14 @@ impl DocumentReader {
         match &self.source {
             Source::Text(text) => text.input().bytes_read(),
             Source::Records { records, .. } => records.bytes_read(),
+        }
+    }
+
+    /// How often bytes that are no UTF-8 were replaced in what has been read of the file.
+    pub fn replaced(&self) -> u64 {
+        match &self.source {
+            Source::Text(text) => text.input().replaced(),
+            Source::Records { records, .. } => records.replaced(),
         }
     }
 

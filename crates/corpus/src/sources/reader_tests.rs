@@ -148,7 +148,9 @@ fn a_record_is_a_document_and_empty_ones_are_none() {
     let long = "é".repeat(PIECE_BYTES + 1);
     let lines = [json(&["a"]), json(&[""]), "{\"text\": null}".to_owned(), json(&[&long])];
     std::fs::write(&path, lines.join("\n")).unwrap();
-    let open = |field| DocumentReader::open_as(&path, Format::JsonLines, DocumentBoundary::File, field);
+    let open = |field| {
+        DocumentReader::open_as(&path, Format::JsonLines, DocumentBoundary::File, field, InvalidUtf8::Refuse)
+    };
     let mut reader = open("text").unwrap();
     assert_eq!(reader.next_document().unwrap().unwrap(), "a");
     let piece = reader.next_piece().unwrap().unwrap();

@@ -31,6 +31,8 @@ pub struct SourceFile {
     pub text_bytes: u64,
     /// Characters (Unicode scalars) in its documents.
     pub characters: u64,
+    /// How often bytes that are no UTF-8 were replaced in it.
+    pub replaced: u64,
 }
 
 impl SourceFile {
@@ -88,7 +90,8 @@ pub(super) fn scan_files(
 /// Reads one file through; `report` gets the bytes and documents read since its last call.
 fn scan_file(path: &Path, sources: &Sources, report: &dyn Fn(u64, u64)) -> Result<SourceFile, CorpusError> {
     let format = sources.format.of(path);
-    let mut reader = DocumentReader::open_as(path, format, sources.boundary, &sources.field)?;
+    let mut reader =
+        DocumentReader::open_as(path, format, sources.boundary, &sources.field, sources.invalid_utf8)?;
     let (mut documents, mut text_bytes, mut characters) = (0, 0, 0);
     let mut reported = (0, 0);
     while let Some(piece) = reader.next_piece()? {
@@ -104,7 +107,16 @@ fn scan_file(path: &Path, sources: &Sources, report: &dyn Fn(u64, u64)) -> Resul
     if documents == 0 {
         return Err(CorpusError::EmptyFile(path.to_path_buf()));
     }
-    let (bytes, sha256) = (reader.bytes_read(), reader.sha256()?);
+    let (bytes, sha256, replaced) = (reader.bytes_read(), reader.sha256()?, reader.replaced());
     report(bytes - reported.0, documents - reported.1);
-    Ok(SourceFile { path: path.to_path_buf(), format, bytes, sha256, documents, text_bytes, characters })
+    Ok(SourceFile {
+        path: path.to_path_buf(),
+        format,
+        bytes,
+        sha256,
+        documents,
+        text_bytes,
+        characters,
+        replaced,
+    })
 }

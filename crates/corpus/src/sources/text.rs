@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{DocumentBoundary, Piece};
 use crate::error::CorpusError;
-use crate::input::Input;
+use crate::input::{Input, InvalidUtf8};
 
 /// How much is read at a time.
 const BLOCK: usize = 1 << 17;
@@ -41,9 +41,13 @@ struct State {
 }
 
 impl TextReader {
-    pub(super) fn open(path: &Path, boundary: DocumentBoundary) -> Result<Self, CorpusError> {
+    pub(super) fn open(
+        path: &Path,
+        boundary: DocumentBoundary,
+        invalid_utf8: InvalidUtf8,
+    ) -> Result<Self, CorpusError> {
         let state = State { boundary, text: String::new(), held: String::new(), begun: false, blank: true };
-        let input = Input::open(path)?;
+        let input = Input::open(path, invalid_utf8)?;
         Ok(Self {
             path: path.to_path_buf(),
             input,

@@ -13,7 +13,7 @@ use crate::run::parse_ids;
 use crate::text;
 use anyhow::Context;
 use counting::count;
-use firebrand_corpus::sources::{Corpus, DocumentBoundary, HeldOut, Sources};
+use firebrand_corpus::sources::Corpus;
 use firebrand_tokenizer::{
     ByteLevelConfig, ByteLevelTrainer, LongestPrefixConfig, LongestPrefixTrainer, Pattern, Tokenizer,
     VocabularySize,
@@ -32,14 +32,7 @@ pub(crate) fn run(command: &TokenizerCommand, global: &Global) -> anyhow::Result
 }
 
 fn train(args: &TokenizerTrainArgs, global: &Global) -> anyhow::Result<()> {
-    let sources = Sources {
-        texts: args.texts.clone(),
-        format: args.format.into(),
-        field: args.field.clone(),
-        boundary: DocumentBoundary::File,
-        held_out: HeldOut::None,
-    };
-    let corpus = text::scan(sources, global)?;
+    let corpus = text::scan(args.reading.sources(&args.texts), global)?;
     let started = Instant::now();
     let special_tokens: Vec<String> =
         args.special_tokens.iter().filter(|token| !token.is_empty()).cloned().collect();

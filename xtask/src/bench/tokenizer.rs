@@ -27,6 +27,12 @@ struct Measured {
     longest_prefix: Speed,
 }
 
+/// What `bench-peers train` prints.
+#[derive(Debug, Deserialize)]
+struct Trained {
+    train_s: f64,
+}
+
 #[derive(Debug, Deserialize)]
 struct Speed {
     encode_mb_per_s: f64,
@@ -60,7 +66,9 @@ fn books(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let encoded = books.join(ENCODED);
     let peer = python_and_script("bpe.py", "tiktoken", "tokenizers and tiktoken")?;
     let rustbpe = rustbpe();
+    let crates = tokenizer_peers::build()?;
     let (mut ours, mut theirs, mut rustbpe_seconds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut crate_seconds = Vec::new();
     for round in 1..=options.rounds {
         let mut command = Command::new(firebrand);
         command.arg("bench-tokenizer").args(&texts).args(["--vocab", VOCABULARY, "--encode"]).arg(&encoded);
@@ -77,6 +85,11 @@ fn books(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             let printed = process::output("measure tokenizers and tiktoken", &mut command)?;
             theirs.push(PeerResult::of("bpe.py", printed));
         }
+        let mut command = Command::new(&crates);
+        command.args(["train", "--vocab", VOCABULARY]).args(&texts);
+        without_overrides(&mut command);
+        let trained: Trained = json(&process::output("measure the crate tokenizers", &mut command)?)?;
+        crate_seconds.push(trained.train_s);
         if let Some((python, script)) = &rustbpe {
             let mut command = Command::new(python);
             command.arg(script).args(&texts).args(["--vocab", VOCABULARY]);
@@ -94,6 +107,9 @@ fn books(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let figures = [
         figure("byte-level", "s to train", |measured| measured.byte_level_train_s)
             .map(|figure| figure.beside(HUGGING_FACE, &hugging_face).with_target(TargetIs::MostRatio, 0.125)),
+        figure("byte-level", "s to train", |measured| measured.byte_level_train_s).map(|figure| {
+            figure.beside("tokenizers, the crate", &crate_seconds).with_target(TargetIs::MostRatio, 0.125)
+        }),
         figure("byte-level", "s to train", |measured| measured.byte_level_train_s)
             .filter(|_| !rustbpe_seconds.is_empty())
             .map(|figure| figure.beside("rustbpe", &rustbpe_seconds).with_target(TargetIs::MostRatio, 0.25)),

@@ -167,7 +167,7 @@ fn together(folder: &Path, extension: &str) -> Result<String> {
 }
 
 /// Builds the peers and says where the program is.
-fn build() -> Result<PathBuf> {
+pub(super) fn build() -> Result<PathBuf> {
     let target = folder().join("target");
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--release", "--locked", "--manifest-path"]).arg(folder().join("Cargo.toml"));

@@ -315,7 +315,7 @@ fn what_is_not_utf8_is_replaced_when_asked_for() {
     let (before, after) = text.as_bytes().split_at(cut);
     let torn = [before, b"\xff\xe2\x82", after].concat();
     scratch.write("torn.txt", &torn);
-    scratch.write("torn.jsonl", &[b"{\"text\": \"", b"a \xff b".as_slice(), b"\"}\n"].concat());
+    scratch.write("torn.jsonl", [b"{\"text\": \"", b"a \xff b".as_slice(), b"\"}\n"].concat());
     scratch.write("mended.txt", [&text[..cut], "\u{fffd}\u{fffd}", &text[cut..]].concat().as_bytes());
 
     let refused = prepare(&scratch, "torn.txt", "refused", &[]);

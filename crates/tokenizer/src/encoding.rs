@@ -3,8 +3,8 @@
 use crate::added::Part;
 use crate::longest_prefix::Unknown;
 use crate::normalization::original;
-use crate::piece_map::Seen;
 use crate::pieces::parts_of;
+use crate::seen::Seen;
 use crate::tokenizer::Algorithm;
 use crate::{Normalization, Tokenizer, TokenizerError};
 use rand::{Rng, SeedableRng};
@@ -167,10 +167,13 @@ impl Tokenizer {
                     .map(move |part| (number, part))
             })
             .collect();
-        // Each thread takes part after part, so that what it has seen serves all of its own.
+        // Each thread takes part after part, so that what it has seen serves all of its own. (To share that among threads was
+        // slower: they wait for each other's caches.)
+        let n_threads = rayon::current_num_threads();
+        let bytes_a_thread = texts.iter().map(|text| text.len()).sum::<usize>() / n_threads;
         let next = AtomicUsize::new(0);
         let encode_some = |_| {
-            let (mut ids, mut places, mut seen) = (Vec::new(), Vec::new(), Seen::of_many());
+            let (mut ids, mut places, mut seen) = (Vec::new(), Vec::new(), Seen::new(bytes_a_thread));
             while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < parts.len()) {
                 let start = ids.len();
                 self.encode_parts(parts[at].1, false, &mut seen, &mut ids);
@@ -178,8 +181,7 @@ impl Tokenizer {
             }
             (ids, places)
         };
-        let encoded: Vec<_> =
-            (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).map(encode_some).collect();
+        let encoded: Vec<_> = (0..n_threads).into_par_iter().with_max_len(1).map(encode_some).collect();
         let mut of_parts: Vec<&[u32]> = vec![&[]; parts.len()];
         for (ids, places) in &encoded {
             places.iter().for_each(|(at, place)| of_parts[*at] = &ids[place.clone()]);

@@ -57,6 +57,7 @@ mod pattern;
 mod piece_map;
 mod pieces;
 mod scored;
+mod seen;
 mod splits;
 mod stream;
 mod table;

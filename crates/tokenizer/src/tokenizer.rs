@@ -9,8 +9,8 @@ use crate::bytes::{from_stand_ins, stand_in};
 use crate::longest_prefix::{self, LongestPrefix, Unknown, byte_token};
 use crate::merging::Merge;
 use crate::pattern::{has_cut, last_cut};
-use crate::piece_map::Seen;
 use crate::scored::Scored;
+use crate::seen::Seen;
 use crate::vocabulary::{Token, Vocabulary};
 use crate::{
     ByteLevelConfig, ByteLevelTrainer, END_OF_TEXT, LongestPrefixConfig, LongestPrefixTrainer, Normalization,

@@ -4,7 +4,7 @@ use super::ByteLevel;
 use crate::Pattern;
 use crate::merging::Merge;
 use crate::pattern::Splitter;
-use crate::piece_map::Seen;
+use crate::seen::Seen;
 use crate::vocabulary::{Token, Vocabulary};
 use proptest::prelude::*;
 use proptest::sample::Index;

@@ -6,7 +6,8 @@
 
 use crate::double_array::{DoubleArray, Made, ROOT};
 use crate::pattern::Splitter;
-use crate::piece_map::{Piece, Seen};
+use crate::piece_map::Piece;
+use crate::seen::Seen;
 use std::hint::select_unpredictable;
 
 const NONE: u32 = u32::MAX;

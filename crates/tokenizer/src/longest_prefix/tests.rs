@@ -4,7 +4,7 @@
 use super::config::{LongestPrefixConfig, LongestPrefixTrainer, VocabularySize};
 use super::{LongestPrefix, Trained, Unknown, reference, train};
 use crate::pattern::Splitter;
-use crate::piece_map::Seen;
+use crate::seen::Seen;
 use crate::{Pattern, Tokenizer, TokenizerError};
 use proptest::prelude::*;
 

@@ -3,7 +3,8 @@
 use super::PREFIX;
 use crate::merging::{Merge, Merging, NO_RANK, Scratch, live_merges, merge};
 use crate::pair::Pair;
-use crate::piece_map::{Piece, Seen};
+use crate::piece_map::Piece;
+use crate::seen::Seen;
 use crate::splits::{Ranked, Splits};
 use rustc_hash::{FxHashMap, FxHashSet};
 

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use super::*;
-use crate::piece_map::Seen;
+use crate::seen::Seen;
 use crate::splits::Ranked;
 use proptest::prelude::*;
 

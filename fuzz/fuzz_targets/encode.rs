@@ -151,7 +151,7 @@ impl Kind {
         }
         let middle = text.floor_char_boundary(seen.min(text.len()));
         let sides = [&text[..middle], &text[middle..], ""];
-        let (all, ends) = tokenizer.encode_all(sides);
+        let (all, ends) = tokenizer.encode_all(&sides);
         let each = sides.map(|side| tokenizer.encode(side));
         assert_eq!(all, each.concat(), "{name}");
         assert_eq!(ends, [each[0].len(), all.len(), all.len()], "{name}");

@@ -112,7 +112,7 @@ struct Encoder<'a>(&'a Tokenizer);
 
 impl Encode for Encoder<'_> {
     fn encode(&self, texts: &[&str]) -> (Vec<u32>, Vec<usize>) {
-        self.0.encode_all(texts.iter().copied())
+        self.0.encode_all(texts)
     }
 
     fn cut(&self, text: &str) -> Option<usize> {

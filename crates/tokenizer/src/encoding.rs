@@ -19,7 +19,7 @@ const BYTES_PER_ID: usize = 8;
 /// And at least.
 const FEWEST_BYTES: usize = 4096;
 /// About how much text of a batch a thread takes at a time.
-const BATCH_PART: usize = 1 << 18;
+const BATCH_PART: usize = 1 << 16;
 
 impl Tokenizer {
     /// The ids of a text that must not spell a special token: for text of users where it would be read as one later.

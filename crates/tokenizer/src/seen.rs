@@ -5,8 +5,6 @@ use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::hash::BuildHasher;
 use std::ops::Range;
 
-/// How many bytes are expected where nobody knows.
-const MANY: usize = 1 << 22;
 /// Longer pieces are not remembered: they hardly come again.
 const LONGEST_REMEMBERED: usize = 128;
 
@@ -72,11 +70,6 @@ impl Seen {
             long: FxHashMap::default(),
             bytes: Vec::new(),
         }
-    }
-
-    /// For many texts.
-    pub(crate) fn of_many() -> Self {
-        Self::new(MANY)
     }
 
     /// Appends the ids of a piece to `out`, which holds those of all pieces before: copied ones, or else those that `encode`

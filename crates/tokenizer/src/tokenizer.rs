@@ -213,13 +213,14 @@ impl Tokenizer {
 
     /// The ids of several documents, one after the other, and where those of each end. Faster than
     /// [`encode`](Self::encode) of many short ones, as what was found out of a word serves all of them.
-    pub fn encode_all<'t>(&self, texts: impl IntoIterator<Item = &'t str>) -> (Vec<u32>, Vec<usize>) {
-        let (mut ids, mut seen) = (Vec::new(), Seen::of_many());
-        let mut end_of = |text| {
+    pub fn encode_all(&self, texts: &[&str]) -> (Vec<u32>, Vec<usize>) {
+        let bytes = texts.iter().map(|text| text.len()).sum();
+        let (mut ids, mut seen) = (Vec::new(), Seen::new(bytes));
+        let end_of = |text: &&str| {
             self.encode_parts(text, false, &mut seen, &mut ids);
             ids.len()
         };
-        let ends = texts.into_iter().map(&mut end_of).collect();
+        let ends = texts.iter().map(end_of).collect();
         (ids, ends)
     }
 

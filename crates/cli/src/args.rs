@@ -10,7 +10,7 @@ pub(crate) use data::{
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
-    BenchGenerateArgs, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
+    BenchGenerateArgs, BestBy, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -82,7 +82,7 @@ pub(crate) enum Command {
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
     /// Continue prompts with a trained model
-    Generate(GenerateArgs),
+    Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
     Score(ScoreArgs),
     /// What a run is, how it was made, its curve

@@ -65,6 +65,64 @@ pub enum ConfigError {
     #[error("top_p {0} is not in (0, 1]; 1 keeps every token")]
     TopP(f64),
 
+    /// A threshold that is no probability.
+    #[error("{name} {value} is not in (0, 1]; leave it out to keep every token")]
+    Truncation {
+        /// The option.
+        name: &'static str,
+        /// What it was given.
+        value: f64,
+    },
+
+    /// A penalty that is no number.
+    #[error("{name} penalty {value} is not a number; 0 changes nothing, more discourages repeats")]
+    Penalty {
+        /// The option.
+        name: &'static str,
+        /// What it was given.
+        value: f64,
+    },
+
+    /// An id that was banned, forced or given a bias is not one of the model's.
+    #[error("{what} id {id} is outside the model's vocabulary of {vocab_size} ids")]
+    IdOutsideVocabulary {
+        /// What it was meant for.
+        what: &'static str,
+        /// The id.
+        id: u32,
+        /// The model's number of ids.
+        vocab_size: usize,
+    },
+
+    /// A bias that no logit can be added to.
+    #[error("the bias {bias} of id {id} is not a number; minus infinity bans the id")]
+    Bias {
+        /// The id.
+        id: u32,
+        /// Its bias.
+        bias: f32,
+    },
+
+    /// More generations are asked for than the strategy finds.
+    #[error("n_best {n_best} is not from 1 to {most}, which is how many sequences the strategy finds")]
+    NBest {
+        /// How many were asked for.
+        n_best: usize,
+        /// How many there are.
+        most: usize,
+    },
+
+    /// An option of a strategy that nothing can be done with.
+    #[error("{name} {value} {reason}")]
+    Option {
+        /// The option.
+        name: &'static str,
+        /// What it was given.
+        value: f64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+
     /// The repetition penalty is not a positive number.
     #[error(
         "repetition penalty {0} is not a positive number; 1 changes nothing, more than 1 discourages repeats"

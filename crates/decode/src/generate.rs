@@ -1,12 +1,11 @@
-//! The loop that feeds the model, lets the strategy choose, and hands out tokens.
+//! The way in: prompts and a configuration are checked, a strategy runs, generations come out.
 
 use std::ops::ControlFlow;
 
-use crate::choose::Chooser;
 use crate::error::{DecodeError, PromptError};
 use crate::model::{LanguageModel, Logits, Positions};
-use crate::processors;
-use crate::strategy::GenerateConfig;
+use crate::strategy::{GenerateConfig, Strategy};
+use crate::{beam, best_of, follow};
 
 /// What was generated for one prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +15,9 @@ pub struct Generation {
     /// The log-probability of each new id, in nats, given all before it: under the model itself, before
     /// penalties, temperature or truncation.
     pub log_probs: Vec<f64>,
+    /// What the strategy compares sequences by: of a search the log-probability after processors over the length penalty, of
+    /// several draws what says which is best, else [`log_prob`](Self::log_prob).
+    pub score: f64,
     /// Why there are no more.
     pub finish_reason: FinishReason,
 }
@@ -32,6 +34,8 @@ impl Generation {
 pub enum FinishReason {
     /// The end-of-text id was generated.
     EndOfText,
+    /// What the configuration stops at was reached.
+    Stop,
     /// The caller asked for no more.
     Stopped,
     /// The configured number of ids was reached.
@@ -40,11 +44,11 @@ pub enum FinishReason {
     ContextFull,
 }
 
-/// Continues each prompt, all of them in one batch, and returns their generations in the order of the prompts.
+/// Continues each prompt and returns its best generation, in the order of the prompts.
 ///
-/// `on_token(i, id)` is called for each id of `prompts[i]`'s generation, end-of-text included, as soon as it is
-/// known; when it breaks, that sequence ends with [`FinishReason::Stopped`] and the others go on (to stop
-/// everything, break for each). Sequences that ended are no longer fed to the model.
+/// `on_token(i, id)` is called for each id of `prompts[i]`'s generation, end-of-text included, as soon as it is known: by
+/// strategies that compare whole sequences, at the end. When it breaks, that sequence ends with [`FinishReason::Stopped`] and
+/// the others go on (to stop everything, break for each). Sequences that ended are no longer fed to the model.
 ///
 /// The result for a prompt does not depend on the other prompts, as far as the model's logits don't.
 ///
@@ -57,73 +61,49 @@ pub fn generate<M: LanguageModel>(
     config: &GenerateConfig,
     on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
 ) -> Result<Vec<Generation>, DecodeError> {
+    let all = generate_n_best(model, prompts, config, on_token)?;
+    Ok(all.into_iter().map(|mut n_best| n_best.swap_remove(0)).collect())
+}
+
+/// [`generate`] with up to `n_best` different generations of each prompt, the best first; there is always one.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_n_best<M: LanguageModel>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    config: &GenerateConfig,
+    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+) -> Result<Vec<Vec<Generation>>, DecodeError> {
     config.validate(model.vocab_size())?;
     check_prompts(model, prompts)?;
-    let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
-    // Row `r` of the model's state holds the sequence `live[r]`.
-    let mut live: Vec<usize> = if config.max_new_tokens > 0 { (0..prompts.len()).collect() } else { vec![] };
-    let mut state = model.start(live.len());
-    let mut chooser = Chooser::new(config);
-    while !live.is_empty() {
-        let logits = feed(model, &mut state, &mut sequences, &live)?;
-        let mut remaining = Vec::with_capacity(live.len());
-        for (row, &index) in live.iter().enumerate() {
-            let sequence = &mut sequences[index];
-            let logits = logits.last(row);
-            let id = chooser.choose(logits, index, &sequence.ids, sequence.prompt_len)?;
-            sequence.push(id, processors::log_prob(logits, id));
-            let flow = on_token(index, id);
-            match finish_reason(sequence, id, flow, config, model.max_len()) {
-                Some(reason) => sequence.finish_reason = reason,
-                None => remaining.push(row),
-            }
+    let one = |generations: Vec<Generation>| generations.into_iter().map(|one| vec![one]).collect();
+    let mut found: Vec<Vec<Generation>> = match &config.strategy {
+        Strategy::Greedy => return Ok(one(follow::follow(model, prompts, config, None, on_token)?)),
+        Strategy::Sample(sampling) => {
+            return Ok(one(follow::follow(model, prompts, config, Some(sampling), on_token)?));
         }
-        if remaining.len() < live.len() && !remaining.is_empty() {
-            model.reorder(&mut state, &remaining);
-        }
-        live = remaining.iter().map(|&row| live[row]).collect();
+        Strategy::Beam(options) => (0..)
+            .zip(prompts)
+            .map(|(sequence, prompt)| beam::search(model, prompt, sequence, config, options))
+            .collect::<Result<_, _>>()?,
+        Strategy::BestOf(options) => best_of::draw(model, prompts, config, options)?,
+    };
+    for (index, n_best) in found.iter_mut().enumerate() {
+        n_best.truncate(config.n_best);
+        hand_out(&mut n_best[0], &mut |id| on_token(index, id));
     }
-    Ok(sequences.into_iter().map(Sequence::into_generation).collect())
+    Ok(found)
 }
 
-/// A prompt and what was generated for it so far.
-struct Sequence {
-    /// The prompt, then the new ids.
-    ids: Vec<u32>,
-    prompt_len: usize,
-    /// How many of the ids have been fed to the model.
-    fed: usize,
-    log_probs: Vec<f64>,
-    finish_reason: FinishReason,
-}
-
-impl Sequence {
-    fn new(prompt: &[u32]) -> Self {
-        Self {
-            ids: prompt.to_vec(),
-            prompt_len: prompt.len(),
-            fed: 0,
-            log_probs: Vec::new(),
-            // What holds of a sequence that is never extended, with `max_new_tokens: 0`.
-            finish_reason: FinishReason::MaxNewTokens,
-        }
-    }
-
-    fn push(&mut self, id: u32, log_prob: f64) {
-        self.ids.push(id);
-        self.log_probs.push(log_prob);
-    }
-
-    fn new_tokens(&self) -> usize {
-        self.ids.len() - self.prompt_len
-    }
-
-    fn into_generation(mut self) -> Generation {
-        Generation {
-            ids: self.ids.split_off(self.prompt_len),
-            log_probs: self.log_probs,
-            finish_reason: self.finish_reason,
-        }
+/// Hands out the ids of a generation; it ends where no more are wanted.
+fn hand_out(generation: &mut Generation, on_token: &mut dyn FnMut(u32) -> ControlFlow<()>) {
+    let last = generation.ids.len().saturating_sub(1);
+    let Some(at) = generation.ids.iter().position(|&id| on_token(id).is_break()) else { return };
+    if at < last {
+        generation.ids.truncate(at + 1);
+        generation.log_probs.truncate(at + 1);
+        generation.finish_reason = FinishReason::Stopped;
     }
 }
 
@@ -147,40 +127,37 @@ fn check_prompts<M: LanguageModel>(model: &M, prompts: &[Vec<u32>]) -> Result<()
     Ok(())
 }
 
-/// Feeds each live sequence what it has not been fed yet, whole prompts at first and one id a step later, and
-/// returns the logits after its last id.
-fn feed<M: LanguageModel>(
+/// Feeds each row some ids and returns the logits after its last one.
+pub(crate) fn feed<M: LanguageModel>(
     model: &M,
     state: &mut M::State,
-    sequences: &mut [Sequence],
-    live: &[usize],
+    rows: &[&[u32]],
 ) -> Result<Logits, DecodeError> {
-    let rows: Vec<&[u32]> = live.iter().map(|&index| &sequences[index].ids[sequences[index].fed..]).collect();
     let logits =
-        model.step(state, &rows, Positions::Last).map_err(|error| DecodeError::Model(Box::new(error)))?;
-    let (got, expected) = ((logits.rows(), logits.vocab_size()), (live.len(), model.vocab_size()));
+        model.step(state, rows, Positions::Last).map_err(|error| DecodeError::Model(Box::new(error)))?;
+    let (got, expected) = ((logits.rows(), logits.vocab_size()), (rows.len(), model.vocab_size()));
     assert_eq!(got, expected, "the model returned logits of another shape (rows, vocab_size)");
-    for &index in live {
-        sequences[index].fed = sequences[index].ids.len();
-    }
     Ok(logits)
 }
 
-/// Why a sequence ends with the id it just got, if it does.
-fn finish_reason(
-    sequence: &Sequence,
-    id: u32,
+/// Why a sequence of a prompt and new ids ends, if it does.
+pub(crate) fn finish_reason(
+    prompt_len: usize,
+    ids: &[u32],
     flow: ControlFlow<()>,
     config: &GenerateConfig,
     max_len: Option<usize>,
 ) -> Option<FinishReason> {
-    if config.end_of_text == Some(id) {
+    let new = &ids[prompt_len..];
+    if config.end_of_text.is_some() && config.end_of_text == new.last().copied() {
         Some(FinishReason::EndOfText)
+    } else if config.stop.ends(new) {
+        Some(FinishReason::Stop)
     } else if flow.is_break() {
         Some(FinishReason::Stopped)
-    } else if sequence.new_tokens() >= config.max_new_tokens {
+    } else if new.len() >= config.max_new_tokens {
         Some(FinishReason::MaxNewTokens)
-    } else if max_len.is_some_and(|max_len| sequence.ids.len() > max_len) {
+    } else if max_len.is_some_and(|max_len| ids.len() > max_len) {
         Some(FinishReason::ContextFull)
     } else {
         None

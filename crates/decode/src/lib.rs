@@ -9,11 +9,12 @@
 //! - [`processors`]: what changes logits before a token is chosen, each a pure function.
 //! - [`sampler`]: temperature, truncation, and seeded draws from the distribution that remains.
 //! - [`strategy`]: the choice of strategy and the limits of a generation, as configuration.
-//! - [`generate`](mod@generate): the loop which feeds the model and hands out tokens.
+//! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
+//!   searches; `best_of` draws several and says which is best.
 //! - [`error`]: everything that can go wrong.
 //!
-//! The order of the steps between logits and a token is fixed: penalties, bans, temperature, top-k, top-p,
-//! renormalization.
+//! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
+//! min-p, typical, eta, renormalization.
 //!
 //! A model of which nothing but the last id matters, and what greedy makes of it:
 //!
@@ -65,8 +66,11 @@
 //! # Ok::<(), firebrand_decode::DecodeError>(())
 //! ```
 
+mod beam;
+mod best_of;
 mod choose;
 pub mod error;
+mod follow;
 pub mod generate;
 pub mod model;
 pub mod processors;
@@ -74,10 +78,11 @@ pub mod sampler;
 pub mod strategy;
 mod transformer;
 
+pub use best_of::agreement;
 pub use error::{ConfigError, DecodeError, PromptError};
-pub use generate::{FinishReason, Generation, generate};
+pub use generate::{FinishReason, Generation, generate, generate_n_best};
 pub use model::{LanguageModel, Logits, Positions};
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Sampling};
-pub use strategy::{GenerateConfig, Strategy};
+pub use strategy::{Beam, Best, BestOf, GenerateConfig, Stop, Strategy};
 pub use transformer::{DecoderModel, DecoderState};

@@ -15,6 +15,12 @@ pub struct Sampling {
     pub top_k: Option<usize>,
     /// Keep only the most likely tokens which together have the probability `p`, after temperature and top-k.
     pub top_p: Option<f64>,
+    /// Keep only tokens at least so many times as likely as the likeliest.
+    pub min_p: Option<f64>,
+    /// Keep only the tokens nearest to the entropy which together have this probability.
+    pub typical_p: Option<f64>,
+    /// `ε`: keep only tokens above `min(ε, √ε·e^(−H))`.
+    pub eta: Option<f64>,
     /// Determines every draw; the same seed, prompt and model give the same ids.
     pub seed: u64,
     /// The number of the first prompt; prompt `i` of a batch draws as number `first_sequence + i`. So a long list
@@ -25,7 +31,16 @@ pub struct Sampling {
 impl Default for Sampling {
     /// The model's own distribution, with seed 0.
     fn default() -> Self {
-        Self { temperature: 1.0, top_k: None, top_p: None, seed: 0, first_sequence: 0 }
+        Self {
+            temperature: 1.0,
+            top_k: None,
+            top_p: None,
+            min_p: None,
+            typical_p: None,
+            eta: None,
+            seed: 0,
+            first_sequence: 0,
+        }
     }
 }
 
@@ -41,13 +56,18 @@ impl Sampling {
         if self.top_k == Some(0) {
             return Err(ConfigError::TopK);
         }
-        match self.top_p {
-            Some(p) if !(p > 0.0 && p <= 1.0) => Err(ConfigError::TopP(p)),
-            _ => Ok(()),
+        if let Some(p) = self.top_p.filter(|&p| !(p > 0.0 && p <= 1.0)) {
+            return Err(ConfigError::TopP(p));
         }
+        for (name, value) in [("min_p", self.min_p), ("typical_p", self.typical_p), ("eta", self.eta)] {
+            if let Some(value) = value.filter(|&value| !(value > 0.0 && value <= 1.0)) {
+                return Err(ConfigError::Truncation { name, value });
+            }
+        }
+        Ok(())
     }
 
-    /// Applies temperature, top-k and top-p, in this order.
+    /// Applies temperature, top-k, top-p, min-p, typical and eta, in this order.
     pub fn apply(&self, logits: &mut [f32]) {
         processors::temperature(logits, self.temperature);
         if let Some(k) = self.top_k {
@@ -55,6 +75,15 @@ impl Sampling {
         }
         if let Some(p) = self.top_p {
             processors::top_p(logits, p);
+        }
+        if let Some(m) = self.min_p {
+            processors::min_p(logits, m);
+        }
+        if let Some(tau) = self.typical_p {
+            processors::typical(logits, tau);
+        }
+        if let Some(epsilon) = self.eta {
+            processors::eta(logits, epsilon);
         }
     }
 }
@@ -140,5 +169,20 @@ impl Draws {
         generator.set_stream(sequence);
         generator.set_word_pos(u128::from(position) * WORDS_A_BLOCK);
         (generator.next_u64() >> 11) as f64 * (-53f64).exp2()
+    }
+
+    /// Numbers from the standard Gumbel distribution, for the `hypothesis`-th way to fill a position: the `k` largest sums of
+    /// log-probabilities and such numbers are `k` draws without replacement (Kool et al. 2019).
+    pub fn gumbel(&self, sequence: u64, position: u64, hypothesis: u64) -> impl FnMut() -> f64 + use<> {
+        let mut key = self.key;
+        key[24..].copy_from_slice(&hypothesis.to_le_bytes());
+        let mut generator = ChaCha8Rng::from_seed(key);
+        generator.set_stream(sequence);
+        // Far enough apart for any vocabulary.
+        generator.set_word_pos(u128::from(position) << 34);
+        move || {
+            let uniform = ((generator.next_u64() >> 11) as f64 + 0.5) * (-53f64).exp2();
+            -(-uniform.ln()).ln()
+        }
     }
 }

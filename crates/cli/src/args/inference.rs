@@ -9,6 +9,9 @@ use std::path::PathBuf;
 #[command(after_help = "Examples:
   firebrand generate runs/quickstart --prompt \"Once\"
   firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
+  firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --n-best 3
+  firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
+  firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
@@ -28,27 +31,99 @@ pub(crate) struct GenerateArgs {
     /// No end of text before so many new tokens
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) min_new_tokens: usize,
-    /// How to choose the next token [default: greedy; sample with --temperature, --top-k or --top-p]
+    /// How to choose tokens [default: greedy; with options of another strategy, that one]
     #[arg(long, value_enum)]
     pub(crate) strategy: Option<StrategyName>,
     /// Sampling: below 1 sharper, above 1 flatter [default: 1]
-    #[arg(long, value_name = "T")]
+    #[arg(long, value_name = "T", help_heading = SAMPLING)]
     pub(crate) temperature: Option<f64>,
-    /// Sampling: only the K most likely tokens [default: all]
-    #[arg(long, value_name = "K")]
+    /// Only the K most likely tokens [default: all]
+    #[arg(long, value_name = "K", help_heading = SAMPLING)]
     pub(crate) top_k: Option<usize>,
-    /// Sampling: only the most likely tokens that make up P together [default: 1]
-    #[arg(long, value_name = "P")]
+    /// Only the most likely tokens that make up P together [default: 1]
+    #[arg(long, value_name = "P", help_heading = SAMPLING)]
     pub(crate) top_p: Option<f64>,
+    /// Only tokens at least M times as likely as the likeliest
+    #[arg(long, value_name = "M", help_heading = SAMPLING)]
+    pub(crate) min_p: Option<f64>,
+    /// Only the tokens of the most typical surprise that make up P together
+    #[arg(long, value_name = "P", help_heading = SAMPLING)]
+    pub(crate) typical_p: Option<f64>,
+    /// Only tokens above a probability that falls with the entropy, E at most
+    #[arg(long, value_name = "E", help_heading = SAMPLING)]
+    pub(crate) eta: Option<f64>,
+    /// The same seed gives the same text
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = SAMPLING)]
+    pub(crate) seed: u64,
+    /// Draw N texts for each prompt and keep the best
+    #[arg(long, value_name = "N", help_heading = SAMPLING)]
+    pub(crate) best_of: Option<usize>,
+    /// Which of them is best [default: log-prob]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "best_of", help_heading = SAMPLING)]
+    pub(crate) best_by: Option<BestBy>,
+    /// How many hypotheses a search keeps [default: 4]
+    #[arg(long, value_name = "K", help_heading = SEARCH)]
+    pub(crate) beams: Option<usize>,
+    /// Compare sums of log-probabilities over length^X; above 0 favours longer texts [default: 0]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = SEARCH)]
+    pub(crate) length_penalty: Option<f64>,
+    /// Divide the hypotheses into so many groups that avoid each other's tokens [default: 1]
+    #[arg(long, value_name = "G", help_heading = SEARCH)]
+    pub(crate) beam_groups: Option<usize>,
+    /// What a token costs that another group took, in nats [default: 0.5 where there are groups]
+    #[arg(long, value_name = "X", requires = "beam_groups", help_heading = SEARCH)]
+    pub(crate) diversity: Option<f64>,
+    /// Show so many texts for each prompt, the best first, with their scores
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) n_best: usize,
     /// Above 1: tokens seen before become less likely
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, help_heading = TOKENS)]
     pub(crate) repetition_penalty: f64,
+    /// Taken once from the logits of tokens seen before
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true, help_heading = TOKENS)]
+    pub(crate) presence_penalty: f64,
+    /// Taken from the logits of tokens seen before as often as they were seen
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_hyphen_values = true, help_heading = TOKENS)]
+    pub(crate) frequency_penalty: f64,
+    /// No N tokens come twice in the same order; 0 allows all
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = TOKENS)]
+    pub(crate) no_repeat_ngram: usize,
+    /// Tokens that are never chosen; may be given several times
+    #[arg(long, value_name = "IDS", help_heading = TOKENS)]
+    pub(crate) ban: Vec<String>,
+    /// Add X to the logit of a token; may be given several times
+    #[arg(long, value_name = "ID=X", value_parser = parse_bias, allow_hyphen_values = true, help_heading = TOKENS)]
+    pub(crate) bias: Vec<(u32, f32)>,
+    /// The text begins with this
+    #[arg(long, value_name = "TEXT", help_heading = TOKENS)]
+    pub(crate) force: Option<String>,
+    /// End before this text; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
     /// How weights are stored: less memory to read for each token, and another rounding (see `score --weights`)
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
-    /// Sampling: the same seed gives the same text
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
+}
+
+const SAMPLING: &str = "Sampling";
+const SEARCH: &str = "Beam search";
+const TOKENS: &str = "Tokens";
+
+/// `ID=X`.
+fn parse_bias(text: &str) -> Result<(u32, f32), String> {
+    let parsed = text
+        .split_once('=')
+        .and_then(|(id, bias)| Some((id.trim().parse().ok()?, bias.trim().parse().ok()?)));
+    parsed.ok_or_else(|| "is no id, `=` and a number, such as 42=-1.5".to_owned())
+}
+
+/// Which of several texts is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BestBy {
+    /// The likeliest; see --length-penalty
+    LogProb,
+    /// The one most like the others (minimum Bayes risk)
+    Agreement,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -57,6 +132,8 @@ pub(crate) enum StrategyName {
     Greedy,
     /// A token by chance, as likely as the model says
     Sample,
+    /// The likeliest text that a search finds; with --temperature and the like, hypotheses are drawn
+    Beam,
 }
 
 /// How the matrices of a model are stored while it is used.

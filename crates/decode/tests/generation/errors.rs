@@ -51,7 +51,10 @@ fn impossible_configurations_are_refused() {
         );
     }
     for repetition in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-        let config = GenerateConfig { penalties: Penalties { repetition }, ..Default::default() };
+        let config = GenerateConfig {
+            penalties: Penalties { repetition, ..Default::default() },
+            ..Default::default()
+        };
         check(config, &[&format!("repetition penalty {repetition} ")]);
     }
     let config = GenerateConfig { min_new_tokens: 5, max_new_tokens: 4, ..Default::default() };

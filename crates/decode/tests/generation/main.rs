@@ -1,5 +1,7 @@
 //! Every strategy on a fake model that is small enough to enumerate; a real one keeps what the trait promises.
 
+mod beam;
+mod best_of;
 mod decoder;
 mod errors;
 mod fake;

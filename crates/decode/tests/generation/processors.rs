@@ -1,7 +1,8 @@
 //! Each processor against its definition, on every combination of a few logits.
 
 use firebrand_decode::processors::{
-    argmax, first_invalid, log_prob, repetition_penalty, temperature, top_k, top_p,
+    argmax, bias, first_invalid, force, frequency_penalty, log_prob, no_repeat_ngram, repetition_penalty,
+    temperature, top_k, top_p,
 };
 use firebrand_decode::{Distribution, Sampling};
 
@@ -30,6 +31,61 @@ fn every_distribution_is_its_definition() {
             }
         }
     }
+}
+
+#[test]
+fn every_later_truncation_is_its_definition() {
+    let thresholds = [None, Some(0.05), Some(0.2), Some(0.55), Some(0.9), Some(1.0)];
+    for logits in all_logits() {
+        for temperature in [1.0, 3.0] {
+            for top_p in [None, Some(0.83)] {
+                for threshold in thresholds {
+                    let plain = Sampling { temperature, top_p, ..Default::default() };
+                    check(&logits, &Sampling { min_p: threshold, ..plain.clone() });
+                    check(&logits, &Sampling { typical_p: threshold, ..plain.clone() });
+                    check(&logits, &Sampling { eta: threshold, ..plain.clone() });
+                }
+                let all =
+                    Sampling { min_p: Some(0.1), typical_p: Some(0.7), eta: Some(0.3), ..Default::default() };
+                check(&logits, &Sampling { temperature, top_p, ..all });
+            }
+        }
+    }
+}
+
+#[test]
+fn presence_is_subtracted_once_and_frequency_each_time() {
+    let mut logits = [1.0, 2.0, f32::NEG_INFINITY, -1.0];
+    frequency_penalty(&mut logits, &[1, 0, 1, 2], 0.5, 0.25);
+    assert_eq!(logits, [0.25, 1.0, f32::NEG_INFINITY, -1.0]);
+}
+
+/// Against the definition: with the banned id, the last n ids would be there twice.
+#[test]
+fn no_ngram_comes_twice() {
+    for seen in (0..=6).flat_map(|len| crate::all_sequences(2, len)) {
+        for n in 0..=4 {
+            let mut logits = [0.0; 2];
+            no_repeat_ngram(&mut logits, &seen, n);
+            for id in 0..2_u32 {
+                let with = [&seen[..], &[id]].concat();
+                let repeats =
+                    n > 0 && with.len() >= n && seen.windows(n).any(|old| old == &with[with.len() - n..]);
+                assert_eq!(logits[id as usize] == f32::NEG_INFINITY, repeats, "{seen:?}, n {n}, id {id}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bias_is_added_and_a_forced_id_is_the_only_one() {
+    let mut logits = [1.0, f32::MAX, f32::NEG_INFINITY];
+    bias(&mut logits, 0, -3.0);
+    bias(&mut logits, 1, f32::MAX);
+    bias(&mut logits, 2, 5.0);
+    assert_eq!(logits, [-2.0, f32::MAX, f32::NEG_INFINITY]);
+    force(&mut logits, 0);
+    assert_eq!(logits, [-2.0, f32::NEG_INFINITY, f32::NEG_INFINITY]);
 }
 
 fn check(logits: &[f32], sampling: &Sampling) {

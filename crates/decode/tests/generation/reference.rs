@@ -23,7 +23,40 @@ pub(crate) fn distribution(logits: &[f64], sampling: &Sampling) -> Vec<f64> {
         let probs = softmax(&logits);
         logits = keep(&logits, |better| better.iter().map(|&id| probs[id]).sum::<f64>() < p);
     }
+    let keep_where = |logits: &[f64], stays: &dyn Fn(usize, &[f64]) -> bool| -> Vec<f64> {
+        let probs = softmax(logits);
+        let likeliest = (0..probs.len()).rev().max_by(|&a, &b| probs[a].total_cmp(&probs[b]));
+        let kept = |id: usize| stays(id, &probs) || Some(id) == likeliest;
+        (0..logits.len()).map(|id| if kept(id) { logits[id] } else { f64::NEG_INFINITY }).collect()
+    };
+    if logits.iter().all(|logit| *logit == f64::NEG_INFINITY) {
+        return softmax(&logits);
+    }
+    if let Some(m) = sampling.min_p {
+        logits = keep_where(&logits, &|id, probs| probs[id] >= m * probs.iter().copied().fold(0.0, f64::max));
+    }
+    if let Some(tau) = sampling.typical_p {
+        let probs = softmax(&logits);
+        let distance = |id: usize| (-probs[id].ln() - entropy(&probs)).abs();
+        let is_nearer =
+            |a: usize, b: usize| distance(a) < distance(b) || (distance(a) == distance(b) && a < b);
+        let kept = |id: usize| {
+            let nearer = (0..probs.len()).filter(|&other| probs[other] > 0.0 && is_nearer(other, id));
+            probs[id] > 0.0 && nearer.map(|other| probs[other]).sum::<f64>() < tau
+        };
+        logits = (0..logits.len()).map(|id| if kept(id) { logits[id] } else { f64::NEG_INFINITY }).collect();
+    }
+    if let Some(epsilon) = sampling.eta {
+        logits = keep_where(&logits, &|id, probs| {
+            probs[id] > epsilon.min(epsilon.sqrt() * (-entropy(probs)).exp())
+        });
+    }
     softmax(&logits)
+}
+
+/// In nats.
+fn entropy(probs: &[f64]) -> f64 {
+    -probs.iter().filter(|prob| **prob > 0.0).map(|prob| prob * prob.ln()).sum::<f64>()
 }
 
 /// Bans every id for which `stays`, given the ids that are more likely, is false.

@@ -1,0 +1,257 @@
+//! `firebrand generate`.
+
+mod stop;
+
+use super::narrow::{narrow, say_size};
+use crate::args::{BestBy, GenerateArgs, Global, StrategyName};
+use crate::exit::usage;
+use crate::output::{line, piece, say};
+use crate::run::{Trained, parse_ids};
+use firebrand_decode::{
+    Beam, Best, BestOf, DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Stop,
+    Strategy, generate, generate_n_best,
+};
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::WeightFormat;
+use std::borrow::Cow;
+use std::io::{BufRead, IsTerminal};
+use std::ops::ControlFlow;
+use stop::{UpToStop, when_spelled};
+
+/// A prompt as it was given and as ids.
+struct Prompt {
+    text: Option<String>,
+    ids: Vec<u32>,
+}
+
+pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
+    let strategy = strategy(args)?;
+    if args.stop.iter().any(String::is_empty) {
+        return Err(usage("--stop is empty: every text would end at once"));
+    }
+    let trained = Trained::open(&args.run, global)?;
+    let prompts = prompts(args, &trained, global)?;
+    let Trained { model: decoder, tokenizer, device } = trained;
+    let model = match narrow(&decoder, args.weights, &device)? {
+        Some(narrow) => {
+            // Narrow weights stand alone: the f32 ones need no memory any more.
+            drop(decoder);
+            firebrand_backend::memory::give_back();
+            say_size(&narrow, global);
+            DecoderModel::on_cpu(Cow::Owned(narrow))
+        }
+        None => DecoderModel::new(&decoder),
+    };
+    let mut banned = Vec::new();
+    for ids in &args.ban {
+        banned.extend(parse_ids(ids)?);
+    }
+    let needs_tokenizer = |option| {
+        let missing = || usage(format!("{option} is text, but there is no tokenizer to read it with"));
+        tokenizer.as_ref().ok_or_else(missing)
+    };
+    let forced = match &args.force {
+        Some(text) => needs_tokenizer("--force")?.encode(text),
+        None => Vec::new(),
+    };
+    let stop = match args.stop.as_slice() {
+        [] => Stop::default(),
+        texts => when_spelled(texts, needs_tokenizer("--stop")?.token_table()),
+    };
+    let config = GenerateConfig {
+        strategy,
+        n_best: args.n_best,
+        penalties: Penalties {
+            repetition: args.repetition_penalty,
+            presence: args.presence_penalty,
+            frequency: args.frequency_penalty,
+            no_repeat_ngram: args.no_repeat_ngram,
+        },
+        bias: args.bias.clone(),
+        banned,
+        forced,
+        max_new_tokens: args.max_new_tokens,
+        min_new_tokens: args.min_new_tokens,
+        end_of_text: tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text()),
+        stop,
+    };
+    let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
+    let one = match (prompts.as_slice(), &tokenizer) {
+        ([prompt], Some(tokenizer)) if !global.json && args.n_best == 1 => Some((prompt, tokenizer)),
+        _ => None,
+    };
+    let Some((prompt, tokenizer)) = one else {
+        let found = generate_n_best(&model, &ids, &config, &mut |_, _| ControlFlow::Continue(()))?;
+        for (n_best, prompt) in found.iter().zip(&prompts) {
+            for (rank, generation) in n_best.iter().enumerate() {
+                show(generation, rank, prompt, tokenizer.as_ref(), args, global)?;
+            }
+        }
+        return Ok(());
+    };
+    // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
+    let table = tokenizer.token_table();
+    let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
+    let mut up_to_stop = UpToStop::new(&args.stop);
+    let mut prompt_text = prompt.text.as_deref();
+    let mut write = |id: u32| -> anyhow::Result<()> {
+        piece(prompt_text.take().unwrap_or_default())?;
+        match table.is_special(id) {
+            true => Ok(()),
+            false => piece(&up_to_stop.push(&stream.push(id)?)),
+        }
+    };
+    let mut failure = None;
+    generate(&model, &ids, &config, &mut |_, id| match write(id) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    })?;
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    piece(prompt_text.unwrap_or_default())?;
+    piece(&up_to_stop.push(&stream.finish()))?;
+    piece(&up_to_stop.finish())?;
+    line("")
+}
+
+fn show(
+    generation: &Generation,
+    rank: usize,
+    prompt: &Prompt,
+    tokenizer: Option<&Tokenizer>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let text = tokenizer.map(|tokenizer| {
+        let table = tokenizer.token_table();
+        let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
+        tokenizer.decode(&ids)
+    });
+    let text = text.transpose()?.map(|text| {
+        let mut up_to_stop = UpToStop::new(&args.stop);
+        up_to_stop.push(&text) + &up_to_stop.finish()
+    });
+    if global.json {
+        return line(serde_json::json!({
+            "prompt": prompt.text, "prompt_ids": prompt.ids, "ids": generation.ids, "text": text,
+            "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(), "weights": WeightFormat::from(args.weights).name(),
+            "finish_reason": match generation.finish_reason {
+                FinishReason::EndOfText => "end-of-text",
+                FinishReason::MaxNewTokens => "max-new-tokens",
+                FinishReason::ContextFull => "context-full",
+                FinishReason::Stop | FinishReason::Stopped => "stopped",
+            },
+        }));
+    }
+    if args.n_best > 1 {
+        line(format!(
+            "{}. score {:.4}, log-probability {:.4}",
+            rank + 1,
+            generation.score,
+            generation.log_prob()
+        ))?;
+    }
+    match text {
+        Some(text) => line(format!("{}{text}\n", prompt.text.as_deref().unwrap_or(""))),
+        None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
+    }
+}
+
+/// The strategy that is named, or else that whose options are given.
+fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
+    let samples =
+        [args.temperature, args.top_p, args.min_p, args.typical_p, args.eta].iter().any(Option::is_some)
+            || args.top_k.is_some();
+    let searches = args.beams.is_some() || args.beam_groups.is_some();
+    let sampling = Sampling {
+        temperature: args.temperature.unwrap_or(1.0),
+        top_k: args.top_k,
+        top_p: args.top_p,
+        min_p: args.min_p,
+        typical_p: args.typical_p,
+        eta: args.eta,
+        seed: args.seed,
+        ..Sampling::default()
+    };
+    let length_penalty = args.length_penalty.unwrap_or(0.0);
+    let name = args.strategy.unwrap_or(match (searches, samples || args.best_of.is_some()) {
+        (true, _) => StrategyName::Beam,
+        (false, true) => StrategyName::Sample,
+        (false, false) => StrategyName::Greedy,
+    });
+    let wrong = |options, strategies| Err(usage(format!("{options} are for --strategy {strategies}")));
+    match name {
+        StrategyName::Greedy if samples || args.best_of.is_some() => {
+            wrong("--temperature, --top-k, --top-p and the like", "sample; greedy takes the likeliest token")
+        }
+        StrategyName::Greedy | StrategyName::Sample if searches => wrong("--beams and --beam-groups", "beam"),
+        StrategyName::Greedy if args.length_penalty.is_some() => {
+            wrong("--length-penalty and other ways to compare texts", "beam, or for --best-of")
+        }
+        StrategyName::Greedy => Ok(Strategy::Greedy),
+        StrategyName::Sample => match args.best_of {
+            None if args.length_penalty.is_some() => {
+                wrong("--length-penalty and other ways to compare texts", "beam, or for --best-of")
+            }
+            None => Ok(Strategy::Sample(sampling)),
+            Some(n) => {
+                let by = match args.best_by.unwrap_or(BestBy::LogProb) {
+                    BestBy::LogProb => Best::LogProb { length_penalty },
+                    BestBy::Agreement => Best::Agreement,
+                };
+                Ok(Strategy::BestOf(BestOf { n, sampling, by }))
+            }
+        },
+        StrategyName::Beam if args.best_of.is_some() => wrong("--best-of and --best-by", "sample"),
+        StrategyName::Beam => {
+            let groups = args.beam_groups.unwrap_or(1);
+            Ok(Strategy::Beam(Beam {
+                width: args.beams.unwrap_or(Beam::default().width),
+                length_penalty,
+                groups,
+                diversity: args.diversity.unwrap_or(if groups > 1 { 0.5 } else { 0.0 }),
+                sampling: samples.then_some(sampling),
+            }))
+        }
+    }
+}
+
+/// The prompts as ids. Text starts a document where the model knows their end.
+fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::Result<Vec<Prompt>> {
+    let mut prompts = Vec::new();
+    for text in &args.prompt_ids {
+        let ids = parse_ids(text)?;
+        trained.check_ids(&ids)?;
+        prompts.push(Prompt { text: None, ids });
+    }
+    let mut texts = args.prompt.clone();
+    if texts.is_empty() && prompts.is_empty() {
+        if std::io::stdin().is_terminal() {
+            say(global, "type a prompt a line, then Ctrl-D");
+        }
+        for line in std::io::stdin().lock().lines() {
+            texts.push(line.map_err(|error| usage(format!("stdin: {error}")))?);
+        }
+        if texts.is_empty() {
+            return Err(usage(
+                "no prompt: give --prompt TEXT, --prompt-ids 1,2,3, or a line a prompt on stdin",
+            ));
+        }
+    }
+    for text in texts {
+        let tokenizer = trained.tokenizer()?;
+        let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
+        ids.extend(tokenizer.encode(&text));
+        if ids.is_empty() {
+            return Err(usage(
+                "the prompt is empty, and this model has no token that starts a text: give it some text",
+            ));
+        }
+        prompts.push(Prompt { text: Some(text), ids });
+    }
+    Ok(prompts)
+}

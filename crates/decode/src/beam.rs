@@ -1,0 +1,267 @@
+//! Beam search: of all extensions of the live hypotheses, the best stay live.
+//!
+//! One prompt at a time; its hypotheses are the rows of a batch, which begin as forks of one row, so that the prompt is fed
+//! once.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::choose::{Place, Processor};
+use crate::error::DecodeError;
+use crate::generate::{FinishReason, Generation, feed, finish_reason};
+use crate::model::{LanguageModel, Logits};
+use crate::processors;
+use crate::sampler::Draws;
+use crate::strategy::{Beam, GenerateConfig};
+
+/// The finished hypotheses of a prompt, the best first.
+pub(crate) fn search<M: LanguageModel>(
+    model: &M,
+    prompt: &[u32],
+    sequence: usize,
+    config: &GenerateConfig,
+    beam: &Beam,
+) -> Result<Vec<Generation>, DecodeError> {
+    let root = Hypothesis { ids: prompt.to_vec(), log_probs: Vec::new(), sum: 0.0, row: 0 };
+    if config.max_new_tokens == 0 {
+        return Ok(vec![root.finish(prompt.len(), beam, FinishReason::MaxNewTokens)]);
+    }
+    let mut search = Search {
+        config,
+        beam,
+        sequence,
+        prompt_len: prompt.len(),
+        max_len: model.max_len(),
+        processor: Processor::new(config),
+    };
+    let mut groups: Vec<Group> =
+        (0..beam.groups).map(|_| Group { live: vec![root.clone()], finished: Vec::new() }).collect();
+    let mut state = model.start(1);
+    let mut logits = feed(model, &mut state, &[prompt])?;
+    loop {
+        // How often each id was taken at this step.
+        let mut taken = HashMap::new();
+        for group in &mut groups {
+            search.extend(group, &logits, &mut taken)?;
+        }
+        let live: Vec<&mut Hypothesis> = groups.iter_mut().flat_map(|group| &mut group.live).collect();
+        if live.is_empty() {
+            break;
+        }
+        let rows: Vec<usize> = live.iter().map(|hypothesis| hypothesis.row).collect();
+        model.reorder(&mut state, &rows);
+        let mut last = Vec::with_capacity(live.len());
+        for (row, hypothesis) in live.into_iter().enumerate() {
+            hypothesis.row = row;
+            last.push(&hypothesis.ids[hypothesis.ids.len() - 1..]);
+        }
+        logits = feed(model, &mut state, &last)?;
+    }
+    let mut found: Vec<Generation> = groups.into_iter().flat_map(|group| group.finished).collect();
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
+    found.dedup_by(|a, b| a.ids == b.ids);
+    Ok(found)
+}
+
+/// What stays the same during a search.
+struct Search<'a> {
+    config: &'a GenerateConfig,
+    beam: &'a Beam,
+    sequence: usize,
+    prompt_len: usize,
+    max_len: Option<usize>,
+    processor: Processor<'a>,
+}
+
+/// Hypotheses that are ranked together.
+struct Group {
+    /// The best first.
+    live: Vec<Hypothesis>,
+    finished: Vec<Generation>,
+}
+
+/// A prompt and a way to go on with it.
+#[derive(Clone)]
+struct Hypothesis {
+    /// The prompt, then the new ids.
+    ids: Vec<u32>,
+    /// Under the model itself.
+    log_probs: Vec<f64>,
+    /// The sum of the log-probabilities after processors.
+    sum: f64,
+    /// Its row in the model's state.
+    row: usize,
+}
+
+/// An extension by one id.
+struct Candidate {
+    /// What it is ranked by.
+    key: f64,
+    /// Which hypothesis it extends.
+    from: usize,
+    id: u32,
+    sum: f64,
+}
+
+impl Candidate {
+    /// The better first; of equals that of the better hypothesis, then the smaller id.
+    fn order(&self, other: &Self) -> Ordering {
+        other.key.total_cmp(&self.key).then(self.from.cmp(&other.from)).then(self.id.cmp(&other.id))
+    }
+}
+
+impl Search<'_> {
+    /// Replaces the live hypotheses of a group by the best of their extensions.
+    fn extend(
+        &mut self,
+        group: &mut Group,
+        logits: &Logits,
+        taken: &mut HashMap<u32, u32>,
+    ) -> Result<(), DecodeError> {
+        if group.live.is_empty() {
+            return Ok(());
+        }
+        let width = self.beam.width / self.beam.groups;
+        let mut candidates = Vec::new();
+        for (from, hypothesis) in group.live.iter().enumerate() {
+            self.candidates(from, hypothesis, logits, taken, &mut candidates)?;
+        }
+        if candidates.is_empty() && group.finished.is_empty() {
+            return Err(self.place(&group.live[0]).nothing_to_choose());
+        }
+        // Of the first there are no more than these that end, as a rule; if not, all are sorted.
+        let mut sorted = (2 * width).min(candidates.len());
+        sort_first(&mut candidates, sorted);
+        // Of each row of the logits that a hypothesis goes on from.
+        let mut totals = vec![None; group.live.len()];
+        let (mut live, mut at) = (Vec::with_capacity(width), 0);
+        while live.len() < width && at < candidates.len() {
+            if at == sorted {
+                sorted = candidates.len();
+                candidates[at..].sort_by(Candidate::order);
+            }
+            let candidate = &candidates[at];
+            let from = &group.live[candidate.from];
+            let row = logits.last(from.row);
+            let total = *totals[candidate.from].get_or_insert_with(|| processors::log_sum_exp(row));
+            let extended = from.extend(candidate, f64::from(row[candidate.id as usize]) - total);
+            match finish_reason(
+                self.prompt_len,
+                &extended.ids,
+                ControlFlow::Continue(()),
+                self.config,
+                self.max_len,
+            ) {
+                Some(reason @ (FinishReason::EndOfText | FinishReason::Stop)) => {
+                    if at < width {
+                        group.finished.push(extended.finish(self.prompt_len, self.beam, reason));
+                    }
+                }
+                reason => live.push((extended, reason)),
+            }
+            at += 1;
+        }
+        live.iter().for_each(|(hypothesis, _)| *taken.entry(hypothesis.last()).or_default() += 1);
+        group.live.clear();
+        for (hypothesis, reason) in live {
+            match reason {
+                Some(reason) => {
+                    group.finished.push(hypothesis.finish(self.prompt_len, self.beam, reason));
+                }
+                None => group.live.push(hypothesis),
+            }
+        }
+        if self.is_over(group, width) {
+            group.live.clear();
+        }
+        Ok(())
+    }
+
+    /// All that a hypothesis can be extended by.
+    fn candidates(
+        &mut self,
+        from: usize,
+        hypothesis: &Hypothesis,
+        logits: &Logits,
+        taken: &HashMap<u32, u32>,
+        candidates: &mut Vec<Candidate>,
+    ) -> Result<(), DecodeError> {
+        let place = self.place(hypothesis);
+        let processed = self.processor.process(logits.last(hypothesis.row), place)?;
+        let mut noise = None;
+        if let Some(sampling) = &self.beam.sampling {
+            sampling.apply(processed);
+            let stream = sampling.first_sequence.wrapping_add(self.sequence as u64);
+            noise = Some(Draws::new(sampling.seed).gumbel(stream, hypothesis.ids.len() as u64, from as u64));
+        }
+        let total = processors::log_sum_exp(processed);
+        for (id, &logit) in (0u32..).zip(&*processed) {
+            // Drawn for every id, so that it does not depend on what is banned.
+            let noise = noise.as_mut().map_or(0.0, |noise| noise());
+            if logit == f32::NEG_INFINITY {
+                continue;
+            }
+            let sum = hypothesis.sum + f64::from(logit) - total;
+            let cost = self.beam.diversity * taken.get(&id).map_or(0.0, |&times| f64::from(times));
+            candidates.push(Candidate { key: sum + noise - cost, from, id, sum });
+        }
+        Ok(())
+    }
+
+    fn place<'h>(&self, hypothesis: &'h Hypothesis) -> Place<'h> {
+        Place { sequence: self.sequence, ids: &hypothesis.ids, prompt_len: self.prompt_len }
+    }
+
+    /// Whether no live hypothesis can become better than the last finished one that is wanted. Sums only fall.
+    fn is_over(&self, group: &Group, width: usize) -> bool {
+        let wanted = self.config.n_best.min(width);
+        let mut scores: Vec<f64> = group.finished.iter().map(|finished| finished.score).collect();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let Some(&to_beat) = scores.get(wanted - 1) else { return false };
+        group.live.iter().all(|hypothesis| self.bound(hypothesis) <= to_beat)
+    }
+
+    /// What the score of a hypothesis can become at best.
+    fn bound(&self, hypothesis: &Hypothesis) -> f64 {
+        let new = hypothesis.ids.len() - self.prompt_len;
+        let longest = self.max_len.map_or(usize::MAX, |max_len| max_len + 1 - self.prompt_len);
+        let longest = longest.min(self.config.max_new_tokens);
+        let len = if self.beam.length_penalty > 0.0 { longest } else { new + 1 };
+        score(hypothesis.sum, len, self.beam.length_penalty)
+    }
+}
+
+impl Hypothesis {
+    fn last(&self) -> u32 {
+        self.ids[self.ids.len() - 1]
+    }
+
+    fn extend(&self, &Candidate { id, sum, .. }: &Candidate, log_prob: f64) -> Self {
+        Self {
+            ids: self.ids.iter().copied().chain([id]).collect(),
+            log_probs: self.log_probs.iter().copied().chain([log_prob]).collect(),
+            sum,
+            row: self.row,
+        }
+    }
+
+    fn finish(mut self, prompt_len: usize, beam: &Beam, finish_reason: FinishReason) -> Generation {
+        let ids = self.ids.split_off(prompt_len);
+        let score = score(self.sum, ids.len(), beam.length_penalty);
+        Generation { ids, log_probs: self.log_probs, score, finish_reason }
+    }
+}
+
+/// `sum / length^λ`.
+pub(crate) fn score(sum: f64, length: usize, length_penalty: f64) -> f64 {
+    if length_penalty == 0.0 { sum } else { sum / (length.max(1) as f64).powf(length_penalty) }
+}
+
+/// Brings the first `count` in their order to the front.
+fn sort_first(candidates: &mut [Candidate], count: usize) {
+    if count < candidates.len() {
+        candidates.select_nth_unstable_by(count, Candidate::order);
+    }
+    candidates[..count].sort_by(Candidate::order);
+}

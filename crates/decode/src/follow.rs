@@ -1,0 +1,116 @@
+//! Strategies that follow one sequence a prompt, one id after the other: greedy decoding and sampling.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::choose::{Chooser, Place};
+use crate::error::DecodeError;
+use crate::generate::{FinishReason, Generation, feed, finish_reason};
+use crate::model::{LanguageModel, Logits};
+use crate::processors;
+use crate::sampler::Sampling;
+use crate::strategy::GenerateConfig;
+
+/// Continues all prompts in one batch, each by the likeliest id or one that is drawn.
+pub(crate) fn follow<M: LanguageModel>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    config: &GenerateConfig,
+    sampling: Option<&Sampling>,
+    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+) -> Result<Vec<Generation>, DecodeError> {
+    let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
+    if config.max_new_tokens == 0 || prompts.is_empty() {
+        return Ok(sequences.into_iter().map(Sequence::into_generation).collect());
+    }
+    // Row `r` of the model's state holds the sequence `live[r]`; row `rows[r]` of the logits is its own.
+    let mut live: Vec<usize> = (0..prompts.len()).collect();
+    let (mut state, mut logits, mut rows) = start(model, prompts)?;
+    let mut chooser = Chooser::new(config, sampling);
+    loop {
+        let mut remaining = Vec::with_capacity(live.len());
+        for (row, &index) in live.iter().enumerate() {
+            let sequence = &mut sequences[index];
+            let logits = logits.last(rows[row]);
+            let id = chooser.choose(logits, sequence.place(index))?;
+            sequence.ids.push(id);
+            sequence.log_probs.push(processors::log_prob(logits, id));
+            let flow = on_token(index, id);
+            match finish_reason(sequence.prompt_len, &sequence.ids, flow, config, model.max_len()) {
+                Some(reason) => sequence.finish_reason = reason,
+                None => remaining.push(row),
+            }
+        }
+        if remaining.is_empty() {
+            return Ok(sequences.into_iter().map(Sequence::into_generation).collect());
+        }
+        if remaining.len() < live.len() {
+            model.reorder(&mut state, &remaining);
+            live = remaining.iter().map(|&row| live[row]).collect();
+        }
+        let last: Vec<&[u32]> = live.iter().map(|&index| sequences[index].last()).collect();
+        logits = feed(model, &mut state, &last)?;
+        rows = (0..live.len()).collect();
+    }
+}
+
+/// Feeds the prompts, each that is there several times once, and says which row of the logits is each one's.
+fn start<M: LanguageModel>(
+    model: &M,
+    prompts: &[Vec<u32>],
+) -> Result<(M::State, Logits, Vec<usize>), DecodeError> {
+    let (mut different, mut row_of) = (Vec::<&[u32]>::new(), HashMap::new());
+    let rows: Vec<usize> = prompts
+        .iter()
+        .map(|prompt| {
+            *row_of.entry(prompt).or_insert_with(|| {
+                different.push(prompt);
+                different.len() - 1
+            })
+        })
+        .collect();
+    let mut state = model.start(different.len());
+    let logits = feed(model, &mut state, &different)?;
+    if different.len() < prompts.len() {
+        state = model.fork(&state, &rows);
+    }
+    Ok((state, logits, rows))
+}
+
+/// A prompt and what was generated for it so far.
+struct Sequence {
+    /// The prompt, then the new ids.
+    ids: Vec<u32>,
+    prompt_len: usize,
+    log_probs: Vec<f64>,
+    finish_reason: FinishReason,
+}
+
+impl Sequence {
+    fn new(prompt: &[u32]) -> Self {
+        Self {
+            ids: prompt.to_vec(),
+            prompt_len: prompt.len(),
+            log_probs: Vec::new(),
+            // What holds of a sequence that is never extended, with `max_new_tokens: 0`.
+            finish_reason: FinishReason::MaxNewTokens,
+        }
+    }
+
+    fn place(&self, sequence: usize) -> Place<'_> {
+        Place { sequence, ids: &self.ids, prompt_len: self.prompt_len }
+    }
+
+    fn last(&self) -> &[u32] {
+        &self.ids[self.ids.len() - 1..]
+    }
+
+    fn into_generation(mut self) -> Generation {
+        Generation {
+            ids: self.ids.split_off(self.prompt_len),
+            score: self.log_probs.iter().sum(),
+            log_probs: self.log_probs,
+            finish_reason: self.finish_reason,
+        }
+    }
+}

@@ -120,3 +120,83 @@ fn narrow_weights_say_their_size_and_generate_alike() {
     check(&["--weights", "int9"], &["int9", "int8"]);
     check(&["--weights", "int8", "--device", "ndarray"], &["--weights int8", "ndarray", "--device cpu"]);
 }
+
+#[test]
+fn beams_are_ranked_and_one_is_greedy() {
+    let scratch = Scratch::with_run();
+    let greedy = generate(&scratch, &["--prompt", "Once"]);
+    let one = generate(&scratch, &["--prompt", "Once", "--beams", "1"]);
+    assert_eq!(one[0]["ids"], greedy[0]["ids"]);
+    let found =
+        generate(&scratch, &["--prompt", "Once", "--prompt", "There", "--beams", "4", "--n-best", "3"]);
+    let ranks: Vec<u64> = found.iter().map(|line| line["rank"].as_u64().expect("a rank")).collect();
+    assert_eq!(ranks, [1, 2, 3, 1, 2, 3]);
+    for pair in found.chunks(3).flat_map(|ranked| ranked.windows(2)) {
+        assert!(pair[0]["score"].as_f64() >= pair[1]["score"].as_f64());
+        assert_ne!(pair[0]["ids"], pair[1]["ids"]);
+    }
+    let shown =
+        scratch.run(&["generate", "run", "--prompt", "Once", "--beams", "2", "--n-best", "2"]).succeeds();
+    assert!(
+        shown.stdout.starts_with("1. score -") && shown.stdout.contains("\n2. score -"),
+        "{}",
+        shown.stdout
+    );
+}
+
+#[test]
+fn the_best_of_several_draws_is_one_of_them() {
+    let scratch = Scratch::with_run();
+    for by in ["log-prob", "agreement"] {
+        let options =
+            ["--prompt", "Once", "--best-of", "5", "--best-by", by, "--temperature", "1.2", "--n-best", "5"];
+        let found = generate(&scratch, &options);
+        let best = generate(&scratch, &options[..8]);
+        assert_eq!((found.len(), &best[0]["ids"]), (5, &found[0]["ids"]));
+    }
+}
+
+#[test]
+fn a_stop_string_ends_a_text_before_it() {
+    let scratch = Scratch::with_run();
+    let args = ["generate", "run", "--max-new-tokens", "20", "--prompt", "Once"];
+    let whole = scratch.run(&args).succeeds().stdout;
+    let text = whole.strip_prefix("Once").expect("the prompt comes first").trim_end_matches('\n');
+    let stop: String = text.chars().skip(3).take(2).collect();
+    let before = &text[..text.find(&stop).expect("taken from it")];
+    let stopped = scratch.run(&[&args[..], &["--stop", &stop]].concat()).succeeds().stdout;
+    assert_eq!(stopped, format!("Once{before}\n"));
+    let line = scratch.run(&[&args[..], &["--stop", &stop, "--json"]].concat()).json();
+    assert_eq!((line["text"].as_str(), line["finish_reason"].as_str()), (Some(before), Some("stopped")));
+}
+
+#[test]
+fn tokens_are_banned_biased_and_forced() {
+    let scratch = Scratch::with_run();
+    let plain = generate(&scratch, &["--prompt", "Once"]);
+    let first = plain[0]["ids"][0].as_u64().expect("an id");
+    let banned = generate(&scratch, &["--prompt", "Once", "--ban", &first.to_string()]);
+    assert!(!banned[0]["ids"].as_array().expect("ids").iter().any(|id| id.as_u64() == Some(first)));
+    let biased = generate(&scratch, &["--prompt", "Once", "--bias", "42=1e6"]);
+    assert!(biased[0]["ids"].as_array().expect("ids").iter().all(|id| id.as_u64() == Some(42)));
+    let forced = generate(&scratch, &["--prompt", "Once", "--force", " a hen"]);
+    assert!(forced[0]["text"].as_str().expect("text").starts_with(" a hen"));
+}
+
+#[test]
+fn options_of_another_strategy_are_refused() {
+    let scratch = Scratch::with_run();
+    let fails = |options: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run", "--prompt", "Once"], options].concat()).fails(2, parts);
+    };
+    fails(&["--strategy", "greedy", "--top-k", "3"], &["--strategy sample"]);
+    fails(&["--strategy", "sample", "--beams", "3"], &["--strategy beam"]);
+    fails(&["--length-penalty", "1"], &["--length-penalty", "beam"]);
+    fails(&["--beams", "0"], &["beam width 0", "greedy"]);
+    fails(&["--beams", "3", "--beam-groups", "2"], &["the number of groups 2", "does not divide"]);
+    fails(&["--n-best", "2"], &["n_best 2", "from 1 to 1"]);
+    fails(&["--min-p", "1.5"], &["min_p 1.5", "(0, 1]"]);
+    fails(&["--stop", ""], &["--stop is empty"]);
+    fails(&["--ban", "99999"], &["banned id 99999", "vocabulary of 300"]);
+    fails(&["--bias", "7"], &["7", "42=-1.5"]);
+}

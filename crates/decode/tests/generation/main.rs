@@ -5,6 +5,7 @@ mod best_of;
 mod decoder;
 mod errors;
 mod fake;
+mod golden;
 mod greedy;
 mod limits;
 mod processors;

@@ -33,6 +33,10 @@ impl<'a> Processor<'a> {
         Self { config, processed: Vec::new() }
     }
 
+    pub(crate) fn end_of_text(&self) -> Option<u32> {
+        self.config.end_of_text
+    }
+
     /// The model's logits for a place, processed.
     pub(crate) fn process(&mut self, logits: &[f32], place: Place<'_>) -> Result<&mut [f32], DecodeError> {
         let Place { sequence, ids, prompt_len } = place;

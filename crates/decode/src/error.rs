@@ -112,6 +112,21 @@ pub enum ConfigError {
         most: usize,
     },
 
+    /// Speculation follows single sequences.
+    #[error(
+        "speculative decoding is for greedy decoding and sampling; it proposes what one sequence goes on with"
+    )]
+    Speculative,
+
+    /// A draft whose ids are not the model's.
+    #[error("the draft has {draft} ids, but the model has {model}: both need the same tokenizer")]
+    DraftVocabulary {
+        /// The draft's number of ids.
+        draft: usize,
+        /// The model's number of ids.
+        model: usize,
+    },
+
     /// An option of a strategy that nothing can be done with.
     #[error("{name} {value} {reason}")]
     Option {

@@ -107,7 +107,7 @@ fn hand_out(generation: &mut Generation, on_token: &mut dyn FnMut(u32) -> Contro
     }
 }
 
-fn check_prompts<M: LanguageModel>(model: &M, prompts: &[Vec<u32>]) -> Result<(), PromptError> {
+pub(crate) fn check_prompts<M: LanguageModel>(model: &M, prompts: &[Vec<u32>]) -> Result<(), PromptError> {
     let vocab_size = model.vocab_size();
     for (prompt, ids) in prompts.iter().enumerate() {
         if ids.is_empty() {

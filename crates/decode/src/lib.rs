@@ -11,6 +11,7 @@
 //! - [`strategy`]: the choice of strategy and the limits of a generation, as configuration.
 //! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
 //!   searches; `best_of` draws several and says which is best.
+//! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
 //! - [`error`]: everything that can go wrong.
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
@@ -69,20 +70,24 @@
 mod beam;
 mod best_of;
 mod choose;
+mod draft;
 pub mod error;
 mod follow;
 pub mod generate;
 pub mod model;
 pub mod processors;
 pub mod sampler;
+mod speculative;
 pub mod strategy;
 mod transformer;
 
 pub use best_of::agreement;
+pub use draft::Draft;
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate, generate_n_best};
 pub use model::{LanguageModel, Logits, Positions};
 pub use processors::Penalties;
-pub use sampler::{Distribution, Draws, Sampling};
+pub use sampler::{Distribution, Draws, Sampling, Use};
+pub use speculative::{Speculation, expected_speedup, expected_tokens, generate_speculative};
 pub use strategy::{Beam, Best, BestOf, GenerateConfig, Stop, Strategy};
 pub use transformer::{DecoderModel, DecoderState};

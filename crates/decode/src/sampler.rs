@@ -109,6 +109,14 @@ impl Distribution {
         Some(Self { weights, total })
     }
 
+    /// What is left of the probabilities when others are taken from them, down to 0; `None` when nothing is.
+    pub fn minus(&self, others: impl Fn(u32) -> f64) -> Option<Self> {
+        let left = |id: u32| (self.prob(id) - others(id)).max(0.0);
+        let weights: Vec<f64> = (0u32..).zip(&self.weights).map(|(id, _)| left(id)).collect();
+        let total: f64 = weights.iter().sum();
+        (total > 0.0).then_some(Self { weights, total })
+    }
+
     /// The probability of `id`.
     ///
     /// # Panics
@@ -139,6 +147,19 @@ impl Distribution {
     }
 }
 
+/// What a draw at a position is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The id itself.
+    Choose,
+    /// Whether a proposed id is kept.
+    Keep,
+    /// The id in place of a proposed one.
+    Instead,
+    /// The id that a draft proposes.
+    Propose,
+}
+
 /// Uniform draws that depend on (seed, sequence, position) and nothing else.
 ///
 /// A counter-based generator, ChaCha with 8 rounds, is read at the place that the key names, so that a draw does
@@ -164,10 +185,16 @@ impl Draws {
     /// `position` is that of the token to be drawn, counting prompt and new ids: so a text that is generated in
     /// two goes is the one that is generated in one.
     pub fn uniform(&self, sequence: u64, position: u64) -> f64 {
+        self.uniform_for(sequence, position, Use::Choose)
+    }
+
+    /// [`uniform`](Self::uniform), and others at the same position, independent of it and of each other.
+    pub fn uniform_for(&self, sequence: u64, position: u64, what_for: Use) -> f64 {
         const WORDS_A_BLOCK: u128 = 16;
+        const WORDS_A_DRAW: u128 = 2;
         let mut generator = ChaCha8Rng::from_seed(self.key);
         generator.set_stream(sequence);
-        generator.set_word_pos(u128::from(position) * WORDS_A_BLOCK);
+        generator.set_word_pos(u128::from(position) * WORDS_A_BLOCK + what_for as u128 * WORDS_A_DRAW);
         (generator.next_u64() >> 11) as f64 * (-53f64).exp2()
     }
 

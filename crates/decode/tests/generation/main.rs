@@ -12,6 +12,7 @@ mod processors;
 mod reference;
 mod sampler;
 mod sampling;
+mod speculative;
 
 use std::ops::ControlFlow;
 

@@ -11,6 +11,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --n-best 3
   firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
+  firebrand generate runs/quickstart --prompt \"Once\" --draft runs/draft
   firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
@@ -73,6 +74,15 @@ pub(crate) struct GenerateArgs {
     /// What a token costs that another group took, in nats [default: 0.5 where there are groups]
     #[arg(long, value_name = "X", requires = "beam_groups", help_heading = SEARCH)]
     pub(crate) diversity: Option<f64>,
+    /// What proposes tokens that the model verifies many at a time: a run with the same tokenizer, or ngram
+    #[arg(long, value_name = "RUN|ngram", help_heading = SPECULATION)]
+    pub(crate) draft: Option<String>,
+    /// How many tokens are proposed at a time
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = SPECULATION)]
+    pub(crate) draft_length: usize,
+    /// Decode without the draft too, and say by how much that is slower
+    #[arg(long, requires = "draft", help_heading = SPECULATION)]
+    pub(crate) compare: bool,
     /// Show so many texts for each prompt, the best first, with their scores
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) n_best: usize,
@@ -107,6 +117,7 @@ pub(crate) struct GenerateArgs {
 
 const SAMPLING: &str = "Sampling";
 const SEARCH: &str = "Beam search";
+const SPECULATION: &str = "Speculative decoding";
 const TOKENS: &str = "Tokens";
 
 /// `ID=X`.
@@ -134,6 +145,8 @@ pub(crate) enum StrategyName {
     Sample,
     /// The likeliest text that a search finds; with --temperature and the like, hypotheses are drawn
     Beam,
+    /// Greedy, or sampling with --temperature and the like, faster by a draft and with the same result
+    Speculative,
 }
 
 /// How the matrices of a model are stored while it is used.

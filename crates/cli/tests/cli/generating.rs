@@ -200,3 +200,46 @@ fn options_of_another_strategy_are_refused() {
     fails(&["--ban", "99999"], &["banned id 99999", "vocabulary of 300"]);
     fails(&["--bias", "7"], &["7", "42=-1.5"]);
 }
+
+#[test]
+fn a_draft_changes_nothing_but_the_time() {
+    let scratch = Scratch::with_run();
+    scratch.pretrain("draft", &["model.d_model=8", "model.n_heads=1", "training.steps=4"]).succeeds();
+    let prompts = ["--prompt", "Once", "--prompt", "The fox wanted"];
+    let plain = generate(&scratch, &prompts);
+    let ids = |lines: &[Value]| lines.iter().map(|line| line["ids"].clone()).collect::<Vec<_>>();
+    for draft in ["draft", "run", "ngram"] {
+        let options = [&prompts[..], &["--draft", draft, "--draft-length", "3", "--compare"]].concat();
+        let drafted = generate(&scratch, &options);
+        assert_eq!(ids(&drafted), ids(&plain), "{draft}");
+        let did = &drafted[0]["speculation"];
+        assert!(
+            did["accepted"].as_u64() <= did["proposed"].as_u64() && did["speedup"].as_f64() > Some(0.0),
+            "{did}"
+        );
+        assert!(draft != "run" || did["acceptance"] == 1.0, "{did}");
+    }
+    let args = ["generate", "run", "--max-new-tokens", "8", "--prompt", "Once", "--draft", "draft"];
+    let shown = scratch.run(&args).succeeds();
+    assert_eq!(shown.stdout, scratch.run(&args[..6]).succeeds().stdout);
+    assert!(shown.stderr.contains("of what was looked at accepted"), "{}", shown.stderr);
+    // Drawn: the same with the same seed, and something else than without a draft.
+    let drawn = || generate(&scratch, &["--prompt", "Once", "--draft", "draft", "--temperature", "1.3"]);
+    assert_eq!(drawn()[0]["ids"], drawn()[0]["ids"]);
+}
+
+#[test]
+fn a_draft_that_does_not_fit_is_refused() {
+    let scratch = Scratch::with_run();
+    scratch.run(&["tokenizer", "train", "train.txt", "--out", "other", "--vocab-size", "290"]).succeeds();
+    scratch.pretrain("other-run", &["data.tokenizer=other"]).succeeds();
+    let fails = |options: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run", "--prompt", "Once"], options].concat()).fails(2, parts);
+    };
+    fails(&["--draft", "other-run"], &["other-run", "tokenizer.json is not that of run"]);
+    fails(&["--draft", "run", "--draft-length", "0"], &["draft length 0"]);
+    fails(&["--draft", "run", "--beams", "2"], &["--strategy speculative"]);
+    fails(&["--strategy", "speculative"], &["needs --draft"]);
+    fails(&["--draft", "nowhere"], &["nowhere"]);
+    fails(&["--compare"], &["--draft"]);
+}

@@ -172,7 +172,7 @@ fn prompts_of_a_batch_do_not_know_of_each_other() {
     let (together, _) = speculate(&model, &Draft::Model(&draft), 3, &prompts, &config(0));
     for (index, prompt) in prompts.iter().enumerate() {
         let (alone, _) =
-            speculate(&model, &Draft::Model(&draft), 3, &[prompt.clone()], &config(index as u64));
+            speculate(&model, &Draft::Model(&draft), 3, std::slice::from_ref(prompt), &config(index as u64));
         assert_eq!(alone[0], together[index]);
     }
 }

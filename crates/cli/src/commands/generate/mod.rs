@@ -1,5 +1,6 @@
 //! `firebrand generate`.
 
+mod speculation;
 mod stop;
 
 use super::narrow::{narrow, say_size};
@@ -13,6 +14,7 @@ use firebrand_decode::{
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
+use speculation::{Drafting, Report};
 use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
@@ -30,6 +32,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--stop is empty: every text would end at once"));
     }
     let trained = Trained::open(&args.run, global)?;
+    let drafting = Drafting::open(args, global)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model: decoder, tokenizer, device } = trained;
     let model = match narrow(&decoder, args.weights, &device)? {
@@ -81,10 +84,18 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         _ => None,
     };
     let Some((prompt, tokenizer)) = one else {
-        let found = generate_n_best(&model, &ids, &config, &mut |_, _| ControlFlow::Continue(()))?;
+        let each = &mut |_, _| ControlFlow::Continue(());
+        let (found, report) = match &drafting {
+            None => (generate_n_best(&model, &ids, &config, each)?, None),
+            Some(drafting) => {
+                let (found, report) = drafting.generate(&model, &ids, &config, args, each)?;
+                report.say(global);
+                (found.into_iter().map(|one| vec![one]).collect(), Some(report))
+            }
+        };
         for (n_best, prompt) in found.iter().zip(&prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer.as_ref(), report.as_ref(), args, global)?;
             }
         }
         return Ok(());
@@ -102,20 +113,31 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         }
     };
     let mut failure = None;
-    generate(&model, &ids, &config, &mut |_, id| match write(id) {
+    let each = &mut |_, id| match write(id) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failure = Some(error);
             ControlFlow::Break(())
         }
-    })?;
+    };
+    let report = match &drafting {
+        None => {
+            generate(&model, &ids, &config, each)?;
+            None
+        }
+        Some(drafting) => Some(drafting.generate(&model, &ids, &config, args, each)?.1),
+    };
     if let Some(error) = failure {
         return Err(error);
     }
     piece(prompt_text.unwrap_or_default())?;
     piece(&up_to_stop.push(&stream.finish()))?;
     piece(&up_to_stop.finish())?;
-    line("")
+    line("")?;
+    if let Some(report) = report {
+        report.say(global);
+    }
+    Ok(())
 }
 
 fn show(
@@ -123,6 +145,7 @@ fn show(
     rank: usize,
     prompt: &Prompt,
     tokenizer: Option<&Tokenizer>,
+    report: Option<&Report>,
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -136,7 +159,7 @@ fn show(
         up_to_stop.push(&text) + &up_to_stop.finish()
     });
     if global.json {
-        return line(serde_json::json!({
+        let mut json = serde_json::json!({
             "prompt": prompt.text, "prompt_ids": prompt.ids, "ids": generation.ids, "text": text,
             "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(), "weights": WeightFormat::from(args.weights).name(),
             "finish_reason": match generation.finish_reason {
@@ -145,7 +168,11 @@ fn show(
                 FinishReason::ContextFull => "context-full",
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
-        }));
+        });
+        if let Some(report) = report {
+            json["speculation"] = report.json();
+        }
+        return line(json);
     }
     if args.n_best > 1 {
         line(format!(
@@ -185,6 +212,16 @@ fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
     });
     let wrong = |options, strategies| Err(usage(format!("{options} are for --strategy {strategies}")));
     match name {
+        StrategyName::Speculative if args.draft.is_none() => {
+            Err(usage("--strategy speculative needs --draft: a run with the same tokenizer, or ngram"))
+        }
+        StrategyName::Speculative if searches || args.best_of.is_some() => wrong(
+            "--beams, --best-of and the like",
+            "beam or sample; a draft proposes what one text goes on with",
+        ),
+        StrategyName::Beam if args.draft.is_some() => wrong("--draft and --draft-length", "speculative"),
+        StrategyName::Speculative if samples => Ok(Strategy::Sample(sampling)),
+        StrategyName::Speculative => Ok(Strategy::Greedy),
         StrategyName::Greedy if samples || args.best_of.is_some() => {
             wrong("--temperature, --top-k, --top-p and the like", "sample; greedy takes the likeliest token")
         }

@@ -1,0 +1,160 @@
+//! `--draft`: which draft, and what it was good for.
+
+use crate::args::{GenerateArgs, Global};
+use crate::exit::usage;
+use crate::output::say;
+use crate::run::Trained;
+use firebrand_decode::{
+    DecoderModel, Draft, GenerateConfig, Generation, Speculation, expected_speedup, generate,
+    generate_speculative,
+};
+use sha2::{Digest, Sha256};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The longest n-gram that is looked for in the text so far.
+const LONGEST_NGRAM: usize = 3;
+
+/// A draft that was asked for.
+pub(super) enum Drafting {
+    Run(Box<Trained>),
+    Ngram,
+}
+
+/// What speculation did, and how it compares.
+pub(super) struct Report {
+    speculation: Speculation,
+    gamma: usize,
+    /// With the prompts.
+    time: Duration,
+    /// That of decoding the same plainly, if it was measured.
+    plain: Option<Plain>,
+}
+
+struct Plain {
+    /// With the prompts.
+    time: Duration,
+    /// Of one new id, without the prompts.
+    per_token: f64,
+}
+
+impl Drafting {
+    /// Opens the draft that `--draft` names.
+    pub(super) fn open(args: &GenerateArgs, global: &Global) -> anyhow::Result<Option<Self>> {
+        let Some(draft) = &args.draft else { return Ok(None) };
+        if draft == "ngram" {
+            return Ok(Some(Self::Ngram));
+        }
+        let dir = Path::new(draft);
+        if let (Some(model), Some(draft)) = (tokenizer_hash(&args.run)?, tokenizer_hash(dir)?)
+            && model != draft
+        {
+            return Err(usage(format!(
+                "--draft {}: its tokenizer.json is not that of {}: train the draft with the same tokenizer",
+                dir.display(),
+                args.run.display()
+            )));
+        }
+        Ok(Some(Self::Run(Box::new(Trained::open(dir, global)?))))
+    }
+
+    /// Continues prompts, and compares with decoding them plainly if `--compare` says so.
+    pub(super) fn generate(
+        &self,
+        model: &DecoderModel<'_>,
+        prompts: &[Vec<u32>],
+        config: &GenerateConfig,
+        args: &GenerateArgs,
+        on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    ) -> anyhow::Result<(Vec<Generation>, Report)> {
+        let small = match self {
+            Self::Run(trained) => Some(DecoderModel::new(&trained.model)),
+            Self::Ngram => None,
+        };
+        let draft = small.as_ref().map_or(Draft::PromptLookup { longest: LONGEST_NGRAM }, Draft::Model);
+        let gamma = args.draft_length;
+        let started = Instant::now();
+        let (found, speculation) = generate_speculative(model, &draft, gamma, prompts, config, on_token)?;
+        let time = started.elapsed();
+        let plain = args.compare.then(|| Plain::measure(model, prompts, config)).transpose()?;
+        Ok((found, Report { speculation, gamma, time, plain }))
+    }
+}
+
+impl Plain {
+    fn measure(
+        model: &DecoderModel<'_>,
+        prompts: &[Vec<u32>],
+        config: &GenerateConfig,
+    ) -> anyhow::Result<Self> {
+        let (started, mut first, mut steps) = (Instant::now(), None, 0_u32);
+        let each = &mut |sequence, _| {
+            if sequence == 0 {
+                first.get_or_insert_with(Instant::now);
+                steps += 1;
+            }
+            ControlFlow::Continue(())
+        };
+        generate(model, prompts, config, each)?;
+        let time = started.elapsed();
+        let behind_prompt = first.map_or(time, |first| first.elapsed());
+        Ok(Self { time, per_token: behind_prompt.as_secs_f64() / f64::from(steps.saturating_sub(1).max(1)) })
+    }
+}
+
+impl Report {
+    pub(super) fn json(&self) -> serde_json::Value {
+        let Speculation { rounds, proposed, accepted, tokens, .. } = self.speculation;
+        serde_json::json!({
+            "rounds": rounds, "proposed": proposed, "accepted": accepted, "tokens": tokens,
+            "acceptance": self.speculation.acceptance(), "tokens_per_round": self.speculation.tokens_per_round(),
+            "seconds": self.time.as_secs_f64(), "plain_seconds": self.plain.as_ref().map(|plain| plain.time.as_secs_f64()),
+            "speedup": self.measured(), "predicted_speedup": self.predicted(),
+        })
+    }
+
+    /// How often plain decoding takes as long.
+    fn measured(&self) -> Option<f64> {
+        self.plain.as_ref().map(|plain| plain.time.as_secs_f64() / self.time.as_secs_f64())
+    }
+
+    /// The same from the acceptance rate, the time of a draft's step and that of a pass over all that is verified.
+    fn predicted(&self) -> Option<f64> {
+        let (plain, done) = (self.plain.as_ref()?, &self.speculation);
+        let a_step = done.draft_time.as_secs_f64() / done.proposed.max(1) as f64;
+        let a_pass = done.model_time.as_secs_f64() / done.rounds.max(1) as f64;
+        Some(expected_speedup(
+            done.acceptance()?,
+            self.gamma,
+            a_step / plain.per_token,
+            a_pass / plain.per_token,
+        ))
+    }
+
+    pub(super) fn say(&self, global: &Global) {
+        let mut text = match (self.speculation.acceptance(), self.speculation.tokens_per_round()) {
+            (Some(acceptance), Some(tokens)) => {
+                format!(
+                    "draft: {:.0} % of what was looked at accepted, {tokens:.2} tokens a round",
+                    100.0 * acceptance
+                )
+            }
+            _ => "draft: nothing was proposed".to_owned(),
+        };
+        if let (Some(measured), Some(predicted)) = (self.measured(), self.predicted()) {
+            text += &format!("; {measured:.2} × as fast as plain decoding, {predicted:.2} × predicted");
+        }
+        say(global, text);
+    }
+}
+
+/// Of the `tokenizer.json` in a folder, if it has one.
+fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    let path = dir.join("tokenizer.json");
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(Sha256::digest(&bytes).to_vec())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow::Error::new(error).context(path.display().to_string())),
+    }
+}

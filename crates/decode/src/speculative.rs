@@ -23,8 +23,8 @@ use crate::strategy::{GenerateConfig, Strategy};
 /// What happened while decoding speculatively.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Speculation {
-    /// Passes of the model after the prompts.
-    pub rounds: u64,
+    /// Passes of the model after the prompts, by how many ids were proposed: `rounds[n]` of `n`.
+    pub rounds: Vec<u64>,
     /// Ids that were proposed.
     pub proposed: u64,
     /// Those of them that were looked at: all up to the first of a round that was not kept.
@@ -45,9 +45,26 @@ impl Speculation {
         (self.examined > 0).then(|| self.accepted as f64 / self.examined as f64)
     }
 
-    /// The mean number of ids that a round gave to a prompt that went on.
+    /// How many passes there were of a sequence after its prompt.
+    pub fn n_rounds(&self) -> u64 {
+        self.rounds.iter().sum()
+    }
+
+    /// The mean number of new ids of a round.
     pub fn tokens_per_round(&self) -> Option<f64> {
-        (self.rounds > 0).then(|| self.tokens as f64 / self.rounds as f64)
+        (self.n_rounds() > 0).then(|| self.tokens as f64 / self.n_rounds() as f64)
+    }
+
+    /// What the acceptance rate lets expect of [`tokens_per_round`](Self::tokens_per_round): [`expected_tokens`], as often as so many
+    /// ids were proposed.
+    pub fn expected_tokens_per_round(&self) -> Option<f64> {
+        let alpha = self.acceptance().unwrap_or(0.0);
+        let expected = self
+            .rounds
+            .iter()
+            .enumerate()
+            .map(|(gamma, &times)| times as f64 * expected_tokens(alpha, gamma));
+        (self.n_rounds() > 0).then(|| expected.sum::<f64>() / self.n_rounds() as f64)
     }
 }
 
@@ -127,7 +144,12 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
         let logits = logits.map_err(|error| DecodeError::Model(Box::new(error)))?;
         if !is_first {
             run.speculation.model_time += started.elapsed();
-            run.speculation.rounds += live.len() as u64;
+            for proposal in &proposals {
+                let length = proposal.ids.len();
+                let rounds = &mut run.speculation.rounds;
+                rounds.resize(rounds.len().max(length + 1), 0);
+                rounds[length] += 1;
+            }
         }
         let mut remaining = Vec::with_capacity(live.len());
         for (row, (&index, proposal)) in live.iter().zip(&proposals).enumerate() {

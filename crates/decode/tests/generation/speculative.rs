@@ -90,7 +90,11 @@ fn a_draft_that_is_the_model_is_always_right() {
         let config = GenerateConfig { strategy, max_new_tokens: 21, ..Default::default() };
         let (_, happened) = speculate(&model, &Draft::Model(&model), 4, &[vec![1]], &config);
         // One id comes with the prompt, then five a round.
-        assert_eq!((happened.rounds, happened.tokens), (4, 20));
+        assert_eq!(
+            (&happened.rounds[..], happened.n_rounds(), happened.tokens),
+            (&[0, 0, 0, 0, 4][..], 4, 20)
+        );
+        assert_eq!(happened.expected_tokens_per_round(), Some(5.0));
         assert_eq!((happened.proposed, happened.examined, happened.accepted), (16, 16, 16));
         assert_eq!((happened.acceptance(), happened.tokens_per_round()), (Some(1.0), Some(5.0)));
     }

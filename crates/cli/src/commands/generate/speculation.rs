@@ -5,8 +5,7 @@ use crate::exit::usage;
 use crate::output::say;
 use crate::run::Trained;
 use firebrand_decode::{
-    DecoderModel, Draft, GenerateConfig, Generation, Speculation, expected_speedup, generate,
-    generate_speculative,
+    DecoderModel, Draft, GenerateConfig, Generation, Speculation, generate, generate_speculative,
 };
 use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
@@ -25,7 +24,6 @@ pub(super) enum Drafting {
 /// What speculation did, and how it compares.
 pub(super) struct Report {
     speculation: Speculation,
-    gamma: usize,
     /// With the prompts.
     time: Duration,
     /// That of decoding the same plainly, if it was measured.
@@ -78,7 +76,7 @@ impl Drafting {
         let (found, speculation) = generate_speculative(model, &draft, gamma, prompts, config, on_token)?;
         let time = started.elapsed();
         let plain = args.compare.then(|| Plain::measure(model, prompts, config)).transpose()?;
-        Ok((found, Report { speculation, gamma, time, plain }))
+        Ok((found, Report { speculation, time, plain }))
     }
 }
 
@@ -105,10 +103,12 @@ impl Plain {
 
 impl Report {
     pub(super) fn json(&self) -> serde_json::Value {
-        let Speculation { rounds, proposed, accepted, tokens, .. } = self.speculation;
+        let Speculation { proposed, accepted, tokens, .. } = self.speculation;
         serde_json::json!({
-            "rounds": rounds, "proposed": proposed, "accepted": accepted, "tokens": tokens,
+            "rounds": self.speculation.n_rounds(), "proposed": proposed, "accepted": accepted, "tokens": tokens,
             "acceptance": self.speculation.acceptance(), "tokens_per_round": self.speculation.tokens_per_round(),
+            "draft_seconds": self.speculation.draft_time.as_secs_f64(),
+            "model_seconds": self.speculation.model_time.as_secs_f64(),
             "seconds": self.time.as_secs_f64(), "plain_seconds": self.plain.as_ref().map(|plain| plain.time.as_secs_f64()),
             "speedup": self.measured(), "predicted_speedup": self.predicted(),
         })
@@ -119,17 +119,11 @@ impl Report {
         self.plain.as_ref().map(|plain| plain.time.as_secs_f64() / self.time.as_secs_f64())
     }
 
-    /// The same from the acceptance rate, the time of a draft's step and that of a pass over all that is verified.
+    /// The same from the acceptance rate, the time in the draft and that of a pass over all that is verified.
     fn predicted(&self) -> Option<f64> {
         let (plain, done) = (self.plain.as_ref()?, &self.speculation);
-        let a_step = done.draft_time.as_secs_f64() / done.proposed.max(1) as f64;
-        let a_pass = done.model_time.as_secs_f64() / done.rounds.max(1) as f64;
-        Some(expected_speedup(
-            done.acceptance()?,
-            self.gamma,
-            a_step / plain.per_token,
-            a_pass / plain.per_token,
-        ))
+        let a_round = (done.draft_time + done.model_time).as_secs_f64() / done.n_rounds().max(1) as f64;
+        Some(done.expected_tokens_per_round()? * plain.per_token / a_round)
     }
 
     pub(super) fn say(&self, global: &Global) {

@@ -33,9 +33,7 @@ impl HashedTokenizer {
     pub(crate) fn load(dir: &Path) -> anyhow::Result<Self> {
         let tokenizer = Tokenizer::load(dir)?;
         let file = if dir.is_dir() { dir.join("tokenizer.json") } else { dir.to_path_buf() };
-        let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { tokenizer, sha256 })
+        Ok(Self { tokenizer, sha256: sha256_of(&file)? })
     }
 
     fn info(&self) -> anyhow::Result<TokenizerInfo> {
@@ -46,6 +44,12 @@ impl HashedTokenizer {
             token_table: serde_json::to_value(self.tokenizer.token_table())?,
         })
     }
+}
+
+/// Of a file, in hexadecimal.
+pub(crate) fn sha256_of(file: &Path) -> anyhow::Result<String> {
+    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Reads and checks text.

@@ -2,7 +2,7 @@
 
 use crate::error::DecodeError;
 use crate::processors;
-use crate::sampler::{Distribution, Draws, Sampling};
+use crate::sampler::{Distribution, Draws, Sampling, Use};
 use crate::strategy::GenerateConfig;
 
 /// A position to be filled.
@@ -61,42 +61,116 @@ impl<'a> Processor<'a> {
         }
         Ok(processed)
     }
+
+    /// What the id of a place is chosen from.
+    pub(crate) fn choice(
+        &mut self,
+        logits: &[f32],
+        place: Place<'_>,
+        rule: &Rule<'_>,
+    ) -> Result<Choice, DecodeError> {
+        rule.choice(self.process(logits, place)?).ok_or_else(|| place.nothing_to_choose())
+    }
 }
 
-/// Chooses the next id of a single sequence.
-pub(crate) struct Chooser<'a> {
-    processor: Processor<'a>,
-    rule: Rule<'a>,
+/// How an id is chosen from processed logits: greedily, or drawn; by a model and its draft alike.
+pub(crate) struct Rule<'a>(Option<(&'a Sampling, Draws)>);
+
+/// What an id is chosen from.
+#[derive(Clone, Debug)]
+pub(crate) enum Choice {
+    /// This one, greedily.
+    Certain(u32),
+    /// One of these.
+    Drawn(Distribution),
 }
 
-/// How to choose from processed logits: the strategy, and what it needs while it runs.
-enum Rule<'a> {
-    Greedy,
-    Sample { sampling: &'a Sampling, draws: Draws },
-}
-
-impl<'a> Chooser<'a> {
-    /// Samples, or else takes the likeliest.
-    pub(crate) fn new(config: &'a GenerateConfig, sampling: Option<&'a Sampling>) -> Self {
-        let rule = match sampling {
-            None => Rule::Greedy,
-            Some(sampling) => Rule::Sample { sampling, draws: Draws::new(sampling.seed) },
-        };
-        Self { processor: Processor::new(config), rule }
+impl<'a> Rule<'a> {
+    pub(crate) fn new(sampling: Option<&'a Sampling>) -> Self {
+        Self(sampling.map(|sampling| (sampling, Draws::new(sampling.seed))))
     }
 
-    /// The id for a place; `logits` are the model's for it.
-    pub(crate) fn choose(&mut self, logits: &[f32], place: Place<'_>) -> Result<u32, DecodeError> {
-        let processed = self.processor.process(logits, place)?;
-        let chosen = match &self.rule {
-            Rule::Greedy => processors::argmax(processed),
-            Rule::Sample { sampling, draws } => {
+    /// From logits that are processed but for the sampling; nothing when all are banned.
+    pub(crate) fn choice(&self, processed: &mut [f32]) -> Option<Choice> {
+        match &self.0 {
+            None => processors::argmax(processed).map(Choice::Certain),
+            Some((sampling, _)) => {
                 sampling.apply(processed);
-                let stream = sampling.first_sequence.wrapping_add(place.sequence as u64);
-                Distribution::from_logits(processed)
-                    .map(|distribution| distribution.sample(draws.uniform(stream, place.ids.len() as u64)))
+                Distribution::from_logits(processed).map(Choice::Drawn)
             }
-        };
-        chosen.ok_or_else(|| place.nothing_to_choose())
+        }
+    }
+
+    pub(crate) fn choose(&self, choice: &Choice, place: Place<'_>, what_for: Use) -> u32 {
+        match choice {
+            Choice::Certain(id) => *id,
+            Choice::Drawn(distribution) => distribution.sample(self.uniform(place, what_for)),
+        }
+    }
+
+    /// 0 where nothing is drawn.
+    pub(crate) fn uniform(&self, place: Place<'_>, what_for: Use) -> f64 {
+        self.0.as_ref().map_or(0.0, |(sampling, draws)| {
+            let stream = sampling.first_sequence.wrapping_add(place.sequence as u64);
+            draws.uniform_for(stream, place.ids.len() as u64, what_for)
+        })
+    }
+}
+
+impl Choice {
+    fn prob(&self, id: u32) -> f64 {
+        match self {
+            Self::Certain(certain) => f64::from(u8::from(*certain == id)),
+            Self::Drawn(distribution) => distribution.prob(id),
+        }
+    }
+
+    /// `min(1, p(x)/q(x))` of a proposed id; nothing is known of the draft's choice if it was certain.
+    pub(crate) fn keep_probability(&self, id: u32, draft: Option<&Choice>) -> f64 {
+        self.prob(id) / draft.map_or(1.0, |draft| draft.prob(id))
+    }
+
+    /// `max(0, p − q)`, from which an id is drawn in place of a proposed one that is not kept.
+    pub(crate) fn without(&self, id: u32, draft: Option<&Choice>) -> Choice {
+        let Self::Drawn(distribution) = self else { return self.clone() };
+        let q = |other: u32| draft.map_or(f64::from(u8::from(other == id)), |draft| draft.prob(other));
+        // Rounding may leave nothing where both are the same; then nothing is ever refused either, up to rounding.
+        distribution.minus(q).map_or_else(|| self.clone(), Choice::Drawn)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whatever both are, what is kept or drawn instead has the model's distribution, to the last digits.
+    #[test]
+    fn kept_or_drawn_instead_is_the_models_distribution() {
+        let values = [f32::NEG_INFINITY, -1.0, 0.5, 2.0];
+        let all: Vec<Vec<f32>> =
+            (0..64).map(|n| [n % 4, n / 4 % 4, n / 16].map(|at| values[at]).to_vec()).collect();
+        let choices = || all.iter().filter_map(|logits| Distribution::from_logits(logits)).map(Choice::Drawn);
+        for p in choices() {
+            for q in choices() {
+                let kept = |id: u32| q.prob(id) * p.keep_probability(id, Some(&q)).min(1.0);
+                let refused =
+                    1.0 - (0..3).map(|id| if q.prob(id) > 0.0 { kept(id) } else { 0.0 }).sum::<f64>();
+                for id in 0..3 {
+                    let kept = if q.prob(id) > 0.0 { kept(id) } else { 0.0 };
+                    let instead =
+                        if refused > 1e-12 { refused * p.without(id, Some(&q)).prob(id) } else { 0.0 };
+                    assert!((kept + instead - p.prob(id)).abs() < 1e-12);
+                }
+            }
+            for certain in 0..3 {
+                let refused = 1.0 - p.prob(certain);
+                for id in 0..3 {
+                    let kept = if id == certain { p.keep_probability(id, None) } else { 0.0 };
+                    let instead =
+                        if refused > 1e-12 { refused * p.without(certain, None).prob(id) } else { 0.0 };
+                    assert!((kept + instead - p.prob(id)).abs() < 1e-12);
+                }
+            }
+        }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 
-use crate::choose::{Chooser, Place};
+use crate::choose::{Processor, Rule};
 use crate::error::DecodeError;
-use crate::generate::{FinishReason, Generation, feed, finish_reason};
+use crate::generate::{Generation, feed, finish_reason};
 use crate::model::{LanguageModel, Logits};
 use crate::processors;
-use crate::sampler::Sampling;
+use crate::sampler::{Sampling, Use};
+use crate::sequence::Sequence;
 use crate::strategy::GenerateConfig;
 
 /// Continues all prompts in one batch, each by the likeliest id or one that is drawn.
@@ -26,15 +27,16 @@ pub(crate) fn follow<M: LanguageModel>(
     // Row `r` of the model's state holds the sequence `live[r]`; row `rows[r]` of the logits is its own.
     let mut live: Vec<usize> = (0..prompts.len()).collect();
     let (mut state, mut logits, mut rows) = start(model, prompts)?;
-    let mut chooser = Chooser::new(config, sampling);
+    let (mut processor, rule) = (Processor::new(config), Rule::new(sampling));
     loop {
         let mut remaining = Vec::with_capacity(live.len());
         for (row, &index) in live.iter().enumerate() {
             let sequence = &mut sequences[index];
             let logits = logits.last(rows[row]);
-            let id = chooser.choose(logits, sequence.place(index))?;
-            sequence.ids.push(id);
-            sequence.log_probs.push(processors::log_prob(logits, id));
+            let place = sequence.place(index);
+            let choice = processor.choice(logits, place, &rule)?;
+            let id = rule.choose(&choice, place, Use::Choose);
+            sequence.push(id, processors::log_prob(logits, id));
             let flow = on_token(index, id);
             match finish_reason(sequence.prompt_len, &sequence.ids, flow, config, model.max_len()) {
                 Some(reason) => sequence.finish_reason = reason,
@@ -75,42 +77,4 @@ fn start<M: LanguageModel>(
         state = model.fork(&state, &rows);
     }
     Ok((state, logits, rows))
-}
-
-/// A prompt and what was generated for it so far.
-struct Sequence {
-    /// The prompt, then the new ids.
-    ids: Vec<u32>,
-    prompt_len: usize,
-    log_probs: Vec<f64>,
-    finish_reason: FinishReason,
-}
-
-impl Sequence {
-    fn new(prompt: &[u32]) -> Self {
-        Self {
-            ids: prompt.to_vec(),
-            prompt_len: prompt.len(),
-            log_probs: Vec::new(),
-            // What holds of a sequence that is never extended, with `max_new_tokens: 0`.
-            finish_reason: FinishReason::MaxNewTokens,
-        }
-    }
-
-    fn place(&self, sequence: usize) -> Place<'_> {
-        Place { sequence, ids: &self.ids, prompt_len: self.prompt_len }
-    }
-
-    fn last(&self) -> &[u32] {
-        &self.ids[self.ids.len() - 1..]
-    }
-
-    fn into_generation(mut self) -> Generation {
-        Generation {
-            ids: self.ids.split_off(self.prompt_len),
-            score: self.log_probs.iter().sum(),
-            log_probs: self.log_probs,
-            finish_reason: self.finish_reason,
-        }
-    }
 }

@@ -77,6 +77,7 @@ pub mod generate;
 pub mod model;
 pub mod processors;
 pub mod sampler;
+mod sequence;
 mod speculative;
 pub mod strategy;
 mod transformer;

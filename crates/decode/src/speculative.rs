@@ -11,19 +11,20 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::choose::{Place, Processor};
-use crate::draft::{Draft, Proposal, Proposer, Request, Rule};
+use crate::choose::{Processor, Rule};
+use crate::draft::{Draft, Proposal, Proposer, Request};
 use crate::error::{ConfigError, DecodeError};
-use crate::generate::{FinishReason, Generation, check_prompts, finish_reason};
+use crate::generate::{Generation, check_prompts, finish_reason};
 use crate::model::{LanguageModel, Positions};
 use crate::processors;
 use crate::sampler::Use;
+use crate::sequence::Sequence;
 use crate::strategy::{GenerateConfig, Strategy};
 
 /// What happened while decoding speculatively.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Speculation {
-    /// Passes of the model after the prompts, by how many ids were proposed: `rounds[n]` of `n`.
+    /// How often a sequence was verified after its prompt, by how many ids were proposed: `rounds[n]` of `n`.
     pub rounds: Vec<u64>,
     /// Ids that were proposed.
     pub proposed: u64,
@@ -115,7 +116,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
     let mut live: Vec<usize> = if config.max_new_tokens > 0 { (0..prompts.len()).collect() } else { vec![] };
     if live.is_empty() {
-        return Ok((sequences.into_iter().map(|sequence| sequence.generation).collect(), run.speculation));
+        return Ok((sequences.into_iter().map(Sequence::into_generation).collect(), run.speculation));
     }
     let mut state = model.start(live.len());
     let mut draft = draft.start(live.len());
@@ -134,7 +135,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
                 // What would come after the end is never asked for.
                 let ends = config.end_of_text.is_some() && proposal.ids.last() == config.end_of_text.as_ref();
                 let fed = &proposal.ids[..proposal.ids.len() - usize::from(ends)];
-                [&sequence.ids[sequence.fed..], fed].concat()
+                [if is_first { &sequence.ids } else { sequence.last() }, fed].concat()
             })
             .collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
@@ -154,17 +155,17 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
         let mut remaining = Vec::with_capacity(live.len());
         for (row, (&index, proposal)) in live.iter().zip(&proposals).enumerate() {
             let sequence = &mut sequences[index];
-            let fed = sequence.ids.len();
+            let before = sequence.ids.len();
             let scores = |at: usize| logits.at(row, at);
             let goes_on = run.verify(index, sequence, proposal, &scores, on_token)?;
             if !is_first {
-                run.speculation.tokens += (sequence.ids.len() - fed) as u64;
+                run.speculation.tokens += (sequence.ids.len() - before) as u64;
             }
             if goes_on {
                 // All but the last id are in the cache now, and what was not kept is taken out.
-                sequence.fed = sequence.ids.len() - 1;
-                model.truncate(&mut state, row, sequence.fed);
-                draft.keep(row, sequence.fed);
+                let kept = sequence.ids.len() - 1;
+                model.truncate(&mut state, row, kept);
+                draft.keep(row, kept);
                 remaining.push(row);
             }
         }
@@ -175,7 +176,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
         live = remaining.iter().map(|&row| live[row]).collect();
         is_first = false;
     }
-    Ok((sequences.into_iter().map(|sequence| sequence.generation).collect(), run.speculation))
+    Ok((sequences.into_iter().map(Sequence::into_generation).collect(), run.speculation))
 }
 
 struct Run<'a> {
@@ -184,31 +185,6 @@ struct Run<'a> {
     processor: Processor<'a>,
     max_len: Option<usize>,
     speculation: Speculation,
-}
-
-struct Sequence {
-    /// The prompt, then the new ids.
-    ids: Vec<u32>,
-    prompt_len: usize,
-    /// How many of them are in the model's cache.
-    fed: usize,
-    generation: Generation,
-}
-
-impl Sequence {
-    fn new(prompt: &[u32]) -> Self {
-        let generation = Generation {
-            ids: Vec::new(),
-            log_probs: Vec::new(),
-            score: 0.0,
-            finish_reason: FinishReason::MaxNewTokens,
-        };
-        Self { ids: prompt.to_vec(), prompt_len: prompt.len(), fed: 0, generation }
-    }
-
-    fn place(&self, sequence: usize) -> Place<'_> {
-        Place { sequence, ids: &self.ids, prompt_len: self.prompt_len }
-    }
 }
 
 impl Run<'_> {
@@ -252,8 +228,7 @@ impl Run<'_> {
         for at in 0..=proposal.ids.len() {
             let logits = scores(at);
             let place = sequence.place(index);
-            let processed = self.processor.process(logits, place)?;
-            let choice = self.rule.choice(processed).ok_or_else(|| place.nothing_to_choose())?;
+            let choice = self.processor.choice(logits, place, &self.rule)?;
             let proposed = proposal.ids.get(at).copied();
             let id = match proposed {
                 None => self.rule.choose(&choice, place, Use::Choose),
@@ -272,16 +247,12 @@ impl Run<'_> {
                     }
                 }
             };
-            let log_prob = processors::log_prob(logits, id);
-            sequence.ids.push(id);
-            sequence.generation.ids.push(id);
-            sequence.generation.log_probs.push(log_prob);
-            sequence.generation.score += log_prob;
+            sequence.push(id, processors::log_prob(logits, id));
             let flow = on_token(index, id);
             if let Some(reason) =
                 finish_reason(sequence.prompt_len, &sequence.ids, flow, self.config, self.max_len)
             {
-                sequence.generation.finish_reason = reason;
+                sequence.finish_reason = reason;
                 return Ok(false);
             }
             if proposed != Some(id) {

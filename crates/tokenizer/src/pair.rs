@@ -9,6 +9,10 @@ impl Pair {
         Self(u64::from(left) << 32 | u64::from(right))
     }
 
+    pub(crate) fn packed(self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn left(self) -> u32 {
         (self.0 >> 32) as u32
     }

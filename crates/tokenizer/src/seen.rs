@@ -157,7 +157,7 @@ impl Places {
     /// The places where a piece may be.
     fn around(&self, key: Key) -> impl Iterator<Item = usize> + use<> {
         let (first, mask) = (place(key), self.places.len() - 1);
-        (first..first + Self::FAR).map(move |at| at & mask)
+        (first..first + Self::FAR.min(self.places.len())).map(move |at| at & mask)
     }
 
     fn get(&self, key: Key) -> Option<Place> {

@@ -171,7 +171,7 @@ impl Backtracking {
     }
 }
 
-/// DeadEnds of a piece to which no way leads.
+/// Places of a piece to which no way leads.
 #[derive(Debug, Default)]
 pub(super) struct DeadEnds(Vec<u64>);
 
@@ -211,9 +211,7 @@ impl Filter {
 
     #[inline]
     fn bit(&self, pair: Pair) -> usize {
-        let mixed =
-            (u64::from(pair.left()) << 32 ^ u64::from(pair.right())).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> self.shift) as usize
+        (pair.packed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize
     }
 
     #[inline]

@@ -111,7 +111,7 @@ impl Tokenizer {
         let added = AddedTokens::new(added.collect())?;
         let merges = merges(lines.iter().map(|line| (&*line.bytes, line.rank)), &byte_ids);
         let vocabulary = Vocabulary::new(tokens);
-        let is_special = |id| special_tokens.iter().any(|(_, special)| *special == id);
+        let is_special = |id| added.is_special(id);
         let is_ordinary = |id| !is_special(id);
         let algorithm =
             ByteLevel::new(splitter, merges, byte_ids, &vocabulary, is_ordinary, true, is_special);

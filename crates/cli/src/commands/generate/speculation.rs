@@ -4,10 +4,10 @@ use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::say;
 use crate::run::Trained;
+use crate::text::sha256_of;
 use firebrand_decode::{
     DecoderModel, Draft, GenerateConfig, Generation, Speculation, generate, generate_speculative,
 };
-use sha2::{Digest, Sha256};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ pub(super) struct Report {
 struct Plain {
     /// With the prompts.
     time: Duration,
-    /// Of one new id, without the prompts.
+    /// Of one new id behind the first ones, which come with the prompts.
     per_token: f64,
 }
 
@@ -86,18 +86,19 @@ impl Plain {
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
     ) -> anyhow::Result<Self> {
-        let (started, mut first, mut steps) = (Instant::now(), None, 0_u32);
-        let each = &mut |sequence, _| {
-            if sequence == 0 {
-                first.get_or_insert_with(Instant::now);
-                steps += 1;
-            }
+        let (started, mut first, mut tokens) = (Instant::now(), None, 0_usize);
+        let each = &mut |_, _| {
+            first.get_or_insert_with(Instant::now);
+            tokens += 1;
             ControlFlow::Continue(())
         };
         generate(model, prompts, config, each)?;
         let time = started.elapsed();
         let behind_prompt = first.map_or(time, |first| first.elapsed());
-        Ok(Self { time, per_token: behind_prompt.as_secs_f64() / f64::from(steps.saturating_sub(1).max(1)) })
+        Ok(Self {
+            time,
+            per_token: behind_prompt.as_secs_f64() / tokens.saturating_sub(prompts.len()).max(1) as f64,
+        })
     }
 }
 
@@ -144,11 +145,7 @@ impl Report {
 }
 
 /// Of the `tokenizer.json` in a folder, if it has one.
-fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<String>> {
     let path = dir.join("tokenizer.json");
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Some(Sha256::digest(&bytes).to_vec())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(anyhow::Error::new(error).context(path.display().to_string())),
-    }
+    path.exists().then(|| sha256_of(&path)).transpose()
 }

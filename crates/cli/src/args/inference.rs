@@ -35,7 +35,7 @@ pub(crate) struct GenerateArgs {
     /// How to choose tokens [default: greedy; with options of another strategy, that one]
     #[arg(long, value_enum)]
     pub(crate) strategy: Option<StrategyName>,
-    /// Sampling: below 1 sharper, above 1 flatter [default: 1]
+    /// Below 1 sharper, above 1 flatter [default: 1]
     #[arg(long, value_name = "T", help_heading = SAMPLING)]
     pub(crate) temperature: Option<f64>,
     /// Only the K most likely tokens [default: all]
@@ -145,7 +145,7 @@ pub(crate) enum StrategyName {
     Sample,
     /// The likeliest text that a search finds; with --temperature and the like, hypotheses are drawn
     Beam,
-    /// Greedy, or sampling with --temperature and the like, faster by a draft and with the same result
+    /// Greedy, or sampling with --temperature and the like, by a draft: the same text, or texts as likely
     Speculative,
 }
 

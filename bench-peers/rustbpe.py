@@ -14,7 +14,7 @@ parser.add_argument("--vocab", type=int, default=8192)
 arguments = parser.parse_args()
 texts = [open(path, encoding="utf-8", newline="").read() for path in arguments.texts]
 best = float("inf")
-for _ in range(3):
+for _ in range(7):
     start = time.perf_counter()
     tokenizer = rustbpe.Tokenizer()
     tokenizer.train_from_iterator(iter(texts), arguments.vocab, pattern=GPT2)

@@ -56,6 +56,7 @@ mod pair;
 mod pattern;
 mod piece_map;
 mod pieces;
+mod queue;
 mod scored;
 mod seen;
 mod splits;

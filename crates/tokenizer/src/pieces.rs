@@ -9,6 +9,7 @@ use crate::piece_map::{Counter, Piece, PieceMap};
 use crate::{Pattern, TokenizerError};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How texts become pieces.
 #[derive(Clone, Debug)]
@@ -119,16 +120,19 @@ impl PieceCounts {
             texts.iter().for_each(|text| pieces.for_each(text, |text, range| add(&text[range])));
         } else {
             let parts: Vec<&str> = texts.iter().flat_map(|text| pieces.cutter().parts(text)).collect();
-            let count = |mut counter: Counter, part: &&str| {
-                pieces.for_each(part, |text, range| counter.count(text, range));
-                counter
-            };
-            let by_shard = |counter: Counter| {
+            // Each thread takes part after part, so that there are no more counters than threads to add up.
+            let next = AtomicUsize::new(0);
+            let count_some = |_| {
+                let mut counter = Counter::default();
+                while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    pieces.for_each(part, |text, range| counter.count(text, range));
+                }
                 let mut shards: [Vec<_>; SHARDS] = std::array::from_fn(|_| Vec::new());
                 counter.finish().for_each(|(piece, count)| shards[shard_of(&piece)].push((piece, count)));
                 shards
             };
-            let counted: Vec<_> = parts.par_iter().fold(Counter::default, count).map(by_shard).collect();
+            let n_threads = rayon::current_num_threads();
+            let counted: Vec<_> = (0..n_threads).into_par_iter().with_max_len(1).map(count_some).collect();
             shards.par_iter_mut().enumerate().for_each(|(number, shard)| {
                 counted
                     .iter()

@@ -3,24 +3,36 @@
 //! All distinct pieces lie in one row of slots, one slot a byte, with a wall between two pieces. A symbol fills
 //! one or more slots, and the number of them is written at its first and its last slot, so that both
 //! neighbours of a symbol are found in one step. For every pair the row knows its weighted count and the slots
-//! where it starts; a heap yields the most frequent one. The work of a merge is thus proportional to the
-//! occurrences of its pair, whether the pieces are short words or one text of many megabytes.
+//! where it starts, and at each slot which pair starts there; a queue yields the most frequent one. The work of a
+//! merge is thus proportional to the occurrences of its pair, whether the pieces are short words or one text of
+//! many megabytes.
 //!
 //! This module knows symbols and counts, not which string a symbol is.
 
 use crate::TokenizerError;
 use crate::pair::Pair;
-use rustc_hash::FxHashMap;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::queue::Queue;
 
 /// What stands between two pieces.
 const WALL: u32 = u32::MAX;
 /// What fills the slots of a symbol after its first.
 const INSIDE: u32 = u32::MAX - 1;
+/// No pair.
+const NONE: u32 = u32::MAX;
 
-#[derive(Default)]
+#[derive(Clone, Copy)]
+struct Slot {
+    symbol: u32,
+    /// The number of slots of the symbol that starts or ends here.
+    span: u32,
+    /// The piece that this slot is part of.
+    piece: u32,
+    /// The pair of the symbol that starts here and the next one, by its number.
+    pair: u32,
+}
+
 struct Occurrences {
+    pair: Pair,
     /// How often the pair stands in the training texts.
     ///
     /// A pair's own merge doesn't lower it: it replaces every occurrence there is, and later neighbours hold a
@@ -32,141 +44,152 @@ struct Occurrences {
 
 /// The pieces of the training texts as symbols, and where each pair of symbols stands.
 pub(crate) struct Row {
-    symbols: Vec<u32>,
-    /// The number of slots of the symbol that starts or ends here.
-    spans: Vec<u32>,
-    /// The piece that a slot is part of.
-    pieces: Vec<u32>,
+    slots: Vec<Slot>,
     /// How often each piece stands in the training texts.
     weights: Vec<u64>,
-    pairs: FxHashMap<Pair, Occurrences>,
-    heap: BinaryHeap<(u64, Reverse<Pair>)>,
+    /// By their numbers.
+    pairs: Vec<Occurrences>,
+    queue: Queue<(Pair, u32)>,
+    /// By symbol, the pair of it and the symbol that is being made, and the pair of that and it.
+    with_left: Vec<u32>,
+    with_right: Vec<u32>,
 }
 
 impl Row {
-    /// From the distinct pieces, with their number of occurrences and one symbol a byte.
+    /// From the distinct pieces, with their number of occurrences and one symbol a byte; symbols are less than `most_symbols`.
     ///
     /// # Errors
     /// When the pieces don't fit in 2³² slots.
     pub(crate) fn new<'p>(
         pieces: impl IntoIterator<Item = (&'p [u8], u64)>,
         symbol_of: &[u32; 256],
+        most_symbols: usize,
     ) -> Result<Self, TokenizerError> {
-        let mut new = Self {
-            symbols: vec![WALL],
-            spans: Vec::new(),
-            pieces: vec![0],
-            weights: Vec::new(),
-            pairs: FxHashMap::default(),
-            heap: BinaryHeap::new(),
-        };
+        let wall = |piece| Slot { symbol: WALL, span: 1, piece, pair: NONE };
+        let (mut slots, mut weights) = (vec![wall(0)], Vec::new());
         for (piece, weight) in pieces {
             // There are fewer pieces than slots, so that this number fits when the slots do.
-            let index = new.weights.len() as u32;
-            new.weights.push(weight);
-            new.symbols.extend(piece.iter().map(|&byte| symbol_of[usize::from(byte)]));
-            new.symbols.push(WALL);
-            new.pieces.resize(new.symbols.len(), index);
+            let index = weights.len() as u32;
+            weights.push(weight);
+            slots.extend(piece.iter().map(|&byte| {
+                let symbol = symbol_of[usize::from(byte)];
+                Slot { symbol, ..wall(index) }
+            }));
+            slots.push(wall(index));
         }
-        if u32::try_from(new.symbols.len()).is_err() {
+        if u32::try_from(slots.len()).is_err() {
             return Err(TokenizerError::TrainingTextTooLarge { limit: u32::MAX as usize });
         }
-        new.spans = vec![1; new.symbols.len()];
+        let mut new = Self {
+            slots,
+            weights,
+            pairs: Vec::new(),
+            queue: Queue::new(),
+            with_left: vec![NONE; most_symbols],
+            with_right: vec![NONE; most_symbols],
+        };
         new.count_all();
         Ok(new)
     }
 
     fn count_all(&mut self) {
-        for slot in 1..self.symbols.len() {
-            let pair = Pair::new(self.symbols[slot - 1], self.symbols[slot]);
+        let symbols = || self.slots.iter().map(|slot| slot.symbol).filter(|&symbol| symbol != WALL);
+        let (Some(first), Some(last)) = (symbols().min(), symbols().max()) else { return };
+        let width = (last - first) as usize + 1;
+        let mut numbers = vec![NONE; width * width];
+        for slot in 1..self.slots.len() {
+            let pair = Pair::new(self.slots[slot - 1].symbol, self.slots[slot].symbol);
             if pair.left() != WALL && pair.right() != WALL {
-                self.add(pair, slot - 1);
+                let [left, right] = [pair.left(), pair.right()].map(|symbol| (symbol - first) as usize);
+                let number = &mut numbers[left * width + right];
+                if *number == NONE {
+                    *number = self.new_pair(pair);
+                }
+                let number = *number;
+                self.add(number, slot - 1);
             }
         }
-        let mut pairs: Vec<_> = Vec::with_capacity(self.pairs.len());
-        #[expect(
-            clippy::iter_over_hash_type,
-            reason = "the heap orders the pairs, whatever order they come in"
-        )]
-        for (&pair, occurrences) in &self.pairs {
-            pairs.push((occurrences.count, Reverse(pair)));
-        }
-        self.heap = pairs.into();
-    }
-
-    fn weight(&self, slot: usize) -> u64 {
-        self.weights[self.pieces[slot] as usize]
-    }
-
-    fn add(&mut self, pair: Pair, slot: usize) {
-        let weight = self.weight(slot);
-        let occurrences = self.pairs.entry(pair).or_default();
-        occurrences.count = occurrences.count.saturating_add(weight);
-        occurrences.slots.push(slot as u32);
-    }
-
-    fn remove(&mut self, pair: Pair, slot: usize) {
-        let weight = self.weight(slot);
-        if let Some(occurrences) = self.pairs.get_mut(&pair) {
-            occurrences.count = occurrences.count.saturating_sub(weight);
+        for (number, of) in (0..).zip(&self.pairs) {
+            self.queue.push((of.pair, number), of.count);
         }
     }
 
-    /// Takes the most frequent pair, the smallest of several, with its count.
-    pub(crate) fn most_frequent(&mut self) -> Option<(Pair, u64)> {
-        loop {
-            let (count, Reverse(pair)) = self.heap.pop()?;
-            let now = self.pairs.get(&pair).map_or(0, |occurrences| occurrences.count);
-            if now == count {
-                return Some((pair, count));
-            }
-            if now > 0 {
-                self.heap.push((now, Reverse(pair)));
-            }
-        }
+    fn new_pair(&mut self, pair: Pair) -> u32 {
+        let number = self.pairs.len() as u32;
+        self.pairs.push(Occurrences { pair, count: 0, slots: Vec::new() });
+        number
     }
 
-    /// Replaces a pair by a symbol wherever it stands, in each piece from left to right.
-    pub(crate) fn merge(&mut self, pair: Pair, merged: u32) {
-        let slots = self.pairs.get_mut(&pair).map_or_else(Vec::new, |found| std::mem::take(&mut found.slots));
+    fn add(&mut self, number: u32, at: usize) {
+        let slot = &mut self.slots[at];
+        slot.pair = number;
+        let occurrences = &mut self.pairs[number as usize];
+        occurrences.count = occurrences.count.saturating_add(self.weights[slot.piece as usize]);
+        occurrences.slots.push(at as u32);
+    }
+
+    fn remove(&mut self, at: usize) {
+        let Slot { piece, pair, .. } = self.slots[at];
+        let count = &mut self.pairs[pair as usize].count;
+        *count = count.saturating_sub(self.weights[piece as usize]);
+    }
+
+    /// Takes the most frequent pair, the smallest of several, with its number and count.
+    pub(crate) fn most_frequent(&mut self) -> Option<(u32, Pair, u64)> {
+        let ((pair, number), count) = self.queue.pop(|(_, number)| self.pairs[number as usize].count)?;
+        Some((number, pair, count))
+    }
+
+    /// Replaces a pair by a symbol wherever it stands, in each piece from left to right. The symbol stands nowhere yet.
+    pub(crate) fn merge(&mut self, number: u32, merged: u32) {
+        let pair = self.pairs[number as usize].pair;
+        let first_new = self.pairs.len();
+        let slots = std::mem::take(&mut self.pairs[number as usize].slots);
         // Every list grows from left to right: a pair's occurrences all come from one merge (or the beginning),
         // which goes from left to right itself.
         debug_assert!(slots.is_sorted(), "the occurrences of {pair:?} are out of order");
-        let mut new_pairs = Vec::new();
         for slot in slots {
-            self.merge_at(slot as usize, pair, merged, &mut new_pairs);
+            self.merge_at(slot as usize, pair, merged);
         }
-        new_pairs.sort_unstable();
-        new_pairs.dedup();
-        for pair in new_pairs {
-            if let Some(Occurrences { count: count @ 1.., .. }) = self.pairs.get(&pair) {
-                self.heap.push((*count, Reverse(pair)));
+        for number in first_new..self.pairs.len() {
+            let of = &self.pairs[number];
+            self.queue.push((of.pair, number as u32), of.count);
+            for (known, symbol) in
+                [(&mut self.with_left, of.pair.left()), (&mut self.with_right, of.pair.right())]
+            {
+                known[symbol as usize] = NONE;
             }
         }
     }
 
-    fn merge_at(&mut self, slot: usize, pair: Pair, merged: u32, new_pairs: &mut Vec<Pair>) {
-        let next = slot + self.spans[slot] as usize;
-        if self.symbols[slot] != pair.left() || self.symbols[next] != pair.right() {
+    fn merge_at(&mut self, slot: usize, pair: Pair, merged: u32) {
+        let next = slot + self.slots[slot].span as usize;
+        if self.slots[slot].symbol != pair.left() || self.slots[next].symbol != pair.right() {
             return; // Another merge, or an overlapping occurrence, was here first.
         }
-        let end = next + self.spans[next] as usize;
-        let previous = slot - self.spans[slot - 1] as usize;
-        let (before, after) = (self.symbols[previous], self.symbols[end]);
-        self.symbols[next] = INSIDE;
-        self.symbols[slot] = merged;
+        let end = next + self.slots[next].span as usize;
+        let previous = slot - self.slots[slot - 1].span as usize;
+        let (before, after) = (self.slots[previous].symbol, self.slots[end].symbol);
+        if after != WALL {
+            self.remove(next);
+        }
+        self.slots[next].symbol = INSIDE;
+        self.slots[slot].symbol = merged;
         let span = (end - slot) as u32;
-        self.spans[slot] = span;
-        self.spans[end - 1] = span;
+        self.slots[slot].span = span;
+        self.slots[end - 1].span = span;
         if before != WALL {
-            self.remove(Pair::new(before, pair.left()), slot);
-            self.add(Pair::new(before, merged), previous);
-            new_pairs.push(Pair::new(before, merged));
+            self.remove(previous);
+            if self.with_left[before as usize] == NONE {
+                self.with_left[before as usize] = self.new_pair(Pair::new(before, merged));
+            }
+            self.add(self.with_left[before as usize], previous);
         }
         if after != WALL {
-            self.remove(Pair::new(pair.right(), after), slot);
-            self.add(Pair::new(merged, after), slot);
-            new_pairs.push(Pair::new(merged, after));
+            if self.with_right[after as usize] == NONE {
+                self.with_right[after as usize] = self.new_pair(Pair::new(merged, after));
+            }
+            self.add(self.with_right[after as usize], slot);
         }
     }
 }

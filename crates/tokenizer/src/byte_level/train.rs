@@ -158,12 +158,16 @@ impl ByteLevelTrainer {
             symbol_of[usize::from(byte)] = texts.len() as u32;
             texts.push(stand_in(byte).to_string());
         }
-        let mut row = Row::new(counts.iter().map(|(piece, count)| (piece.as_bytes(), *count)), &symbol_of)?;
+        let mut row = Row::new(
+            counts.iter().map(|(piece, count)| (piece.as_bytes(), *count)),
+            &symbol_of,
+            config.vocab_size,
+        )?;
         drop(counts);
         let mut ids: FxHashMap<String, u32> = texts.iter().cloned().zip(0..).collect();
         let mut merges = Vec::new();
         while texts.len() < config.vocab_size {
-            let Some((pair, count)) = row.most_frequent() else { break };
+            let Some((number, pair, count)) = row.most_frequent() else { break };
             if count < config.min_frequency {
                 break;
             }
@@ -183,7 +187,7 @@ impl ByteLevelTrainer {
                 }
             };
             merges.push((pair.left(), pair.right()));
-            row.merge(pair, merged);
+            row.merge(number, merged);
             progress(merges.len());
         }
         Ok(Trained { config, pieces, texts, merges })

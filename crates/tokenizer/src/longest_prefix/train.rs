@@ -6,15 +6,14 @@
 //! slot. A new token changes a word where its string stands at a boundary between tokens: from there the word is segmented
 //! anew until both segmentations meet. This finds the words that hold `a·bc` when `ab·c` made `abc`.
 //!
-//! Counts of pairs rise and fall with the segmentation; a heap yields the most frequent one. A place is found again by all
+//! Counts of pairs rise and fall with the segmentation; a queue yields the most frequent one. A place is found again by all
 //! tokens that are prefixes of what stands there, so that the work is that of a few passes over the words.
 
 use super::config::{Job, Tokens};
 use crate::TokenizerError;
 use crate::pair::Pair;
+use crate::queue::Queue;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// What stands between two words.
 const WALL: u32 = u32::MAX;
@@ -67,10 +66,10 @@ struct Row {
     places: Vec<Vec<u32>>,
     /// How often pairs of neighbouring tokens stand in the texts.
     counts: FxHashMap<Pair, u64>,
-    heap: BinaryHeap<(u64, Reverse<Pair>)>,
+    queue: Queue<Pair>,
     /// Pairs that were chosen and may not be merged.
     refused: FxHashSet<Pair>,
-    /// Pairs whose count has risen since the heap heard of them.
+    /// Pairs whose count has risen since the queue heard of them.
     risen: Vec<Pair>,
 }
 
@@ -110,7 +109,7 @@ impl Row {
             lengths: vec![1; tokens.texts.len()],
             places,
             counts: FxHashMap::default(),
-            heap: BinaryHeap::new(),
+            queue: Queue::new(),
             refused: FxHashSet::default(),
             risen: Vec::new(),
         };
@@ -120,7 +119,7 @@ impl Row {
                 new.raise(Pair::new(left, right), slot);
             }
         }
-        new.tell_heap();
+        new.tell_queue();
         Ok(new)
     }
 
@@ -145,14 +144,14 @@ impl Row {
         }
     }
 
-    /// Gives the heap the counts that have risen. Those that have fallen it learns when they come up.
-    fn tell_heap(&mut self) {
+    /// Gives the queue the counts that have risen. Those that have fallen it learns when they come up.
+    fn tell_queue(&mut self) {
         let mut risen = std::mem::take(&mut self.risen);
         risen.sort_unstable();
         risen.dedup();
         for &pair in &risen {
             if let Some(&count) = self.counts.get(&pair) {
-                self.heap.push((count, Reverse(pair)));
+                self.queue.push(pair, count);
             }
         }
         risen.clear();
@@ -162,17 +161,9 @@ impl Row {
     /// Takes the most frequent pair, the smallest of several, with its count.
     fn most_frequent(&mut self) -> Option<(Pair, u64)> {
         loop {
-            let (count, Reverse(pair)) = self.heap.pop()?;
-            let now = self.counts.get(&pair).copied().unwrap_or(0);
-            if self.refused.contains(&pair) {
-                continue;
-            }
-            if now == count {
+            let (pair, count) = self.queue.pop(|pair| self.counts.get(&pair).copied().unwrap_or(0))?;
+            if !self.refused.contains(&pair) {
                 return Some((pair, count));
-            }
-            // What has risen has an entry of its own.
-            if 0 < now && now < count {
-                self.heap.push((now, Reverse(pair)));
             }
         }
     }
@@ -196,7 +187,7 @@ impl Row {
         }
         self.places.push(places);
         debug_assert!(!self.counts.contains_key(&pair), "{pair:?} stands nowhere any more");
-        self.tell_heap();
+        self.tell_queue();
     }
 
     /// Where the string of a pair stands: where its left part does, followed by its right one.

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// How often each is done; the best counts, since whatever else the machine does only slows it down.
-const TIMES: usize = 3;
+const TIMES: usize = 7;
 
 /// Learns from whole texts and encodes one: the work of `bpe.py`.
 pub(crate) fn tokenizer(args: &BenchTokenizerArgs, _global: &Global) -> anyhow::Result<()> {

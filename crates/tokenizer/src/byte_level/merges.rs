@@ -61,12 +61,16 @@ impl Row {
     /// # Errors
     /// When the pieces don't fit in 2³² slots.
     pub(crate) fn new<'p>(
-        pieces: impl IntoIterator<Item = (&'p [u8], u64)>,
+        pieces: impl Iterator<Item = (&'p [u8], u64)> + Clone,
         symbol_of: &[u32; 256],
         most_symbols: usize,
     ) -> Result<Self, TokenizerError> {
         let wall = |piece| Slot { symbol: WALL, span: 1, piece, pair: NONE };
-        let (mut slots, mut weights) = (vec![wall(0)], Vec::new());
+        let (n_pieces, n_bytes) =
+            pieces.clone().fold((0, 0), |(n, bytes), (piece, _)| (n + 1, bytes + piece.len()));
+        let (mut slots, mut weights) =
+            (Vec::with_capacity(n_bytes + n_pieces + 1), Vec::with_capacity(n_pieces));
+        slots.push(wall(0));
         for (piece, weight) in pieces {
             // There are fewer pieces than slots, so that this number fits when the slots do.
             let index = weights.len() as u32;

@@ -10,7 +10,7 @@
 use burn::tensor::Tensor;
 
 use crate::fused::kernels::attention::{Heads, Mask, Problem, forward as attend_in_blocks};
-use crate::fused::kernels::gemm::{Product, Start, View};
+use crate::fused::kernels::gemm::{Panels, Product, Start, View};
 pub use crate::fused::kernels::gemv::Write;
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
 use crate::fused::kernels::rope::HeadLayout;
@@ -49,7 +49,6 @@ impl WeightFormat {
 /// Buffers that products use as they like.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    sums: Vec<f32>,
     wide: Vec<f32>,
 }
 
@@ -63,24 +62,23 @@ pub struct Matrix {
 
 #[derive(Debug, Clone)]
 enum Weights {
-    /// `[d_in, d_out]`, shared with the tensor.
-    Columns(Vector),
-    /// `[d_out, d_in]`, shared with the tensor.
-    Rows(Vector),
+    Wide(Panels),
     Narrow(Packed),
 }
 
 impl Matrix {
-    /// The weight `[d_in, d_out]`, which may be a transposed view. F32 shares the tensor's numbers. `None` when the tensor
-    /// is not f32 on the CPU's device, or tracked for gradients.
+    /// The weight `[d_in, d_out]`, which may be a transposed view, copied as products read it. `None` when the tensor is not f32
+    /// on the CPU's device, or tracked for gradients.
     pub fn new(weight: Tensor<2>, format: WeightFormat) -> Option<Self> {
         let shape @ [d_in, d_out] = weight.dims();
         let (by_rows, vector) = either_way(weight)?;
         let values = vector.values();
         let at = |i: usize, j: usize| if by_rows { values[j * d_in + i] } else { values[i * d_out + j] };
         let weights = match format {
-            WeightFormat::F32 if by_rows => Weights::Rows(vector),
-            WeightFormat::F32 => Weights::Columns(vector),
+            WeightFormat::F32 if by_rows => {
+                Weights::Wide(Panels::new(shape, View::rows(values, d_in).transposed()))
+            }
+            WeightFormat::F32 => Weights::Wide(Panels::new(shape, View::rows(values, d_out))),
             WeightFormat::Bf16 => Weights::Narrow(Packed::bf16(shape, at)),
             WeightFormat::Int8 => Weights::Narrow(Packed::int8(shape, at)),
         };
@@ -95,7 +93,7 @@ impl Matrix {
     /// Bytes that are read for a product, scales included.
     pub fn bytes(&self) -> usize {
         match &self.weights {
-            Weights::Columns(_) | Weights::Rows(_) => 4 * self.d_in * self.d_out,
+            Weights::Wide(panels) => panels.bytes(),
             Weights::Narrow(packed) => packed.bytes(),
         }
     }
@@ -112,38 +110,19 @@ impl Matrix {
         write: Write,
         scratch: &mut Scratch,
     ) {
-        let (d_in, d_out) = (self.d_in, self.d_out);
+        let d_in = self.d_in;
         let (rows, bias) = (x.len() / d_in, bias.map(Vector::values));
         let few = rows <= gemv::FEW;
         match &self.weights {
-            Weights::Columns(w) if few => {
-                gemv::columns(x, w.values(), [rows, d_in, d_out], bias, y, write, &mut scratch.sums);
+            Weights::Wide(panels) if few => gemv::few(x, panels, rows, bias, y, write),
+            Weights::Wide(panels) => {
+                let start = if write == Write::Add { Start::Output } else { Start::Zero };
+                Product::with_packed(rows, View::rows(x, d_in), panels).plus_row(bias).into_slice(y, start);
             }
-            Weights::Rows(w) if few => gemv::dots(x, w.values(), [rows, d_in, d_out], bias, y, write),
             Weights::Narrow(packed) if few => packed.apply(x, rows, bias, y, write),
-            Weights::Columns(w) => many(x, View::rows(w.values(), d_out), self.shape(), bias, y, write),
-            Weights::Rows(w) => {
-                many(x, View::rows(w.values(), d_in).transposed(), self.shape(), bias, y, write)
-            }
             Weights::Narrow(packed) => widened(x, packed, bias, y, write, &mut scratch.wide),
         }
     }
-}
-
-/// The general product.
-fn many(
-    x: &[f32],
-    w: View<'_>,
-    [d_in, d_out]: [usize; 2],
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-    write: Write,
-) {
-    let rows = x.len() / d_in;
-    let start = if write == Write::Add { Start::Output } else { Start::Zero };
-    Product::new([rows, d_out, d_in], View::rows(x, d_in), w, Precision::F32)
-        .plus_row(bias)
-        .into_slice(y, start);
 }
 
 /// The general product with blocks of the weights as f32.

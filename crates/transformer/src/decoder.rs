@@ -31,9 +31,16 @@ impl Decoder {
     /// # Errors
     /// When `config` describes no model.
     pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+        Self::with(config, &mut Init::new(Some(seed), device))
+    }
+
+    /// A model whose weights are to be read.
+    pub(crate) fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
+        Self::with(config, &mut Init::new(None, device))
+    }
+
+    fn with(config: &ModelConfig, init: &mut Init<'_>) -> Result<Self, TransformerError> {
         config.validate()?;
-        let mut init = Init::new(seed, device);
-        let init = &mut init;
         let d = config.d_model;
         Ok(Self {
             token_embedding: init.normal([config.vocab_size, d], STD),

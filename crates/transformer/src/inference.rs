@@ -28,7 +28,8 @@ pub enum Wanted {
     Last,
 }
 
-/// A decoder for the CPU. As f32 it shares its numbers with the [`Decoder`] that it was made of.
+/// A decoder for the CPU. Its matrices are copies of those of the [`Decoder`] that it was made of, laid out for products; what
+/// else there is it shares.
 #[derive(Debug, Clone)]
 pub struct CpuDecoder {
     config: ModelConfig,
@@ -136,11 +137,9 @@ impl CpuDecoder {
         self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()
     }
 
-    /// Bytes that all weights take. A tied head in less than 32 bits is there beside the embedding.
+    /// Bytes that all weights take. A tied head is there beside the embedding.
     pub fn weight_bytes(&self) -> usize {
-        let shared = self.config.tied_head && self.format == WeightFormat::F32;
-        let head = if shared { self.head.bytes() } else { 0 };
-        self.matrix_bytes() - head + 4 * self.f32_numbers()
+        self.matrix_bytes() + 4 * self.f32_numbers()
     }
 
     /// Numbers that are not in matrices of layers or a head of its own.

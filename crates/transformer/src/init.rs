@@ -11,22 +11,26 @@ pub(crate) const STD: f64 = 0.02;
 
 /// Draws a model's tensors one after the other; each has its own stream, so that adding one changes no other.
 pub(crate) struct Init<'a> {
-    seed: u64,
+    /// Without one, zeros stand where normal numbers would, for weights that are about to be read.
+    seed: Option<u64>,
     stream: u64,
     device: &'a Device,
 }
 
 impl<'a> Init<'a> {
-    pub(crate) fn new(seed: u64, device: &'a Device) -> Self {
+    pub(crate) fn new(seed: Option<u64>, device: &'a Device) -> Self {
         Self { seed, stream: 0, device }
     }
 
     /// A matrix of normal numbers with standard deviation `std`.
     pub(crate) fn normal(&mut self, shape: [usize; 2], std: f64) -> Param<Tensor<2>> {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let n = shape[0] * shape[1];
+        let Some(seed) = self.seed else {
+            return Param::from_data(TensorData::new(vec![0.0_f32; n], shape), self.device);
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(self.stream);
         self.stream += 1;
-        let n = shape[0] * shape[1];
         let mut values = Vec::with_capacity(n + 1);
         while values.len() < n {
             // Box–Muller: two uniform numbers, the first in (0, 1], give two normal ones.

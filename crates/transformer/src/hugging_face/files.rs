@@ -46,7 +46,7 @@ pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
 /// When a file is absent or damaged, or the weights do not fit the config.
 pub fn load(dir: &Path, device: &Device) -> Result<Decoder, TransformerError> {
     let config = load_config(dir)?;
-    let model = Decoder::new(&config, 0, device)?;
+    let model = Decoder::blank(&config, device)?;
     let single = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");
     let tensors = if single.is_file() || !index.is_file() {

@@ -1,21 +1,21 @@
 //! `firebrand generate`.
 
+mod model;
 mod speculation;
 mod stop;
 
-use super::narrow::{narrow, say_size};
 use crate::args::{BestBy, GenerateArgs, Global, StrategyName};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
-    Beam, Best, BestOf, DecoderModel, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Stop,
-    Strategy, generate, generate_n_best,
+    Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Stop, Strategy,
+    generate, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
+use model::Loaded;
 use speculation::{Drafting, Report};
-use std::borrow::Cow;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use stop::{UpToStop, when_spelled};
@@ -35,16 +35,8 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let drafting = Drafting::open(args, global)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model: decoder, tokenizer, device } = trained;
-    let model = match narrow(&decoder, args.weights, &device)? {
-        Some(narrow) => {
-            // Narrow weights stand alone: the f32 ones need no memory any more.
-            drop(decoder);
-            firebrand_backend::memory::give_back();
-            say_size(&narrow, global);
-            DecoderModel::on_cpu(Cow::Owned(narrow))
-        }
-        None => DecoderModel::new(&decoder),
-    };
+    let loaded = Loaded::new(decoder, args.weights, &device, global)?;
+    let model = loaded.model();
     let mut banned = Vec::new();
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);

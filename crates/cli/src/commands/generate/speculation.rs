@@ -1,6 +1,7 @@
 //! `--draft`: which draft, and what it was good for.
 
-use crate::args::{GenerateArgs, Global};
+use super::model::Loaded;
+use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::say;
 use crate::run::Trained;
@@ -17,7 +18,7 @@ const LONGEST_NGRAM: usize = 3;
 
 /// A draft that was asked for.
 pub(super) enum Drafting {
-    Run(Box<Trained>),
+    Run(Loaded),
     Ngram,
 }
 
@@ -54,7 +55,8 @@ impl Drafting {
                 args.run.display()
             )));
         }
-        Ok(Some(Self::Run(Box::new(Trained::open(dir, global)?))))
+        let Trained { model, device, .. } = Trained::open(dir, global)?;
+        Ok(Some(Self::Run(Loaded::new(model, WeightsName::F32, &device, global)?)))
     }
 
     /// Continues prompts, and compares with decoding them plainly if `--compare` says so.
@@ -67,7 +69,7 @@ impl Drafting {
         on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
     ) -> anyhow::Result<(Vec<Generation>, Report)> {
         let small = match self {
-            Self::Run(trained) => Some(DecoderModel::new(&trained.model)),
+            Self::Run(loaded) => Some(loaded.model()),
             Self::Ngram => None,
         };
         let draft = small.as_ref().map_or(Draft::PromptLookup { longest: LONGEST_NGRAM }, Draft::Model);

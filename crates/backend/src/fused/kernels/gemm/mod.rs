@@ -8,6 +8,7 @@
 //! depend on the number of threads or on how the output is cut.
 
 mod pack;
+mod panels;
 mod tile;
 
 use std::cell::RefCell;
@@ -17,6 +18,7 @@ use super::number::{Number, Numbers, Place};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{has_avx2, has_avx512};
 use crate::precision::Precision;
+pub(crate) use panels::Panels;
 use tile::{Kernel, Portable, Target};
 
 /// A matrix lying in a slice: element `(i, j)` is at `i · row_stride + j · col_stride`.
@@ -70,13 +72,20 @@ pub(crate) enum Start<'a> {
     Matrix(&'a [f32], usize),
 }
 
+/// A right operand.
+#[derive(Debug, Clone, Copy)]
+enum Right<'a> {
+    View(View<'a>),
+    Packed(&'a Panels),
+}
+
 /// `scale · a b`, plus a row, plus what the output starts from: `a` is `[m, k]`, `b` `[k, n]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product<'a> {
     /// `[m, n, k]`
     shape: [usize; 3],
     a: View<'a>,
-    b: View<'a>,
+    b: Right<'a>,
     scale: f32,
     row: Option<&'a [f32]>,
     precision: Precision,
@@ -89,7 +98,14 @@ impl<'a> Product<'a> {
             a.holds(m, k) && b.holds(k, n),
             "operands of a [{m}, {k}] by [{k}, {n}] product are too short"
         );
-        Self { shape: [m, n, k], a, b, scale: 1.0, row: None, precision }
+        Self { shape: [m, n, k], a, b: Right::View(b), scale: 1.0, row: None, precision }
+    }
+
+    /// `a b` with `m` rows of `a`, in f32.
+    pub(crate) fn with_packed(m: usize, a: View<'a>, b: &'a Panels) -> Self {
+        let [k, n] = b.shape();
+        assert!(a.holds(m, k), "the operand of a [{m}, {k}] by [{k}, {n}] product is too short");
+        Self { shape: [m, n, k], a, b: Right::Packed(b), scale: 1.0, row: None, precision: Precision::F32 }
     }
 
     /// Multiplied by `scale`.
@@ -139,7 +155,10 @@ impl<'a> Product<'a> {
         let [m, n, k] = self.shape;
         let target = self.target(T::place(c.at(0)), stride, start);
         let target = Sendable(target);
-        let (rows, cols) = cut([m, n], rayon::current_num_threads());
+        let (rows, cols) = match self.b {
+            Right::View(_) => cut([m, n], rayon::current_num_threads()),
+            Right::Packed(_) => cut_packed([m, n]),
+        };
         let across = n.div_ceil(cols);
         for_each(m.div_ceil(rows) * across, m * n * k, |part| {
             let (i, j) = (part / across * rows, part % across * cols);
@@ -224,8 +243,15 @@ impl<'a> Product<'a> {
                         (target.row, target.addend, target.addend_stride) =
                             (std::ptr::null(), c.cast_const(), target.stride);
                     }
-                    // SAFETY: lines and steps inside the operands; panels follow each other in scratch that holds them.
-                    unsafe { self.pack_b::<K>(packed_b, [k0, j0 + j], [len, cols]) };
+                    let (b, panel_stride) = match self.b {
+                        Right::View(b) => {
+                            packed_b.reserve(cols.div_ceil(K::COLS) * steps * K::COLS);
+                            // SAFETY: lines and steps inside the operand; panels follow each other in scratch that holds them.
+                            unsafe { pack_b::<K>(b, packed_b.words_mut(), [k0, j0 + j], [len, cols]) };
+                            (packed_b.words(), steps * K::COLS)
+                        }
+                        Right::Packed(panels) => (panels.at(k0, j0 + j), panels.stride()),
+                    };
                     let rows_at_once = K::ROWS * ROW_PANELS;
                     for i in (0..m).step_by(rows_at_once) {
                         let rows = rows_at_once.min(m - i);
@@ -234,7 +260,7 @@ impl<'a> Product<'a> {
                             self.pack_a::<K>(packed_a, [i0 + i, k0], [rows, len]);
                             tiles::<K>(
                                 packed_a.words(),
-                                packed_b.words(),
+                                (b, panel_stride),
                                 steps,
                                 [rows, cols],
                                 target.at(i, 0),
@@ -266,43 +292,40 @@ impl<'a> Product<'a> {
             }
         }
     }
+}
 
-    /// Packs columns of `b` in panels of [`Kernel::COLS`].
-    ///
-    /// # Safety
-    /// The block must lie in `b`, and the processor must have the kernel's instructions.
-    #[allow(unsafe_code, reason = "packs operands by address")]
-    unsafe fn pack_b<K: Kernel>(&self, packed: &mut Scratch, [k0, j]: [usize; 2], [len, cols]: [usize; 2]) {
-        let steps = len.div_ceil(K::PER_WORD);
-        packed.reserve(cols.div_ceil(K::COLS) * steps * K::COLS);
-        let (line_stride, step_stride) = (self.b.col_stride, self.b.row_stride);
-        let lines = pack::Lines { start: self.b.at(k0, j), line_stride, step_stride, len };
-        let panels = (0..cols).step_by(K::COLS).map(|first| (first, K::COLS.min(cols - first)));
-        let to = packed.words_mut();
-        // SAFETY: this function's contract, and the scratch was just made large enough.
-        unsafe {
-            match K::COLS {
-                32 => K::pack::<32>(lines, panels, to),
-                _ => K::pack::<16>(lines, panels, to),
-            }
+/// Packs columns of `b` in panels of [`Kernel::COLS`].
+///
+/// # Safety
+/// The block must lie in `b`, `to` must have room for its panels, and the processor must have the kernel's instructions.
+#[allow(unsafe_code, reason = "packs operands by address")]
+unsafe fn pack_b<K: Kernel>(b: View<'_>, to: *mut u32, [k0, j]: [usize; 2], [len, cols]: [usize; 2]) {
+    let (line_stride, step_stride) = (b.col_stride, b.row_stride);
+    let lines = pack::Lines { start: b.at(k0, j), line_stride, step_stride, len };
+    let panels = (0..cols).step_by(K::COLS).map(|first| (first, K::COLS.min(cols - first)));
+    // SAFETY: this function's contract.
+    unsafe {
+        match K::COLS {
+            32 => K::pack::<32>(lines, panels, to),
+            _ => K::pack::<16>(lines, panels, to),
         }
     }
 }
 
-/// All tiles of packed blocks of `rows` by `cols`.
+/// All tiles of packed blocks of `rows` by `cols`; panels of `b` are `panel_stride` words apart.
 ///
 /// # Safety
 /// The operands must be packed for `K`, whose instructions the processor must have; the target as of [`Kernel::tile`].
 #[allow(unsafe_code, reason = "kernels read packed operands by address")]
 unsafe fn tiles<K: Kernel>(
     a: *const u32,
-    b: *const u32,
+    (b, panel_stride): (*const u32, usize),
     steps: usize,
     [rows, cols]: [usize; 2],
     target: Target,
 ) {
     for (col_panel, j) in (0..cols).step_by(K::COLS).enumerate() {
-        let b = b.wrapping_add(col_panel * steps * K::COLS);
+        let b = b.wrapping_add(col_panel * panel_stride);
         for (row_panel, (i, height)) in panels(rows, K::ROWS).enumerate() {
             let a = a.wrapping_add(row_panel * steps * K::A_STRIDE);
             // SAFETY: this function's contract.
@@ -350,6 +373,12 @@ fn cut([m, n]: [usize; 2], threads: usize) -> (usize, usize) {
     (1..=parts).map(size).min_by_key(time).unwrap_or((UNIT.0, UNIT.1))
 }
 
+/// As [`cut`], where `b` is packed already: nothing is done twice but packing `a`, so that parts may be many.
+fn cut_packed([m, n]: [usize; 2]) -> (usize, usize) {
+    const COLS: usize = 256;
+    (m.max(1), COLS.min(n.max(1)))
+}
+
 /// Whether products of bf16 are instructions here.
 pub(crate) fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -372,13 +401,13 @@ impl Sendable {
 // SAFETY: bare addresses; whoever dereferences them promises that no two tasks touch the same element.
 unsafe impl Sync for Sendable {}
 
-/// Packed operands of one thread, kept from product to product.
-#[derive(Default)]
+/// Packed words, such as the operands of one thread, kept from product to product.
+#[derive(Debug, Clone, Default)]
 struct Scratch {
     lines: Vec<CacheLine>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
 #[allow(dead_code, reason = "read by address, as packed words")]
 struct CacheLine([u32; 16]);

@@ -2,6 +2,7 @@
 
 use super::narrow::{GROUP, Narrow, bf16_body, bf16_panel, int8_body, int8_panel};
 use super::*;
+use crate::fused::kernels::gemm::{Product, Start, View};
 
 fn numbers(n: usize, seed: usize) -> Vec<f32> {
     (0..n).map(|i| ((i * 7919 + seed * 104_729) % 1000) as f32 / 500.0 - 1.0).collect()
@@ -34,23 +35,49 @@ fn close(got: &[f32], expected: &[f32], what: &str) {
 const SHAPES: [[usize; 3]; 7] =
     [[1, 1, 1], [1, 33, 70], [3, 64, 64], [8, 130, 200], [1, 640, 300], [2, 7, 1000], [11, 70, 65]];
 
+/// `w`, `[d_in, d_out]`, packed, and packed from its transpose.
+fn panels(w: &[f32], [d_in, d_out]: [usize; 2]) -> [Panels; 2] {
+    let transposed: Vec<f32> = (0..d_out).flat_map(|j| (0..d_in).map(move |i| w[i * d_out + j])).collect();
+    [View::rows(w, d_out), View::rows(&transposed[..], d_in).transposed()]
+        .map(|view| Panels::new([d_in, d_out], view))
+}
+
 #[test]
-fn products_of_f32_weights_are_right_in_both_layouts() {
-    for shape @ [rows, d_in, d_out] in SHAPES {
+fn products_of_f32_weights_are_right_from_both_layouts() {
+    for shape @ [rows, d_in, d_out] in SHAPES.into_iter().filter(|shape| shape[0] <= FEW) {
         let (x, w, bias) = (numbers(rows * d_in, 1), numbers(d_in * d_out, 2), numbers(d_out, 3));
-        let what = format!("{shape:?}");
-        let mut scratch = Vec::new();
-        let mut y = vec![0.5; rows * d_out];
-        columns(&x, &w, shape, Some(&bias), &mut y, Write::Set, &mut scratch);
-        close(&y, &expected(&x, |i, j| w[i * d_out + j], shape, &bias, 0.0), &what);
-        columns(&x, &w, shape, None, &mut y, Write::Set, &mut scratch);
-        close(&y, &expected(&x, |i, j| w[i * d_out + j], shape, &vec![0.0; d_out], 0.0), &what);
-        y.fill(0.5);
-        columns(&x, &w, shape, Some(&bias), &mut y, Write::Add, &mut scratch);
-        close(&y, &expected(&x, |i, j| w[i * d_out + j], shape, &bias, 0.5), &what);
-        y.fill(0.5);
-        dots(&x, &w, shape, Some(&bias), &mut y, Write::Add);
-        close(&y, &expected(&x, |i, j| w[j * d_in + i], shape, &bias, 0.5), &what);
+        for panels in panels(&w, [d_in, d_out]) {
+            for (start, write) in [(0.0, Write::Set), (0.5, Write::Add)] {
+                for bias in [&bias, &vec![0.0; d_out]] {
+                    let mut y = vec![0.5; rows * d_out];
+                    few(&x, &panels, rows, Some(bias), &mut y, write);
+                    let expected = expected(&x, |i, j| w[i * d_out + j], shape, bias, start);
+                    close(&y, &expected, &format!("{shape:?}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_has_the_same_bits_alone_with_few_and_with_many() {
+    for [_, d_in, d_out] in SHAPES.into_iter().chain([[1, 1300, 90]]) {
+        let rows = 40;
+        let (x, w, bias) = (numbers(rows * d_in, 1), numbers(d_in * d_out, 2), numbers(d_out, 3));
+        let [panels, _] = panels(&w, [d_in, d_out]);
+        for (write, start) in [(Write::Set, Start::Zero), (Write::Add, Start::Output)] {
+            let mut many = vec![0.3; rows * d_out];
+            Product::with_packed(rows, View::rows(&x[..], d_in), &panels)
+                .plus_row(Some(&bias))
+                .into_slice(&mut many, start);
+            for together in 1..=FEW {
+                let mut y = vec![0.3; rows * d_out];
+                for (x, y) in x.chunks(together * d_in).zip(y.chunks_mut(together * d_out)) {
+                    few(x, &panels, x.len() / d_in, Some(&bias), y, write);
+                }
+                assert!(y == many, "{together} rows of {d_in} to {d_out}");
+            }
+        }
     }
 }
 
@@ -97,16 +124,23 @@ fn vector_kernels_equal_their_scalar_twins() {
         f(&mut sums);
         sums
     };
-    close(
-        &run(&|sums| columns_block(inputs, &weights, sums, PANEL)),
-        &run(&|sums| columns_body::<false>(inputs, &weights, sums, PANEL)),
-        "columns",
-    );
-    close(
-        &run(&|sums| dots_block(inputs, &weights, sums, PANEL)),
-        &run(&|sums| dots_body::<false>(inputs, &weights, sums, PANEL)),
-        "dots",
-    );
+    for rows in 1..=3 {
+        let inputs = Inputs { rows, ..inputs };
+        let run = |f: &dyn Fn(&mut [f32])| {
+            let mut sums = vec![9.0; rows * 32];
+            f(&mut sums);
+            sums
+        };
+        let twin = run(&|sums| panel_body::<false, 32>(inputs, &weights, sums));
+        close(&run(&|sums| panel_32(inputs, &weights, sums)), &twin, "panels of 32");
+        let run = |f: &dyn Fn(&mut [f32])| {
+            let mut sums = vec![9.0; rows * 16];
+            f(&mut sums);
+            sums
+        };
+        let twin = run(&|sums| panel_body::<false, 16>(inputs, &weights, sums));
+        close(&run(&|sums| panel_16(inputs, &weights, sums)), &twin, "panels of 16");
+    }
     let bf16: Vec<u16> = weights.iter().map(|&w| crate::fused::kernels::number::to_bf16(w)).collect();
     close(
         &run(&|sums| bf16_panel(inputs, &bf16, sums)),
@@ -124,16 +158,16 @@ fn vector_kernels_equal_their_scalar_twins() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let shape @ [rows, d_in, d_out] = [2, 640, 700];
+    let [rows, d_in, d_out] = [2, 640, 700];
     let (x, w) = (numbers(rows * d_in, 1), numbers(d_in * d_out, 2));
     let packed = Packed::int8([d_in, d_out], |i, j| w[i * d_out + j]);
+    let [panels, _] = panels(&w, [d_in, d_out]);
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
         pool.install(|| {
-            let mut y = [0, 1, 2].map(|_| vec![0.0; rows * d_out]);
-            columns(&x, &w, shape, None, &mut y[0], Write::Set, &mut Vec::new());
-            dots(&x, &w, shape, None, &mut y[1], Write::Set);
-            packed.apply(&x, rows, None, &mut y[2], Write::Set);
+            let mut y = [0, 1].map(|_| vec![0.0; rows * d_out]);
+            few(&x, &panels, rows, None, &mut y[0], Write::Set);
+            packed.apply(&x, rows, None, &mut y[1], Write::Set);
             y
         })
     };

@@ -1,0 +1,44 @@
+//! Models that only decode.
+
+use super::super::narrow::{narrow, say_size};
+use crate::args::{Global, WeightsName};
+use firebrand_decode::DecoderModel;
+use firebrand_transformer::{CpuDecoder, Decoder, WeightFormat};
+use std::borrow::Cow;
+
+/// A model for decoding. On the CPU its weights are laid out for that, and the tensors are given back.
+pub(super) enum Loaded {
+    Slices(Box<CpuDecoder>),
+    Tensors(Box<Decoder>),
+}
+
+impl Loaded {
+    /// `decoder` with its weights as the user wants them.
+    pub(super) fn new(
+        decoder: Decoder,
+        weights: WeightsName,
+        device: &str,
+        global: &Global,
+    ) -> anyhow::Result<Self> {
+        let slices = match narrow(&decoder, weights, device)? {
+            Some(narrow) => {
+                say_size(&narrow, global);
+                narrow
+            }
+            None => match CpuDecoder::new(&decoder, WeightFormat::F32) {
+                Ok(wide) => wide,
+                Err(_) => return Ok(Self::Tensors(Box::new(decoder))),
+            },
+        };
+        drop(decoder);
+        firebrand_backend::memory::give_back();
+        Ok(Self::Slices(Box::new(slices)))
+    }
+
+    pub(super) fn model(&self) -> DecoderModel<'_> {
+        match self {
+            Self::Slices(decoder) => DecoderModel::on_cpu(Cow::Borrowed(decoder)),
+            Self::Tensors(decoder) => DecoderModel::on_tensors(decoder),
+        }
+    }
+}

@@ -182,14 +182,20 @@ pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
 
 /// Rotates every head of each row of `x`, `[rows, width]`, by that row's angles: `cos` and `sin` are
 /// `[rows, d_head / 2]`.
+#[allow(unsafe_code, reason = "tasks write disjoint rows")]
 pub(crate) fn rotate(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
     let rows = x.len() / width;
     assert!(cos.len() == sin.len() && cos.len().is_multiple_of(rows.max(1)), "angles for every row");
     let half = cos.len() / rows.max(1);
     assert!(half > 0 && width.is_multiple_of(2 * half), "a row is some heads of {}", 2 * half);
-    for ((x, cos), sin) in x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half)) {
-        rotate_position(x, cos, sin);
-    }
+    let (len, shared) = (x.len(), Shared::of(x));
+    for_each(rows.div_ceil(ROWS), len * 4, |index| {
+        let (first, rows) = block(index, ROWS, rows);
+        // SAFETY: these rows are this task's alone.
+        let x = unsafe { part(shared, first * width, rows * width) };
+        let angles = cos[first * half..].chunks_exact(half).zip(sin[first * half..].chunks_exact(half));
+        x.chunks_exact_mut(width).zip(angles).for_each(|(x, (cos, sin))| rotate_position(x, cos, sin));
+    });
 }
 
 /// The sizes of heads, and the factor on scores.

@@ -157,7 +157,7 @@ impl<'a> Product<'a> {
         let target = Sendable(target);
         let (rows, cols) = match self.b {
             Right::View(_) => cut([m, n], rayon::current_num_threads()),
-            Right::Packed(_) => cut_packed([m, n]),
+            Right::Packed(_) => cut_packed([m, n], rayon::current_num_threads()),
         };
         let across = n.div_ceil(cols);
         for_each(m.div_ceil(rows) * across, m * n * k, |part| {
@@ -373,10 +373,16 @@ fn cut([m, n]: [usize; 2], threads: usize) -> (usize, usize) {
     (1..=parts).map(size).min_by_key(time).unwrap_or((UNIT.0, UNIT.1))
 }
 
-/// As [`cut`], where `b` is packed already: nothing is done twice but packing `a`, so that parts may be many.
-fn cut_packed([m, n]: [usize; 2]) -> (usize, usize) {
-    const COLS: usize = 256;
-    (m.max(1), COLS.min(n.max(1)))
+/// As [`cut`], where `b` is packed already. Few rows are all done with the same panels, which come from memory once; many are
+/// divided, so that each is packed once. A part is several tasks of the same size, so that a thread that is held up can give some away.
+fn cut_packed([m, n]: [usize; 2], threads: usize) -> (usize, usize) {
+    const UNIT: (usize, usize) = (14, 32);
+    const MANY_ROWS: usize = 128;
+    if m >= MANY_ROWS {
+        let parts = (m / MANY_ROWS).next_multiple_of(threads);
+        return (m.div_ceil(parts).next_multiple_of(UNIT.0), n.max(1));
+    }
+    (m.max(1), n.div_ceil(threads).next_multiple_of(UNIT.1).max(1))
 }
 
 /// Whether products of bf16 are instructions here.

@@ -85,6 +85,11 @@ impl Matrix {
         Some(Self { d_in, d_out, weights })
     }
 
+    /// Weights of the same input side by side, as one: what comes out is that of each, one after the other.
+    pub fn joined(weights: Vec<Tensor<2>>, format: WeightFormat) -> Option<Self> {
+        Self::new(Tensor::cat(weights, 1), format)
+    }
+
     /// Numbers that go in and come out.
     pub fn shape(&self) -> [usize; 2] {
         [self.d_in, self.d_out]
@@ -170,12 +175,12 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
     token::activate(activation, x);
 }
 
-/// `gate = silu(gate) · up`, elementwise.
+/// `y = silu(gate) · up`, `[rows, width]`: `gate_up` is `[rows, 2 · width]`, each row the gates first.
 ///
 /// # Panics
-/// When the slices differ in size.
-pub fn swiglu(gate: &mut [f32], up: &[f32]) {
-    token::swiglu(gate, up);
+/// When the slices do not fit each other.
+pub fn swiglu(gate_up: &[f32], width: usize, y: &mut [f32]) {
+    token::swiglu(gate_up, width, y);
 }
 
 /// Rotates the heads of each row of `x`, `[rows, width]`, by the row's angles, whose cosines and sines are

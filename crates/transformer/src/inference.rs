@@ -48,14 +48,13 @@ pub struct CpuDecoder {
 #[derive(Debug, Clone)]
 struct CpuLayer {
     attention_norm: CpuNorm,
-    query: CpuLinear,
-    key: CpuLinear,
-    value: CpuLinear,
+    /// Queries, keys and values of a row, one after the other.
+    query_key_value: CpuLinear,
     output: CpuLinear,
     query_norm: Option<CpuNorm>,
     key_norm: Option<CpuNorm>,
     mlp_norm: CpuNorm,
-    gate: Option<CpuLinear>,
+    /// Gates first, if there are any.
     up: CpuLinear,
     down: CpuLinear,
 }
@@ -85,22 +84,19 @@ impl CpuDecoder {
 
     fn of(decoder: &Decoder, format: WeightFormat) -> Option<Self> {
         let config = decoder.config().clone();
-        let linear = |linear: &Linear| CpuLinear::of(linear, format);
+        let linear = |linears: &[&Linear]| CpuLinear::of(linears, format);
         let norm = |norm: &Norm| CpuNorm::of(norm, &config);
         let layers = decoder.layers.iter().map(|layer| {
             let (attention, mlp) = (&layer.attention, &layer.mlp);
             Some(CpuLayer {
                 attention_norm: norm(&layer.attention_norm)?,
-                query: linear(&attention.query)?,
-                key: linear(&attention.key)?,
-                value: linear(&attention.value)?,
-                output: linear(&attention.output)?,
+                query_key_value: linear(&[&attention.query, &attention.key, &attention.value])?,
+                output: linear(&[&attention.output])?,
                 query_norm: if_there(attention.query_norm.as_ref(), norm)?,
                 key_norm: if_there(attention.key_norm.as_ref(), norm)?,
                 mlp_norm: norm(&layer.mlp_norm)?,
-                gate: if_there(mlp.gate.as_ref(), linear)?,
-                up: linear(&mlp.up)?,
-                down: linear(&mlp.down)?,
+                up: linear(&mlp.gate.iter().chain([&mlp.up]).collect::<Vec<_>>())?,
+                down: linear(&[&mlp.down])?,
             })
         });
         let half = if config.position == PositionKind::Rope { config.d_head() / 2 } else { 0 };
@@ -129,10 +125,8 @@ impl CpuDecoder {
     /// Bytes that decoding a token reads: all matrices, the output head included.
     pub fn matrix_bytes(&self) -> usize {
         let of_layer = |layer: &CpuLayer| {
-            let CpuLayer { query, key, value, output, gate, up, down, .. } = layer;
-            let linears =
-                [Some(query), Some(key), Some(value), Some(output), gate.as_ref(), Some(up), Some(down)];
-            linears.into_iter().flatten().map(|linear| linear.weight.bytes()).sum::<usize>()
+            let CpuLayer { query_key_value, output, up, down, .. } = layer;
+            [query_key_value, output, up, down].map(|linear| linear.weight.bytes()).iter().sum::<usize>()
         };
         self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()
     }
@@ -152,9 +146,8 @@ impl CpuDecoder {
             let norms = [Some(&layer.attention_norm), Some(&layer.mlp_norm)];
             let head_norms = [layer.query_norm.as_ref(), layer.key_norm.as_ref()];
             count += norms.into_iter().chain(head_norms).flatten().map(of_norm).sum::<usize>();
-            let linears = [&layer.query, &layer.key, &layer.value, &layer.output, &layer.up, &layer.down];
-            let linears = linears.into_iter().chain(layer.gate.as_ref());
-            count += linears.map(|linear| len(linear.bias.as_ref())).sum::<usize>();
+            let linears = [&layer.query_key_value, &layer.output, &layer.up, &layer.down];
+            count += linears.map(|linear| len(linear.bias.as_ref())).iter().sum::<usize>();
         }
         count
     }
@@ -177,9 +170,17 @@ fn vector<const D: usize>(param: &Param<Tensor<D>>) -> Option<Vector> {
 }
 
 impl CpuLinear {
-    fn of(linear: &Linear, format: WeightFormat) -> Option<Self> {
-        let weight = Matrix::new(linear.weight.val(), format)?;
-        Some(Self { weight, bias: if_there(linear.bias.as_ref(), vector)? })
+    /// Those of the same input, side by side.
+    fn of(linears: &[&Linear], format: WeightFormat) -> Option<Self> {
+        let weight = Matrix::joined(linears.iter().map(|linear| linear.weight.val()).collect(), format)?;
+        let biases: Vec<Tensor<1>> =
+            linears.iter().filter_map(|linear| Some(linear.bias.as_ref()?.val())).collect();
+        let bias = match biases.len() {
+            0 => None,
+            // All of a layer's have one, or none.
+            _ => Some(Vector::new(Tensor::cat(biases, 0))?),
+        };
+        Some(Self { weight, bias })
     }
 
     /// `[n, d_in]` to `y`, `[n, d_out]`, which takes that size.

@@ -16,12 +16,13 @@ pub(super) struct Buffers {
     /// The residual stream, `[n, d_model]`.
     x: Vec<f32>,
     normed: Vec<f32>,
+    query_key_value: Vec<f32>,
     query: Vec<f32>,
     key: Vec<f32>,
-    value: Vec<f32>,
     /// Heads before their norm.
     plain: Vec<f32>,
     attended: Vec<f32>,
+    /// What a gated layer goes on with.
     gate: Vec<f32>,
     up: Vec<f32>,
     cos: Vec<f32>,
@@ -132,13 +133,19 @@ impl CpuDecoder {
         rows: &mut [Row],
         buffers: &mut Buffers,
     ) {
-        let Buffers { x, normed, query, key, value, plain, attended, cos, sin, scratch, .. } = buffers;
+        let Buffers { x, normed, query_key_value, query, key, plain, attended, cos, sin, scratch, .. } =
+            buffers;
         let d_head = self.config.d_head();
         let (heads, kv_heads) = (self.config.n_heads, self.config.n_kv_heads);
         layer.attention_norm.apply(x, normed);
-        layer.query.apply(normed, query, scratch);
-        layer.key.apply(normed, key, scratch);
-        layer.value.apply(normed, value, scratch);
+        layer.query_key_value.apply(normed, query_key_value, scratch);
+        let (width, kv_width) = (heads * d_head, kv_heads * d_head);
+        query.clear();
+        key.clear();
+        for row in query_key_value.chunks_exact(width + 2 * kv_width) {
+            query.extend_from_slice(&row[..width]);
+            key.extend_from_slice(&row[width..width + kv_width]);
+        }
         for (norm, heads) in [(&layer.query_norm, &mut *query), (&layer.key_norm, &mut *key)] {
             if let Some(norm) = norm {
                 std::mem::swap(heads, plain);
@@ -146,15 +153,14 @@ impl CpuDecoder {
             }
         }
         if !cos.is_empty() {
-            slices::rope(query, heads * d_head, cos, sin);
-            slices::rope(key, kv_heads * d_head, cos, sin);
+            slices::rope(query, width, cos, sin);
+            slices::rope(key, kv_width, cos, sin);
         }
-        let kv_width = kv_heads * d_head;
-        let new = key.chunks_exact(kv_width).zip(value.chunks_exact(kv_width));
-        for (token, (key, value)) in tokens.iter().zip(new) {
+        let new = key.chunks_exact(kv_width).zip(query_key_value.chunks_exact(width + 2 * kv_width));
+        for (token, (key, row)) in tokens.iter().zip(new) {
             let layer = &mut rows[token.row].layers[index];
             layer.keys.extend_from_slice(key);
-            layer.values.extend_from_slice(value);
+            layer.values.extend_from_slice(&row[width + kv_width..]);
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
@@ -165,7 +171,6 @@ impl CpuDecoder {
         if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
             slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
         } else {
-            let width = heads * d_head;
             let mut first = 0;
             for run in tokens.chunk_by(|a, b| a.row == b.row) {
                 let numbers = first * width..(first + run.len()) * width;
@@ -182,22 +187,18 @@ impl CpuDecoder {
         layer.mlp_norm.apply(x, normed);
         layer.up.apply(normed, up, scratch);
         let activation = match self.config.mlp {
-            MlpKind::Swiglu => None,
-            MlpKind::Gelu => Some(Activation::Gelu),
-            MlpKind::GeluTanh => Some(Activation::GeluTanh),
-            MlpKind::Relu2 => Some(Activation::Relu2),
+            MlpKind::Swiglu => {
+                let width = self.config.d_ff;
+                gate.resize(up.len() / 2, 0.0);
+                slices::swiglu(up, width, gate);
+                return layer.down.add(gate, x, scratch);
+            }
+            MlpKind::Gelu => Activation::Gelu,
+            MlpKind::GeluTanh => Activation::GeluTanh,
+            MlpKind::Relu2 => Activation::Relu2,
         };
-        match (&layer.gate, activation) {
-            (Some(weights), _) => {
-                weights.apply(normed, gate, scratch);
-                slices::swiglu(gate, up);
-                layer.down.add(gate, x, scratch);
-            }
-            (None, activation) => {
-                slices::activate(activation.unwrap_or(Activation::GeluTanh), up);
-                layer.down.add(up, x, scratch);
-            }
-        }
+        slices::activate(activation, up);
+        layer.down.add(up, x, scratch);
     }
 
     /// The final states of the tokens whose logits are wanted, normalized; returns how many.

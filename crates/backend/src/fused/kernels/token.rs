@@ -47,9 +47,12 @@ fn activate_body<const FMA: bool>(activation: Activation, x: &mut [f32]) {
 }
 
 #[inline(always)]
-fn swiglu_body<const FMA: bool>(gate: &mut [f32], up: &[f32]) {
-    for (gate, &up) in gate.iter_mut().zip(up) {
-        *gate = *gate * sigmoid::<FMA>(*gate) * up;
+fn swiglu_body<const FMA: bool>(gate_up: &[f32], width: usize, y: &mut [f32]) {
+    for (gate_up, y) in gate_up.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
+        let (gate, up) = gate_up.split_at(width);
+        for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
+            *y = gate * sigmoid::<FMA>(gate) * up;
+        }
     }
 }
 
@@ -118,7 +121,7 @@ vectorized!(
     fn norm_block(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) = norm_body
 );
 vectorized!(fn activate_block(activation: Activation, x: &mut [f32]) = activate_body);
-vectorized!(fn swiglu_block(gate: &mut [f32], up: &[f32]) = swiglu_body);
+vectorized!(fn swiglu_block(gate_up: &[f32], width: usize, y: &mut [f32]) = swiglu_body);
 vectorized!(fn rotate_position(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body);
 vectorized!(
     fn query_block(
@@ -168,15 +171,16 @@ pub(crate) fn activate(activation: Activation, x: &mut [f32]) {
     });
 }
 
-/// `gate = silu(gate) · up`.
-#[allow(unsafe_code, reason = "tasks write disjoint blocks")]
-pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
-    assert_eq!(gate.len(), up.len(), "the gate has the size of what it gates");
-    let (len, shared) = (gate.len(), Shared::of(gate));
-    for_each(len.div_ceil(BLOCK), len * 16, |index| {
-        let (first, len) = block(index, BLOCK, len);
-        // SAFETY: this block is this task's alone.
-        swiglu_block(unsafe { part(shared, first, len) }, &up[first..first + len]);
+/// `y = silu(gate) · up`, `[rows, width]`: `gate_up` is `[rows, 2 · width]`, each row the gates first.
+#[allow(unsafe_code, reason = "tasks write disjoint rows")]
+pub(crate) fn swiglu(gate_up: &[f32], width: usize, y: &mut [f32]) {
+    assert!(gate_up.len() == 2 * y.len() && y.len().is_multiple_of(width), "y is half of every row");
+    let (rows, shared) = (y.len() / width, Shared::of(y));
+    for_each(rows.div_ceil(ROWS), gate_up.len() * 8, |index| {
+        let (first, rows) = block(index, ROWS, rows);
+        // SAFETY: these rows are this task's alone.
+        let y = unsafe { part(shared, first * width, rows * width) };
+        swiglu_block(&gate_up[2 * first * width..][..2 * rows * width], width, y);
     });
 }
 
@@ -293,10 +297,11 @@ mod tests {
             close(&y, &twin);
             close(&y, &super::super::activation::forward(activation, &x, 37));
         }
-        let (mut y, mut twin) = (x.clone(), x.clone());
-        swiglu(&mut y, &numbers(111, 4));
-        swiglu_body::<false>(&mut twin, &numbers(111, 4));
+        let (gate_up, mut y, mut twin) = (numbers(222, 4), vec![0.0; 111], vec![0.0; 111]);
+        swiglu(&gate_up, 37, &mut y);
+        swiglu_body::<false>(&gate_up, 37, &mut twin);
         close(&y, &twin);
+        assert_eq!(y[37], gate_up[74] / (1.0 + (-gate_up[74]).exp()) * gate_up[111]);
         let (cos, sin): (Vec<f32>, Vec<f32>) = (0..10).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();
         let (mut y, mut twin) = (numbers(40, 1), numbers(40, 1));
         rotate(&mut y, 20, &cos, &sin);

@@ -3,6 +3,7 @@
 use crate::choose::{Choice, Place, Processor, Rule};
 use crate::error::DecodeError;
 use crate::model::{LanguageModel, Positions};
+use crate::ngrams::NgramTable;
 use crate::sampler::Use;
 
 /// What proposes.
@@ -16,6 +17,8 @@ pub enum Draft<'m, D> {
         /// The longest n-gram that is looked for; then shorter ones.
         longest: usize,
     },
+    /// What followed the last ids in other texts.
+    Corpus(&'m NgramTable),
 }
 
 impl<'m, D: LanguageModel> Draft<'m, D> {
@@ -23,7 +26,7 @@ impl<'m, D: LanguageModel> Draft<'m, D> {
     pub(crate) fn vocab_size(&self) -> Option<usize> {
         match self {
             Self::Model(model) => Some(model.vocab_size()),
-            Self::PromptLookup { .. } => None,
+            Self::PromptLookup { .. } | Self::Corpus(_) => None,
         }
     }
 
@@ -34,6 +37,7 @@ impl<'m, D: LanguageModel> Draft<'m, D> {
                 Box::new(ModelDraft { model, state: model.start(rows), fed: vec![0; rows] })
             }
             Self::PromptLookup { longest } => Box::new(PromptLookup { longest }),
+            Self::Corpus(table) => Box::new(CorpusLookup { table }),
         }
     }
 }
@@ -159,6 +163,29 @@ impl Proposer for PromptLookup {
     ) -> Result<Vec<Proposal>, DecodeError> {
         let propose = |request: &Request<'_>| Proposal {
             ids: self.look_up(request.place.ids, request.most),
+            choices: Vec::new(),
+        };
+        Ok(requests.iter().map(propose).collect())
+    }
+
+    fn keep(&mut self, _: usize, _: usize) {}
+
+    fn reorder(&mut self, _: &[usize]) {}
+}
+
+struct CorpusLookup<'m> {
+    table: &'m NgramTable,
+}
+
+impl Proposer for CorpusLookup<'_> {
+    fn propose(
+        &mut self,
+        requests: &[Request<'_>],
+        _: &mut Processor<'_>,
+        _: &Rule<'_>,
+    ) -> Result<Vec<Proposal>, DecodeError> {
+        let propose = |request: &Request<'_>| Proposal {
+            ids: self.table.go_on(request.place.ids, request.most),
             choices: Vec::new(),
         };
         Ok(requests.iter().map(propose).collect())

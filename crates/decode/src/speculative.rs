@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::choose::{Processor, Rule};
 use crate::draft::{Draft, Proposal, Proposer, Request};
+use crate::draft_length::{DraftLength, Pace, Round};
 use crate::error::{ConfigError, DecodeError};
 use crate::generate::{Generation, check_prompts, finish_reason};
 use crate::model::{LanguageModel, Positions};
@@ -80,14 +81,14 @@ pub fn expected_speedup(alpha: f64, gamma: usize, c: f64, v: f64) -> f64 {
     expected_tokens(alpha, gamma) / (gamma as f64 * c + v)
 }
 
-/// [`generate`](crate::generate()) with greedy decoding or sampling, `gamma` ids proposed at a time.
+/// [`generate`](crate::generate()) with greedy decoding or sampling, some ids proposed at a time.
 ///
 /// # Errors
-/// As [`generate`](crate::generate()); another strategy; a `gamma` of 0; a draft with another vocabulary.
+/// As [`generate`](crate::generate()); another strategy; a length of 0; a draft with another vocabulary.
 pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     model: &M,
     draft: &Draft<'_, D>,
-    gamma: usize,
+    length: DraftLength,
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
     on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
@@ -99,7 +100,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
         Strategy::Sample(sampling) => Some(sampling),
         Strategy::Beam(_) | Strategy::BestOf(_) => return Err(ConfigError::Speculative.into()),
     };
-    if gamma == 0 {
+    if length.most() == 0 {
         let reason = "proposes nothing: give 1 or more, or no draft";
         return Err(ConfigError::Option { name: "the draft length", value: 0.0, reason }.into());
     }
@@ -120,12 +121,14 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     }
     let mut state = model.start(live.len());
     let mut draft = draft.start(live.len());
+    let mut pace = Pace::new(length);
     let mut is_first = true;
     while !live.is_empty() {
+        let (asked, before) = (pace.choose(), run.speculation.clone());
         // The prompt is read before anything is proposed, as its last logits give an id for nothing.
         let proposals = match is_first {
             true => vec![Proposal::default(); live.len()],
-            false => run.propose(&mut *draft, &sequences, &live, gamma)?,
+            false => run.propose(&mut *draft, &sequences, &live, asked)?,
         };
         let rows: Vec<Vec<u32>> = live
             .iter()
@@ -143,8 +146,9 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
         let positions = if is_first { Positions::Last } else { Positions::All };
         let logits = model.step(&mut state, &rows, positions);
         let logits = logits.map_err(|error| DecodeError::Model(Box::new(error)))?;
+        let model_time = started.elapsed();
         if !is_first {
-            run.speculation.model_time += started.elapsed();
+            run.speculation.model_time += model_time;
             for proposal in &proposals {
                 let length = proposal.ids.len();
                 let rounds = &mut run.speculation.rounds;
@@ -168,6 +172,17 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
                 draft.keep(row, kept);
                 remaining.push(row);
             }
+        }
+        if !is_first {
+            let done = &run.speculation;
+            pace.record(Round {
+                asked,
+                proposed: done.proposed - before.proposed,
+                examined: done.examined - before.examined,
+                accepted: done.accepted - before.accepted,
+                draft_time: done.draft_time.saturating_sub(before.draft_time),
+                model_time,
+            });
         }
         if remaining.len() < live.len() && !remaining.is_empty() {
             model.reorder(&mut state, &remaining);

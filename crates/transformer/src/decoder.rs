@@ -61,6 +61,16 @@ impl Decoder {
         Self { checkpointing, ..self }
     }
 
+    /// This model without its upper layers: what it predicts from the state after the first `n_layers` through its own last norm
+    /// and head (early exit; Elbayad et al. 2020, <https://arxiv.org/abs/1910.10073>). As many as it has at most.
+    #[must_use]
+    pub fn lower_layers(&self, n_layers: usize) -> Self {
+        let mut lower = self.clone();
+        lower.layers.truncate(n_layers);
+        lower.config.n_layers = lower.layers.len();
+        lower
+    }
+
     /// What this model is.
     pub fn config(&self) -> &ModelConfig {
         &self.config

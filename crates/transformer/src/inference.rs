@@ -18,6 +18,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 pub use firebrand_backend::inference::WeightFormat;
 use firebrand_backend::inference::{self as slices, Matrix, Scratch, Vector, Write};
+use std::sync::Arc;
 
 /// Which of the fed positions get logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +39,9 @@ pub struct CpuDecoder {
     token_embedding: Vector,
     /// `[seq_len, d_model]`
     position_embedding: Option<Vector>,
-    layers: Vec<CpuLayer>,
+    layers: Vec<Arc<CpuLayer>>,
     norm: CpuNorm,
-    head: Matrix,
+    head: Arc<Matrix>,
     /// Radians a position for each pair of a head, for rotary positions.
     frequencies: Vec<f64>,
 }
@@ -88,7 +89,7 @@ impl CpuDecoder {
         let norm = |norm: &Norm| CpuNorm::of(norm, &config);
         let layers = decoder.layers.iter().map(|layer| {
             let (attention, mlp) = (&layer.attention, &layer.mlp);
-            Some(CpuLayer {
+            Some(Arc::new(CpuLayer {
                 attention_norm: norm(&layer.attention_norm)?,
                 query_key_value: linear(&[&attention.query, &attention.key, &attention.value])?,
                 output: linear(&[&attention.output])?,
@@ -97,7 +98,7 @@ impl CpuDecoder {
                 mlp_norm: norm(&layer.mlp_norm)?,
                 up: linear(&mlp.gate.iter().chain([&mlp.up]).collect::<Vec<_>>())?,
                 down: linear(&[&mlp.down])?,
-            })
+            }))
         });
         let half = if config.position == PositionKind::Rope { config.d_head() / 2 } else { 0 };
         Some(Self {
@@ -106,7 +107,7 @@ impl CpuDecoder {
             position_embedding: if_there(decoder.position_embedding.as_ref(), vector)?,
             layers: layers.collect::<Option<_>>()?,
             norm: norm(&decoder.norm)?,
-            head: Matrix::new(decoder.head().transpose(), format)?,
+            head: Arc::new(Matrix::new(decoder.head().transpose(), format)?),
             frequencies: (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect(),
             config,
         })
@@ -117,6 +118,15 @@ impl CpuDecoder {
         &self.config
     }
 
+    /// The same as [`Decoder::lower_layers`]; the layers are shared.
+    #[must_use]
+    pub fn lower_layers(&self, n_layers: usize) -> Self {
+        let mut lower = self.clone();
+        lower.layers.truncate(n_layers);
+        lower.config.n_layers = lower.layers.len();
+        lower
+    }
+
     /// How its matrices are stored.
     pub fn format(&self) -> WeightFormat {
         self.format
@@ -124,8 +134,8 @@ impl CpuDecoder {
 
     /// Bytes that decoding a token reads: all matrices, the output head included.
     pub fn matrix_bytes(&self) -> usize {
-        let of_layer = |layer: &CpuLayer| {
-            let CpuLayer { query_key_value, output, up, down, .. } = layer;
+        let of_layer = |layer: &Arc<CpuLayer>| {
+            let CpuLayer { query_key_value, output, up, down, .. } = &**layer;
             [query_key_value, output, up, down].map(|linear| linear.weight.bytes()).iter().sum::<usize>()
         };
         self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()

@@ -2,6 +2,7 @@
 
 use super::Boundary;
 use clap::{Args, ValueEnum};
+use firebrand_decode::DraftLength;
 use firebrand_transformer::WeightFormat;
 use std::path::PathBuf;
 
@@ -74,12 +75,14 @@ pub(crate) struct GenerateArgs {
     /// What a token costs that another group took, in nats [default: 0.5 where there are groups]
     #[arg(long, value_name = "X", requires = "beam_groups", help_heading = SEARCH)]
     pub(crate) diversity: Option<f64>,
-    /// What proposes tokens that the model verifies many at a time: a run with the same tokenizer, or ngram
-    #[arg(long, value_name = "RUN|ngram", help_heading = SPECULATION)]
+    /// What proposes tokens, of which the model verifies many at a time: a run with the same tokenizer; ngram, what followed the
+    /// last tokens before; ngram:FILE, what mostly follows them in a text file; self:N, the model's own N lower layers
+    #[arg(long, value_name = "RUN|ngram|ngram:FILE|self:N", help_heading = SPECULATION)]
     pub(crate) draft: Option<String>,
-    /// How many tokens are proposed at a time
-    #[arg(long, value_name = "N", default_value_t = 4, help_heading = SPECULATION)]
-    pub(crate) draft_length: usize,
+    /// How many tokens are proposed at a time: a number, or auto for what is fastest by the acceptance and times measured so far, 0
+    /// to 8. [default: auto; with sampling 4, so that a seed always gives the same text]
+    #[arg(long, value_name = "N|auto", value_parser = parse_draft_length, help_heading = SPECULATION)]
+    pub(crate) draft_length: Option<DraftLength>,
     /// Decode without the draft too, and say by how much that is slower
     #[arg(long, requires = "draft", help_heading = SPECULATION)]
     pub(crate) compare: bool,
@@ -121,6 +124,26 @@ const SPECULATION: &str = "Speculative decoding";
 const TOKENS: &str = "Tokens";
 
 /// `ID=X`.
+/// The most tokens that are proposed at a time if nobody says how many.
+const MOST_PROPOSED: usize = 8;
+
+fn parse_draft_length(text: &str) -> Result<DraftLength, String> {
+    match text {
+        "auto" => Ok(DraftLength::Adaptive { most: MOST_PROPOSED }),
+        _ => text.parse().map(DraftLength::Fixed).map_err(|_| "is no number, and not auto".to_owned()),
+    }
+}
+
+impl GenerateArgs {
+    /// How many tokens a draft proposes at a time.
+    pub(crate) fn draft_length(&self, is_greedy: bool) -> DraftLength {
+        self.draft_length.unwrap_or(match is_greedy {
+            true => DraftLength::Adaptive { most: MOST_PROPOSED },
+            false => DraftLength::Fixed(4),
+        })
+    }
+}
+
 fn parse_bias(text: &str) -> Result<(u32, f32), String> {
     let parsed = text
         .split_once('=')

@@ -208,7 +208,7 @@ fn a_draft_changes_nothing_but_the_time() {
     let prompts = ["--prompt", "Once", "--prompt", "The fox wanted"];
     let plain = generate(&scratch, &prompts);
     let ids = |lines: &[Value]| lines.iter().map(|line| line["ids"].clone()).collect::<Vec<_>>();
-    for draft in ["draft", "run", "ngram"] {
+    for draft in ["draft", "run", "ngram", "ngram:train.txt", "self:1", "self"] {
         let options = [&prompts[..], &["--draft", draft, "--draft-length", "3", "--compare"]].concat();
         let drafted = generate(&scratch, &options);
         assert_eq!(ids(&drafted), ids(&plain), "{draft}");
@@ -218,6 +218,11 @@ fn a_draft_changes_nothing_but_the_time() {
             "{did}"
         );
         assert!(draft != "run" || did["acceptance"] == 1.0, "{did}");
+    }
+    for length in ["1", "auto"] {
+        let drafted =
+            generate(&scratch, &[&prompts[..], &["--draft", "ngram", "--draft-length", length]].concat());
+        assert_eq!(ids(&drafted), ids(&plain), "{length}");
     }
     let args = ["generate", "run", "--max-new-tokens", "8", "--prompt", "Once", "--draft", "draft"];
     let shown = scratch.run(&args).succeeds();
@@ -240,6 +245,9 @@ fn a_draft_that_does_not_fit_is_refused() {
     fails(&["--draft", "run", "--draft-length", "0"], &["draft length 0"]);
     fails(&["--draft", "run", "--beams", "2"], &["--strategy speculative"]);
     fails(&["--strategy", "speculative"], &["needs --draft"]);
+    fails(&["--draft", "run", "--draft-length", "many"], &["many", "auto"]);
     fails(&["--draft", "nowhere"], &["nowhere"]);
+    fails(&["--draft", "ngram:nowhere.txt"], &["nowhere.txt"]);
+    fails(&["--draft", "self:99"], &["self:99", "from 1 to"]);
     fails(&["--compare"], &["--draft"]);
 }

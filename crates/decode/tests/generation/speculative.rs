@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use firebrand_decode::{
-    Draft, GenerateConfig, Generation, Penalties, Sampling, Speculation, Stop, Strategy, expected_speedup,
-    expected_tokens, generate_speculative,
+    Draft, DraftLength, GenerateConfig, Generation, Penalties, Sampling, Speculation, Stop, Strategy,
+    expected_speedup, expected_tokens, generate_speculative,
 };
 
 use crate::fake::FakeModel;
@@ -22,7 +22,8 @@ fn speculate(
     config: &GenerateConfig,
 ) -> (Vec<Generation>, Speculation) {
     let each = &mut |_, _| ControlFlow::Continue(());
-    generate_speculative(model, draft, gamma, prompts, config, each).expect("a valid generation")
+    generate_speculative(model, draft, DraftLength::Fixed(gamma), prompts, config, each)
+        .expect("a valid generation")
 }
 
 fn lookup(longest: usize) -> Draft<'static, FakeModel> {
@@ -187,7 +188,8 @@ fn what_cannot_be_speculated_on_is_refused() {
     let each = &mut |_, _| ControlFlow::Continue(());
     let mut refuses = |draft: &Draft<'_, FakeModel>, gamma, strategy, part: &str| {
         let config = GenerateConfig { strategy, ..Default::default() };
-        let error = generate_speculative(&model, draft, gamma, &[vec![1]], &config, each).expect_err(part);
+        let error = generate_speculative(&model, draft, DraftLength::Fixed(gamma), &[vec![1]], &config, each)
+            .expect_err(part);
         assert!(error.to_string().contains(part), "{error}");
     };
     refuses(&lookup(3), 0, Strategy::Greedy, "draft length 0");
@@ -205,7 +207,8 @@ fn a_caller_can_stop_in_the_middle_of_what_was_accepted() {
         if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let config = GenerateConfig { max_new_tokens: 20, ..Default::default() };
-    let found = generate_speculative(&model, &Draft::Model(&model), 6, &[vec![1]], &config, each);
+    let found =
+        generate_speculative(&model, &Draft::Model(&model), DraftLength::Fixed(6), &[vec![1]], &config, each);
     assert_eq!(found.expect("a valid generation").0[0].ids.len(), 3);
 }
 
@@ -218,4 +221,23 @@ fn predictions_are_the_papers() {
     // With v = 1, the paper's theorem 3.8.
     let paper = (1.0 - alpha.powi(6)) / ((1.0 - alpha) * (5.0 * 0.1 + 1.0));
     assert!((expected_speedup(alpha, gamma, 0.1, 1.0) - paper).abs() < 1e-12);
+}
+
+#[test]
+fn whatever_lengths_a_clock_chooses_greedy_ids_are_the_same() {
+    for seed in 0..20 {
+        let model = FakeModel::hashed(4, seed).with_max_len(40);
+        let config = GenerateConfig { max_new_tokens: 30, end_of_text: Some(END), ..Default::default() };
+        let prompts = [vec![1], vec![2, 1, 3, 2, 1], vec![3; 14]];
+        let expected = run(&model, &prompts, &config);
+        for draft in drafts(4, seed) {
+            for draft in [Draft::Model(&draft), lookup(3)] {
+                let each = &mut |_, _| ControlFlow::Continue(());
+                let length = DraftLength::Adaptive { most: 5 };
+                let (found, _) = generate_speculative(&model, &draft, length, &prompts, &config, each)
+                    .expect("a valid generation");
+                assert_eq!(found, expected);
+            }
+        }
+    }
 }

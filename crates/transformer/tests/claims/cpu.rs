@@ -149,3 +149,21 @@ fn a_decoder_elsewhere_is_refused() {
         assert!(error.to_string().contains("--device cpu"), "{error}");
     }
 }
+
+#[test]
+fn lower_layers_are_a_model_that_leaves_early() {
+    for (name, mut decoder, model) in pairs() {
+        assert!(decoder.config().n_layers > 1, "{name}");
+        let ids = ids(3, 9);
+        let lower = model.lower_layers(1);
+        assert_eq!(lower.config().n_layers, 1);
+        decoder = decoder.lower_layers(1);
+        check(&feed(&lower, &mut lower.start(1), &[&ids])[0], &uncached(&decoder, &ids), name);
+        let all = model.lower_layers(99);
+        check(
+            &feed(&all, &mut all.start(1), &[&ids])[0],
+            &feed(&model, &mut model.start(1), &[&ids])[0],
+            name,
+        );
+    }
+}

@@ -32,10 +32,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--stop is empty: every text would end at once"));
     }
     let trained = Trained::open(&args.run, global)?;
-    let drafting = Drafting::open(args, global)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model: decoder, tokenizer, device } = trained;
     let loaded = Loaded::new(decoder, args.weights, &device, global)?;
+    let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
     let mut banned = Vec::new();
     for ids in &args.ban {

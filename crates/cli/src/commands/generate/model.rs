@@ -35,6 +35,21 @@ impl Loaded {
         Ok(Self::Slices(Box::new(slices)))
     }
 
+    /// The same without its upper layers; what is left is shared.
+    pub(super) fn lower_layers(&self, n_layers: usize) -> Self {
+        match self {
+            Self::Slices(decoder) => Self::Slices(Box::new(decoder.lower_layers(n_layers))),
+            Self::Tensors(decoder) => Self::Tensors(Box::new(decoder.lower_layers(n_layers))),
+        }
+    }
+
+    pub(super) fn n_layers(&self) -> usize {
+        match self {
+            Self::Slices(decoder) => decoder.config().n_layers,
+            Self::Tensors(decoder) => decoder.config().n_layers,
+        }
+    }
+
     pub(super) fn model(&self) -> DecoderModel<'_> {
         match self {
             Self::Slices(decoder) => DecoderModel::on_cpu(Cow::Borrowed(decoder)),

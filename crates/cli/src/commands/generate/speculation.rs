@@ -3,12 +3,14 @@
 use super::model::Loaded;
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
-use crate::output::say;
+use crate::output::{say, thousands};
 use crate::run::Trained;
 use crate::text::sha256_of;
 use firebrand_decode::{
-    DecoderModel, Draft, GenerateConfig, Generation, Speculation, generate, generate_speculative,
+    DecoderModel, Draft, GenerateConfig, Generation, NgramTable, Speculation, Strategy, generate,
+    generate_speculative,
 };
+use firebrand_tokenizer::Tokenizer;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ const LONGEST_NGRAM: usize = 3;
 pub(super) enum Drafting {
     Run(Loaded),
     Ngram,
+    Corpus(NgramTable),
 }
 
 /// What speculation did, and how it compares.
@@ -39,11 +42,34 @@ struct Plain {
 }
 
 impl Drafting {
-    /// Opens the draft that `--draft` names.
-    pub(super) fn open(args: &GenerateArgs, global: &Global) -> anyhow::Result<Option<Self>> {
+    /// Opens the draft that `--draft` names, for a model that has been opened.
+    pub(super) fn open(
+        args: &GenerateArgs,
+        model: &Loaded,
+        tokenizer: Option<&Tokenizer>,
+        global: &Global,
+    ) -> anyhow::Result<Option<Self>> {
         let Some(draft) = &args.draft else { return Ok(None) };
         if draft == "ngram" {
             return Ok(Some(Self::Ngram));
+        }
+        if let Some(text) = draft.strip_prefix("ngram:") {
+            let missing = || usage("--draft ngram:FILE is text, but there is no tokenizer to read it with");
+            return Ok(Some(Self::Corpus(learn(Path::new(text), tokenizer.ok_or_else(missing)?, global)?)));
+        }
+        if let Some(layers) = draft.strip_prefix("self") {
+            let n_layers = match layers.strip_prefix(':') {
+                None if layers.is_empty() => Some((model.n_layers() / 2).max(1)),
+                None => None,
+                Some(layers) => layers.parse().ok().filter(|layers| (1..=model.n_layers()).contains(layers)),
+            };
+            if let Some(n_layers) = n_layers {
+                return Ok(Some(Self::Run(model.lower_layers(n_layers))));
+            }
+            if layers.starts_with(':') {
+                let all = model.n_layers();
+                return Err(usage(format!("--draft {draft}: give self:N with N from 1 to {all} layers")));
+            }
         }
         let dir = Path::new(draft);
         if let (Some(model), Some(draft)) = (tokenizer_hash(&args.run)?, tokenizer_hash(dir)?)
@@ -70,16 +96,33 @@ impl Drafting {
     ) -> anyhow::Result<(Vec<Generation>, Report)> {
         let small = match self {
             Self::Run(loaded) => Some(loaded.model()),
-            Self::Ngram => None,
+            Self::Ngram | Self::Corpus(_) => None,
         };
-        let draft = small.as_ref().map_or(Draft::PromptLookup { longest: LONGEST_NGRAM }, Draft::Model);
-        let gamma = args.draft_length;
+        let draft = match (self, &small) {
+            (_, Some(small)) => Draft::Model(small),
+            (Self::Corpus(table), None) => Draft::Corpus(table),
+            (_, None) => Draft::PromptLookup { longest: LONGEST_NGRAM },
+        };
+        let length = args.draft_length(config.strategy == Strategy::Greedy);
         let started = Instant::now();
-        let (found, speculation) = generate_speculative(model, &draft, gamma, prompts, config, on_token)?;
+        let (found, speculation) = generate_speculative(model, &draft, length, prompts, config, on_token)?;
         let time = started.elapsed();
         let plain = args.compare.then(|| Plain::measure(model, prompts, config)).transpose()?;
         Ok((found, Report { speculation, time, plain }))
     }
+}
+
+/// The n-grams of a text, of which each line is one of its own.
+fn learn(path: &Path, tokenizer: &Tokenizer, global: &Global) -> anyhow::Result<NgramTable> {
+    /// 200 MB of them.
+    const MOST: usize = 8_000_000;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+    let mut table = NgramTable::new(LONGEST_NGRAM, MOST);
+    let lines: Vec<&str> = text.lines().collect();
+    tokenizer.encode_batch(&lines).iter().for_each(|ids| table.learn(ids));
+    say(global, format!("{}: {} n-grams", path.display(), thousands(table.len() as u64)));
+    Ok(table)
 }
 
 impl Plain {

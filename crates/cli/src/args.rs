@@ -42,6 +42,9 @@ const CONFIGS: &str = "Built-in configs:
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
+  stories                12 M parameters, for the built-in stories
+  draft-quickstart       0.1 M parameters, to draft for the quickstart's model
+  draft-stories          0.5 M parameters, to draft for that of stories
 
 ";
 

@@ -13,11 +13,14 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 4] = [
+pub(crate) const BUILT_IN: [(&str, &str); 7] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
+    ("stories", include_str!("../../../configs/pretrain/stories.toml")),
+    ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
+    ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
 ];
 
 /// A pretraining run.

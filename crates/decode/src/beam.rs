@@ -210,7 +210,7 @@ impl Search<'_> {
     }
 
     fn place<'h>(&self, hypothesis: &'h Hypothesis) -> Place<'h> {
-        Place { sequence: self.sequence, ids: &hypothesis.ids, prompt_len: self.prompt_len }
+        Place { sequence: self.sequence, ids: &hypothesis.ids, prompt_len: self.prompt_len, log_probs: &[] }
     }
 
     /// Whether no live hypothesis can become better than the last finished one that is wanted. Sums only fall.

@@ -13,6 +13,8 @@ pub(crate) struct Place<'a> {
     /// What is before it, of which the first `prompt_len` are the prompt.
     pub(crate) ids: &'a [u32],
     pub(crate) prompt_len: usize,
+    /// Of the new ids, the logarithms of the probabilities that the model gave them; a draft's proposals have none.
+    pub(crate) log_probs: &'a [f64],
 }
 
 impl Place<'_> {
@@ -39,7 +41,7 @@ impl<'a> Processor<'a> {
 
     /// The model's logits for a place, processed.
     pub(crate) fn process(&mut self, logits: &[f32], place: Place<'_>) -> Result<&mut [f32], DecodeError> {
-        let Place { sequence, ids, prompt_len } = place;
+        let Place { sequence, ids, prompt_len, .. } = place;
         if let Some(index) = processors::first_invalid(logits) {
             let (id, value, position) = (index as u32, logits[index], ids.len());
             return Err(DecodeError::InvalidLogit { sequence, position, id, value });
@@ -69,7 +71,7 @@ impl<'a> Processor<'a> {
         place: Place<'_>,
         rule: &Rule<'_>,
     ) -> Result<Choice, DecodeError> {
-        rule.choice(self.process(logits, place)?).ok_or_else(|| place.nothing_to_choose())
+        rule.choice(self.process(logits, place)?, place).ok_or_else(|| place.nothing_to_choose())
     }
 }
 
@@ -91,11 +93,14 @@ impl<'a> Rule<'a> {
     }
 
     /// From logits that are processed but for the sampling; nothing when all are banned.
-    pub(crate) fn choice(&self, processed: &mut [f32]) -> Option<Choice> {
+    pub(crate) fn choice(&self, processed: &mut [f32], place: Place<'_>) -> Option<Choice> {
         match &self.0 {
             None => processors::argmax(processed).map(Choice::Certain),
             Some((sampling, _)) => {
                 sampling.apply(processed);
+                if let Some(mirostat) = &sampling.mirostat {
+                    processors::most_surprise(processed, mirostat.most_surprise(place.log_probs));
+                }
                 Distribution::from_logits(processed).map(Choice::Drawn)
             }
         }

@@ -108,7 +108,7 @@ impl<D: LanguageModel> Proposer for ModelDraft<'_, D> {
                 let place = Place { ids: &ids[row], ..requests[row].place };
                 let processed = processor.process(logits.last(row), place)?;
                 // Where it knows nothing to choose, the model has to.
-                let Some(choice) = rule.choice(processed) else { continue };
+                let Some(choice) = rule.choice(processed, place) else { continue };
                 let id = rule.choose(&choice, place, Use::Propose);
                 ids[row].push(id);
                 proposals[row].ids.push(id);

@@ -12,10 +12,11 @@
 //! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
 //!   searches; `best_of` draws several and says which is best.
 //! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
+//! - [`Guided`]: a model guided away from another prompt, with which every strategy works.
 //! - [`error`]: everything that can go wrong.
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
-//! min-p, typical, eta, renormalization.
+//! min-p, typical, eta, mirostat, renormalization.
 //!
 //! A model of which nothing but the last id matters, and what greedy makes of it:
 //!
@@ -75,6 +76,7 @@ mod draft_length;
 pub mod error;
 mod follow;
 pub mod generate;
+mod guided;
 pub mod model;
 mod ngrams;
 pub mod processors;
@@ -89,10 +91,11 @@ pub use draft::Draft;
 pub use draft_length::DraftLength;
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate, generate_n_best};
+pub use guided::{Guided, GuidedState};
 pub use model::{LanguageModel, Logits, Positions};
 pub use ngrams::NgramTable;
 pub use processors::Penalties;
-pub use sampler::{Distribution, Draws, Sampling, Use};
+pub use sampler::{Distribution, Draws, Mirostat, Sampling, Use};
 pub use speculative::{Speculation, expected_speedup, expected_tokens, generate_speculative};
 pub use strategy::{Beam, Best, BestOf, GenerateConfig, Stop, Strategy};
 pub use transformer::{DecoderModel, DecoderState};

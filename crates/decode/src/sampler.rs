@@ -21,11 +21,50 @@ pub struct Sampling {
     pub typical_p: Option<f64>,
     /// `ε`: keep only tokens above `min(ε, √ε·e^(−H))`.
     pub eta: Option<f64>,
+    /// Keep only tokens so little surprising that the text is, on the whole, as surprising as asked for.
+    pub mirostat: Option<Mirostat>,
     /// Determines every draw; the same seed, prompt and model give the same ids.
     pub seed: u64,
     /// The number of the first prompt; prompt `i` of a batch draws as number `first_sequence + i`. So a long list
     /// of prompts gives the same ids however it is split into batches, and equal prompts give different ones.
     pub first_sequence: u64,
+}
+
+/// Mirostat, version 2 (Basu et al. 2021, <https://arxiv.org/abs/2007.14966>): tokens that surprise more than `μ` are banned, and
+/// `μ` falls by what the last token surprised more than asked for.
+///
+/// The surprise of a token is `−log₂` of the probability that the model itself gave it, so that `2^target` is the perplexity that texts
+/// are brought to, whatever temperature and penalties do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mirostat {
+    /// The surprise asked for, in bits a token.
+    pub target: f64,
+    /// `η`: how much of the difference is made up for with the next token.
+    pub rate: f64,
+}
+
+impl Default for Mirostat {
+    /// Three bits, a perplexity of 8, with the paper's rate.
+    fn default() -> Self {
+        Self { target: 3.0, rate: 0.1 }
+    }
+}
+
+impl Mirostat {
+    /// `μ`, which begins at twice the target, after tokens with these log-probabilities in nats.
+    pub fn most_surprise(&self, log_probs: &[f64]) -> f64 {
+        let surprise: f64 = log_probs.iter().map(|log_prob| -log_prob / std::f64::consts::LN_2).sum();
+        2.0 * self.target - self.rate * (surprise - log_probs.len() as f64 * self.target)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let positive = |name, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(ConfigError::Option { name, value, reason: "is not a positive number" }),
+        };
+        positive("the mirostat target", self.target)?;
+        positive("the mirostat rate", self.rate)
+    }
 }
 
 impl Default for Sampling {
@@ -38,6 +77,7 @@ impl Default for Sampling {
             min_p: None,
             typical_p: None,
             eta: None,
+            mirostat: None,
             seed: 0,
             first_sequence: 0,
         }
@@ -59,6 +99,7 @@ impl Sampling {
         if let Some(p) = self.top_p.filter(|&p| !(p > 0.0 && p <= 1.0)) {
             return Err(ConfigError::TopP(p));
         }
+        self.mirostat.as_ref().map_or(Ok(()), Mirostat::validate)?;
         for (name, value) in [("min_p", self.min_p), ("typical_p", self.typical_p), ("eta", self.eta)] {
             if let Some(value) = value.filter(|&value| !(value > 0.0 && value <= 1.0)) {
                 return Err(ConfigError::Truncation { name, value });
@@ -67,7 +108,7 @@ impl Sampling {
         Ok(())
     }
 
-    /// Applies temperature, top-k, top-p, min-p, typical and eta, in this order.
+    /// Applies temperature, top-k, top-p, min-p, typical and eta, in this order. (Mirostat, which is last, depends on the text.)
     pub fn apply(&self, logits: &mut [f32]) {
         processors::temperature(logits, self.temperature);
         if let Some(k) = self.top_k {

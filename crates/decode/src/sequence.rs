@@ -24,7 +24,7 @@ impl Sequence {
     }
 
     pub(crate) fn place(&self, sequence: usize) -> Place<'_> {
-        Place { sequence, ids: &self.ids, prompt_len: self.prompt_len }
+        Place { sequence, ids: &self.ids, prompt_len: self.prompt_len, log_probs: &self.log_probs }
     }
 
     pub(crate) fn push(&mut self, id: u32, log_prob: f64) {

@@ -211,6 +211,10 @@ impl Beam {
         if !(self.diversity >= 0.0 && self.diversity.is_finite()) {
             return wrong("diversity", self.diversity, "is not 0, which changes nothing, or more");
         }
+        if let Some(mirostat) = self.sampling.as_ref().and_then(|sampling| sampling.mirostat) {
+            let reason = "follows the surprise of one text: a search has many";
+            return wrong("the mirostat target", mirostat.target, reason);
+        }
         self.sampling.as_ref().map_or(Ok(()), Sampling::validate)
     }
 }

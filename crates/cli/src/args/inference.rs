@@ -57,6 +57,12 @@ pub(crate) struct GenerateArgs {
     /// The same seed gives the same text
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = SAMPLING)]
     pub(crate) seed: u64,
+    /// Mirostat: keep the text at so many bits of surprise a token, its perplexity at 2^X
+    #[arg(long, value_name = "X", help_heading = SAMPLING)]
+    pub(crate) mirostat: Option<f64>,
+    /// How fast mirostat makes up for surprise [default: 0.1]
+    #[arg(long, value_name = "X", requires = "mirostat", help_heading = SAMPLING)]
+    pub(crate) mirostat_rate: Option<f64>,
     /// Draw N texts for each prompt and keep the best
     #[arg(long, value_name = "N", help_heading = SAMPLING)]
     pub(crate) best_of: Option<usize>,
@@ -86,6 +92,12 @@ pub(crate) struct GenerateArgs {
     /// Decode without the draft too, and say by how much that is slower
     #[arg(long, requires = "draft", help_heading = SPECULATION)]
     pub(crate) compare: bool,
+    /// Classifier-free guidance: how far to go from what follows the negative prompt, or the last token alone; 1 changes nothing
+    #[arg(long, value_name = "X")]
+    pub(crate) guidance: Option<f64>,
+    /// The prompt that guidance goes away from
+    #[arg(long, value_name = "TEXT", requires = "guidance")]
+    pub(crate) negative_prompt: Option<String>,
     /// Show so many texts for each prompt, the best first, with their scores
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) n_best: usize,

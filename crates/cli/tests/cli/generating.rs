@@ -196,6 +196,10 @@ fn options_of_another_strategy_are_refused() {
     fails(&["--beams", "3", "--beam-groups", "2"], &["the number of groups 2", "does not divide"]);
     fails(&["--n-best", "2"], &["n_best 2", "from 1 to 1"]);
     fails(&["--min-p", "1.5"], &["min_p 1.5", "(0, 1]"]);
+    fails(&["--mirostat", "0"], &["mirostat target 0", "positive"]);
+    fails(&["--mirostat", "2", "--beams", "2"], &["mirostat", "a search has many"]);
+    fails(&["--guidance", "nan"], &["--guidance NaN"]);
+    fails(&["--negative-prompt", "Once"], &["--guidance"]);
     fails(&["--stop", ""], &["--stop is empty"]);
     fails(&["--ban", "99999"], &["banned id 99999", "vocabulary of 300"]);
     fails(&["--bias", "7"], &["7", "42=-1.5"]);
@@ -250,4 +254,19 @@ fn a_draft_that_does_not_fit_is_refused() {
     fails(&["--draft", "ngram:nowhere.txt"], &["nowhere.txt"]);
     fails(&["--draft", "self:99"], &["self:99", "from 1 to"]);
     fails(&["--compare"], &["--draft"]);
+}
+
+#[test]
+fn guidance_of_one_changes_nothing_and_more_does() {
+    let scratch = Scratch::with_run();
+    let prompts = ["--prompt", "The fox wanted", "--prompt", "Once"];
+    let ids = |options: &[&str]| -> Vec<Value> {
+        generate(&scratch, &[&prompts[..], options].concat()).iter().map(|line| line["ids"].clone()).collect()
+    };
+    let plain = ids(&[]);
+    assert_eq!(ids(&["--guidance", "1", "--negative-prompt", "A girl"]), plain);
+    let guided = ids(&["--guidance", "8", "--negative-prompt", "The fox wanted"]);
+    assert_ne!(guided, plain);
+    assert_eq!(ids(&["--guidance", "8", "--negative-prompt", "The fox wanted", "--draft", "ngram"]), guided);
+    assert_eq!(ids(&["--mirostat", "2", "--seed", "3"]), ids(&["--mirostat", "2", "--seed", "3"]));
 }

@@ -1,14 +1,14 @@
 //! What changes logits before a token is chosen: pure functions over the logits `[vocab_size]` of one position.
 //!
 //! They are applied in one order, whatever the strategy: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
-//! then min-p, typical and eta. A token that may not be chosen has the logit minus infinity, probability 0. Functions here
+//! then min-p, typical, eta and mirostat. A token that may not be chosen has the logit minus infinity, probability 0. Functions here
 //! take logits that are finite or minus infinity (see [`first_invalid`]) and return such logits.
 
 mod penalties;
 mod truncation;
 
 pub use penalties::{Penalties, frequency_penalty, no_repeat_ngram, repetition_penalty};
-pub use truncation::{eta, min_p, top_k, top_p, typical};
+pub use truncation::{eta, min_p, most_surprise, top_k, top_p, typical};
 
 /// The first id whose logit is NaN or plus infinity, from which no distribution can be made.
 pub fn first_invalid(logits: &[f32]) -> Option<usize> {

@@ -55,6 +55,17 @@ pub fn typical(logits: &mut [f32], tau: f64) {
     left.keep_mass(logits, tau);
 }
 
+/// Keeps the ids whose surprise `−log₂ p` is at most `most` bits, and bans the others. The likeliest stays.
+pub fn most_surprise(logits: &mut [f32], most: f64) {
+    let largest = maximum(logits);
+    if largest == f64::NEG_INFINITY {
+        return;
+    }
+    let least = super::log_sum_exp(logits) - most.max(0.0) * std::f64::consts::LN_2;
+    let least = least.min(largest);
+    logits.iter_mut().filter(|logit| f64::from(**logit) < least).for_each(|logit| *logit = f32::NEG_INFINITY);
+}
+
 /// Keeps the ids with a probability above `min(ε, √ε·e^(−H))`, `H` the entropy of the distribution, and bans the others (eta
 /// sampling, Hewitt et al. 2022). The likeliest stays.
 pub fn eta(logits: &mut [f32], epsilon: f64) {

@@ -7,6 +7,7 @@ mod errors;
 mod fake;
 mod golden;
 mod greedy;
+mod guided;
 mod limits;
 mod processors;
 mod reference;

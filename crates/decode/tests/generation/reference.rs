@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firebrand_decode::Sampling;
+use firebrand_decode::{Mirostat, Sampling};
 
 use crate::fake::FakeModel;
 
@@ -86,7 +86,23 @@ pub(crate) fn joint_distribution(
             continue;
         }
         let logits: Vec<f64> = model.logits(&[prompt, &ids].concat()).into_iter().map(f64::from).collect();
-        for (id, next) in (0u32..).zip(distribution(&logits, sampling)) {
+        let mut distribution = distribution(&logits, sampling);
+        if let Some(Mirostat { target, rate }) = sampling.mirostat {
+            // The paper's loop, from the start of the text.
+            let mut most = 2.0 * target;
+            for log_prob in log_probs(model, prompt, &ids) {
+                most -= rate * (-log_prob / std::f64::consts::LN_2 - target);
+            }
+            let likeliest = distribution.iter().copied().fold(0.0, f64::max);
+            for prob in &mut distribution {
+                if -prob.log2() > most && *prob < likeliest {
+                    *prob = 0.0;
+                }
+            }
+            let total: f64 = distribution.iter().sum();
+            distribution.iter_mut().for_each(|prob| *prob /= total);
+        }
+        for (id, next) in (0u32..).zip(distribution) {
             if next > 0.0 {
                 open.push(([&ids[..], &[id]].concat(), prob * next));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firebrand_decode::{GenerateConfig, Sampling, Strategy};
+use firebrand_decode::{GenerateConfig, Mirostat, Sampling, Strategy};
 
 use crate::fake::FakeModel;
 use crate::processors::all_logits;
@@ -53,6 +53,26 @@ fn sequences_have_the_probability_the_processed_model_gives_them() {
     check_joint_distribution(&Sampling { top_p: Some(0.8), ..Default::default() }, 2);
     let all = Sampling { temperature: 1.5, top_k: Some(2), top_p: Some(0.7), ..Default::default() };
     check_joint_distribution(&all, 3);
+}
+
+#[test]
+fn mirostat_draws_as_the_papers_loop_does() {
+    for (model_seed, target, rate) in [(0, 0.8, 0.1), (1, 0.8, 1.0), (2, 0.5, 0.7), (3, 1.2, 0.5)] {
+        let mirostat = Some(Mirostat { target, rate });
+        check_joint_distribution(&Sampling { mirostat, ..Default::default() }, model_seed);
+        check_joint_distribution(&Sampling { mirostat, temperature: 1.5, ..Default::default() }, model_seed);
+    }
+}
+
+#[test]
+fn mirostat_brings_texts_to_the_surprise_asked_for() {
+    let model = FakeModel::hashed(64, 5);
+    for target in [1.5, 3.0, 4.5] {
+        let sampling = Sampling { mirostat: Some(Mirostat { target, rate: 0.1 }), ..Default::default() };
+        let text = run_one(&model, &[1], &config(sampling, 2000, None));
+        let surprise = -text.log_prob() / 2000.0 / std::f64::consts::LN_2;
+        assert!((surprise - target).abs() < 0.05, "{surprise} bits instead of {target}");
+    }
 }
 
 #[test]

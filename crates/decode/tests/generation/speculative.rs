@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use firebrand_decode::{
-    Draft, DraftLength, GenerateConfig, Generation, Penalties, Sampling, Speculation, Stop, Strategy,
-    expected_speedup, expected_tokens, generate_speculative,
+    Draft, DraftLength, GenerateConfig, Generation, Mirostat, Penalties, Sampling, Speculation, Stop,
+    Strategy, expected_speedup, expected_tokens, generate_speculative,
 };
 
 use crate::fake::FakeModel;
@@ -108,6 +108,7 @@ fn samples_have_the_joint_distribution_of_the_model() {
         Sampling::default(),
         Sampling { temperature: 0.7, top_k: Some(2), ..Default::default() },
         Sampling { temperature: 1.4, top_p: Some(0.85), min_p: Some(0.1), ..Default::default() },
+        Sampling { mirostat: Some(Mirostat { target: 0.9, rate: 0.6 }), ..Default::default() },
     ];
     for (sampling, model_seed) in samplings.iter().zip(10..) {
         let model = || FakeModel::hashed(3, model_seed).with_end_of_text(END);

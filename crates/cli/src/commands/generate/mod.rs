@@ -9,8 +9,8 @@ use crate::exit::usage;
 use crate::output::{line, piece, say};
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
-    Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Penalties, Sampling, Stop, Strategy,
-    generate, generate_n_best,
+    Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Guided, LanguageModel, Mirostat, Penalties,
+    Sampling, Stop, Strategy, generate, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
@@ -70,24 +70,59 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         end_of_text: tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text()),
         stop,
     };
+    let job = Job {
+        prompts: &prompts,
+        config: &config,
+        drafting: drafting.as_ref(),
+        tokenizer: tokenizer.as_ref(),
+    };
+    let Some(scale) = args.guidance else { return write(&model, &job, args, global) };
+    if !scale.is_finite() {
+        return Err(usage(format!(
+            "--guidance {scale} is no number; 1 changes nothing, more follows the prompt more"
+        )));
+    }
+    let negative = match &args.negative_prompt {
+        Some(text) => prompt_ids(text, needs_tokenizer("--negative-prompt")?),
+        None => Vec::new(),
+    };
+    write(&Guided::new(&model, negative, scale), &job, args, global)
+}
+
+/// What is to be generated.
+struct Job<'a> {
+    prompts: &'a [Prompt],
+    config: &'a GenerateConfig,
+    drafting: Option<&'a Drafting>,
+    tokenizer: Option<&'a Tokenizer>,
+}
+
+/// Generates and writes, one text as it comes.
+fn write<M: LanguageModel>(
+    model: &M,
+    job: &Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let Job { prompts, config, drafting, tokenizer } = *job;
     let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
-    let one = match (prompts.as_slice(), &tokenizer) {
+    let one = match (prompts, tokenizer) {
         ([prompt], Some(tokenizer)) if !global.json && args.n_best == 1 => Some((prompt, tokenizer)),
         _ => None,
     };
     let Some((prompt, tokenizer)) = one else {
         let each = &mut |_, _| ControlFlow::Continue(());
-        let (found, report) = match &drafting {
-            None => (generate_n_best(&model, &ids, &config, each)?, None),
+        let (found, report) = match drafting {
+            None => (generate_n_best(model, &ids, config, each)?, None),
             Some(drafting) => {
-                let (found, report) = drafting.generate(&model, &ids, &config, args, each)?;
+                let (found, report) = drafting.generate(model, &ids, config, args, each)?;
                 report.say(global);
                 (found.into_iter().map(|one| vec![one]).collect(), Some(report))
             }
         };
-        for (n_best, prompt) in found.iter().zip(&prompts) {
+        for (n_best, prompt) in found.iter().zip(prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer.as_ref(), report.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer, report.as_ref(), args, global)?;
             }
         }
         return Ok(());
@@ -97,7 +132,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
     let mut up_to_stop = UpToStop::new(&args.stop);
     let mut prompt_text = prompt.text.as_deref();
-    let mut write = |id: u32| -> anyhow::Result<()> {
+    let mut write_one = |id: u32| -> anyhow::Result<()> {
         piece(prompt_text.take().unwrap_or_default())?;
         match table.is_special(id) {
             true => Ok(()),
@@ -105,19 +140,19 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         }
     };
     let mut failure = None;
-    let each = &mut |_, id| match write(id) {
+    let each = &mut |_, id| match write_one(id) {
         Ok(()) => ControlFlow::Continue(()),
         Err(error) => {
             failure = Some(error);
             ControlFlow::Break(())
         }
     };
-    let report = match &drafting {
+    let report = match drafting {
         None => {
-            generate(&model, &ids, &config, each)?;
+            generate(model, &ids, config, each)?;
             None
         }
-        Some(drafting) => Some(drafting.generate(&model, &ids, &config, args, each)?.1),
+        Some(drafting) => Some(drafting.generate(model, &ids, config, args, each)?.1),
     };
     if let Some(error) = failure {
         return Err(error);
@@ -182,9 +217,10 @@ fn show(
 
 /// The strategy that is named, or else that whose options are given.
 fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
-    let samples =
-        [args.temperature, args.top_p, args.min_p, args.typical_p, args.eta].iter().any(Option::is_some)
-            || args.top_k.is_some();
+    let samples = [args.temperature, args.top_p, args.min_p, args.typical_p, args.eta, args.mirostat]
+        .iter()
+        .any(Option::is_some)
+        || args.top_k.is_some();
     let searches = args.beams.is_some() || args.beam_groups.is_some();
     let sampling = Sampling {
         temperature: args.temperature.unwrap_or(1.0),
@@ -193,6 +229,9 @@ fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
         min_p: args.min_p,
         typical_p: args.typical_p,
         eta: args.eta,
+        mirostat: args
+            .mirostat
+            .map(|target| Mirostat { target, rate: args.mirostat_rate.unwrap_or(Mirostat::default().rate) }),
         seed: args.seed,
         ..Sampling::default()
     };
@@ -249,6 +288,11 @@ fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
     }
 }
 
+/// A text as ids, behind the end of another where the model knows it.
+fn prompt_ids(text: &str, tokenizer: &Tokenizer) -> Vec<u32> {
+    tokenizer.end_of_text().into_iter().chain(tokenizer.encode(text)).collect()
+}
+
 /// The prompts as ids. Text starts a document where the model knows their end.
 fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::Result<Vec<Prompt>> {
     let mut prompts = Vec::new();
@@ -273,8 +317,7 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
     }
     for text in texts {
         let tokenizer = trained.tokenizer()?;
-        let mut ids: Vec<u32> = tokenizer.end_of_text().into_iter().collect();
-        ids.extend(tokenizer.encode(&text));
+        let ids = prompt_ids(&text, tokenizer);
         if ids.is_empty() {
             return Err(usage(
                 "the prompt is empty, and this model has no token that starts a text: give it some text",

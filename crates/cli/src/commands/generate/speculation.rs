@@ -7,7 +7,7 @@ use crate::output::{say, thousands};
 use crate::run::Trained;
 use crate::text::sha256_of;
 use firebrand_decode::{
-    DecoderModel, Draft, GenerateConfig, Generation, NgramTable, Speculation, Strategy, generate,
+    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Speculation, Strategy, generate,
     generate_speculative,
 };
 use firebrand_tokenizer::Tokenizer;
@@ -86,9 +86,9 @@ impl Drafting {
     }
 
     /// Continues prompts, and compares with decoding them plainly if `--compare` says so.
-    pub(super) fn generate(
+    pub(super) fn generate<M: LanguageModel>(
         &self,
-        model: &DecoderModel<'_>,
+        model: &M,
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
         args: &GenerateArgs,
@@ -126,8 +126,8 @@ fn learn(path: &Path, tokenizer: &Tokenizer, global: &Global) -> anyhow::Result<
 }
 
 impl Plain {
-    fn measure(
-        model: &DecoderModel<'_>,
+    fn measure<M: LanguageModel>(
+        model: &M,
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
     ) -> anyhow::Result<Self> {

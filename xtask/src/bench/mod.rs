@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: how fast Firebrand is and what it learns, beside what else does the same work.
 
+mod decode;
 mod figure;
 mod generate;
 mod generator;
@@ -98,6 +99,9 @@ enum Bench {
     Train,
     /// Greedy generation with a cache at three sizes, weights as f32, bf16 and int8: tokens/s, GB/s of weights. Minutes.
     Generate,
+    /// Decoding with a llama of 14 M parameters against transformers and llama.cpp, prompts, beams, long contexts; speculation with
+    /// models that are trained first, once: ten minutes, then one.
+    Decode,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,
     /// Text into token shards, 1 GB of it: MB/s, peak memory; less of it as JSON lines and compressed. A minute.
@@ -113,6 +117,7 @@ impl Bench {
         match self {
             Self::Train => "train",
             Self::Generate => "generate",
+            Self::Decode => "decode",
             Self::Generator => "generator",
             Self::Prepare => "prepare",
             Self::Tokenizer => "tokenizer",
@@ -124,6 +129,7 @@ impl Bench {
         match self {
             Self::Train => train::run(firebrand, options),
             Self::Generate => generate::run(firebrand, options),
+            Self::Decode => decode::run(firebrand, options),
             Self::Generator => generator::run(firebrand, options),
             Self::Prepare => prepare::run(firebrand, options),
             Self::Tokenizer => tokenizer::run(firebrand, options),

@@ -292,6 +292,15 @@ pub(crate) struct BenchGenerateArgs {
     /// Use tensors, as on other devices.
     #[arg(long)]
     pub(crate) tensors: bool,
+    /// The head is the token embedding.
+    #[arg(long)]
+    pub(crate) tied: bool,
+    /// Measure a search with so many beams too.
+    #[arg(long)]
+    pub(crate) beams: Option<usize>,
+    /// Measure a token behind so many others too.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) contexts: Vec<usize>,
     /// Write the model here, for a peer.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,

@@ -66,8 +66,11 @@ fn mirostat_draws_as_the_papers_loop_does() {
 
 #[test]
 fn mirostat_brings_texts_to_the_surprise_asked_for() {
-    let model = FakeModel::hashed(64, 5);
-    for target in [1.5, 3.0, 4.5] {
+    // Between what the likeliest tokens would give and what all together do.
+    for (sharpness, target) in [(3.0, 2.9), (3.0, 3.4), (8.0, 1.7), (8.0, 2.1)] {
+        let plain = FakeModel::hashed(64, 5);
+        let model =
+            FakeModel::new(64, move |prefix| plain.logits(prefix).iter().map(|x| sharpness * x).collect());
         let sampling = Sampling { mirostat: Some(Mirostat { target, rate: 0.1 }), ..Default::default() };
         let text = run_one(&model, &[1], &config(sampling, 2000, None));
         let surprise = -text.log_prob() / 2000.0 / std::f64::consts::LN_2;

@@ -6,16 +6,25 @@ use crate::exit::usage;
 use crate::output::line;
 use crate::run;
 use firebrand_corpus::batches::{below, keyed_rng};
-use firebrand_decode::{DecoderModel, LanguageModel, Logits, Positions, processors::argmax};
+use firebrand_decode::{
+    self as decode, Beam, DecoderModel, GenerateConfig, LanguageModel, Logits, Positions, Strategy,
+    processors::argmax,
+};
 use firebrand_transformer::{CpuDecoder, Decoder, ModelConfig, WeightFormat, hugging_face};
 use rayon::prelude::*;
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Continues a random prompt with a model of random weights: the work of `generate_hf.py`.
 pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Result<()> {
     let preset = preset(&args.arch)?;
-    let config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
+    let mut config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
+    config.tied_head |= args.tied;
+    let longest = args.contexts.iter().copied().max().unwrap_or(0);
+    if longest + TOKENS_AT_CONTEXT > args.seq {
+        return Err(usage(format!("a context of {longest} tokens does not fit one of {}", args.seq)));
+    }
     if args.prompt == 0 || args.new == 0 || args.prompt + args.new > args.seq {
         return Err(usage(format!(
             "a prompt of {} tokens and {} new ones do not fit a context of {}",
@@ -51,7 +60,46 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
         "weight_bytes": on_cpu.as_ref().map(CpuDecoder::weight_bytes), "matrix_bytes": matrix_bytes,
         "gb_per_s": gb_per_s, "memory_gb_per_s": memory_gb_per_s(),
         "prompt_ids": ids.join(","), "ids": runs[0].ids,
+        "beam_step": args.beams.map(|width| beam_step(&model, &prompt, args.new, width)).transpose()?,
+        "contexts": at_contexts(&model, args),
+        "key_value_bytes": 8 * config.n_layers * config.n_kv_heads * config.d_head(),
     }))
+}
+
+/// Tokens that are measured behind a context.
+const TOKENS_AT_CONTEXT: usize = 24;
+
+/// How much longer a step of a search takes than one of greedy decoding, prompt included.
+fn beam_step(model: &DecoderModel<'_>, prompt: &[u32], new: usize, width: usize) -> anyhow::Result<f64> {
+    let mut best = [f64::INFINITY; 2];
+    for _ in 0..4 {
+        let beam = Strategy::Beam(Beam { width, ..Beam::default() });
+        for (strategy, best) in [Strategy::Greedy, beam].into_iter().zip(&mut best) {
+            let config = GenerateConfig { strategy, max_new_tokens: new, ..GenerateConfig::default() };
+            let started = Instant::now();
+            decode::generate(model, &[prompt.to_vec()], &config, &mut |_, _| ControlFlow::Continue(()))?;
+            *best = best.min(started.elapsed().as_secs_f64());
+        }
+    }
+    Ok(best[1] / best[0])
+}
+
+/// Seconds of a token behind each context, the best of a few.
+fn at_contexts(model: &DecoderModel<'_>, args: &BenchGenerateArgs) -> Vec<(usize, f64)> {
+    let mut best = vec![f64::INFINITY; args.contexts.len()];
+    for _ in 0..3 {
+        for (&context, best) in args.contexts.iter().zip(&mut best) {
+            let mut state = model.start(1);
+            let ids: Vec<u32> = (0..context as u32).map(|i| i * 7 % args.vocab as u32).collect();
+            let Ok(_) = model.step(&mut state, &[&ids], Positions::Last);
+            let started = Instant::now();
+            for id in 0..TOKENS_AT_CONTEXT as u32 {
+                let Ok(_) = model.step(&mut state, &[&[id % args.vocab as u32]], Positions::Last);
+            }
+            *best = best.min(started.elapsed().as_secs_f64() / TOKENS_AT_CONTEXT as f64);
+        }
+    }
+    args.contexts.iter().copied().zip(best).collect()
 }
 
 /// Seconds of one generation.

@@ -1,0 +1,254 @@
+//! Speed of decoding: a llama of 13.8 M parameters against transformers and llama.cpp, beams, long contexts, and speculation with
+//! models trained on the built-in stories.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::figure::{Figure, TargetIs, median};
+use super::peer::{PeerResult, python_and_script};
+use super::{Bench, Options, json, tokenizer_peers, without_overrides};
+use crate::{machine, process, workspace};
+
+const LLAMA: &str = "llama-14m";
+const SPECULATION: &str = "speculation";
+/// Of ../shared and of PyPI.
+const TRANSFORMERS: &str = "transformers";
+const LLAMA_CPP: &str = "llama.cpp";
+const NEW: u32 = 128;
+const BEAMS: u32 = 4;
+const CONTEXTS: [usize; 5] = [64, 256, 512, 1024, 1920];
+/// What texts begin with, of which there are many in the stories.
+const PROMPTS: [&str; 4] = ["Once", "The old", "A little", "One day"];
+const NEW_SPECULATED: u32 = 200;
+
+/// What `firebrand bench-generate` prints.
+#[derive(Debug, Deserialize)]
+struct Measured {
+    whole_tokens_per_s: f64,
+    tokens_per_s: f64,
+    prompt_tokens_per_s: f64,
+    memory_gb_per_s: f64,
+    prompt_ids: String,
+    ids: Vec<u32>,
+    beam_step: f64,
+    contexts: Vec<(usize, f64)>,
+    /// Of a token, in all layers.
+    key_value_bytes: f64,
+}
+
+/// What a peer reached.
+#[derive(Debug)]
+struct Peer {
+    tokens_per_s: f64,
+    prompt_tokens_per_s: Option<f64>,
+}
+
+/// A line of `firebrand generate --draft … --compare --json`.
+#[derive(Debug, Deserialize)]
+struct Generated {
+    speculation: Speculated,
+}
+
+#[derive(Debug, Deserialize)]
+struct Speculated {
+    seconds: f64,
+    plain_seconds: f64,
+    speedup: f64,
+    predicted_speedup: f64,
+    acceptance: Option<f64>,
+    tokens_per_round: Option<f64>,
+}
+
+/// Measures, one side after the other in each round.
+pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    if options.wants(LLAMA) {
+        figures.extend(llama(firebrand, options)?);
+    }
+    if options.wants(SPECULATION) {
+        figures.extend(speculation(firebrand, options)?);
+    }
+    Ok(figures)
+}
+
+fn llama(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
+    let checkpoint = folder("llama")?;
+    let transformers = python_and_script("generate_hf.py", "transformers", TRANSFORMERS)?;
+    let llama_cpp = match machine::python_with("llama_cpp") {
+        Ok(python) => Some((python, tokenizer_peers::folder().join("llama_cpp.py"))),
+        Err(reason) => {
+            eprintln!("{LLAMA_CPP} is skipped: {reason}");
+            None
+        }
+    };
+    let (mut ours, mut hugging_face, mut cpp) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        let mut command = Command::new(firebrand);
+        command.args("bench-generate --arch llama --tied --vocab 8192 --layers 6 --heads 6".split(' '));
+        command.args(["--d-model", "384", "--seq", "2048", "--prompt", "64", "--new", &NEW.to_string()]);
+        command.args(["--contexts", &CONTEXTS.map(|context| context.to_string()).join(",")]);
+        command.args(["--beams", &BEAMS.to_string(), "--threads", &options.threads.to_string()]);
+        command.args(["--device", "cpu", "--json", "--save"]).arg(&checkpoint);
+        without_overrides(&mut command);
+        let measured: Measured = json(&process::output("measure generation", &mut command)?)?;
+        for (python_and_script, name, peers) in
+            [(&transformers, TRANSFORMERS, &mut hugging_face), (&llama_cpp, LLAMA_CPP, &mut cpp)]
+        {
+            let Some((python, script)) = python_and_script else { continue };
+            let mut command = Command::new(python);
+            command.arg(script).arg(&checkpoint).args(["--ids", &measured.prompt_ids]);
+            command.args(["--new", &NEW.to_string(), "--threads", &options.threads.to_string()]);
+            without_overrides(&mut command);
+            let printed = process::output(&format!("generate with {name}"), &mut command)?;
+            let ids = printed.lines().find(|line| line.contains(',')).unwrap_or_default();
+            let ids: Vec<u32> = ids.split(',').filter_map(|id| id.trim().parse().ok()).collect();
+            let same = ids.iter().zip(&measured.ids).take_while(|(a, b)| a == b).count();
+            let printed = PeerResult::of("generate_hf.py or llama_cpp.py", printed);
+            let peer = Peer {
+                tokens_per_s: printed.number("tokens_per_s")?,
+                prompt_tokens_per_s: printed.number("prompt_tokens_per_s").ok(),
+            };
+            eprintln!("{LLAMA} round {round}/{}: {name} has the same {same} of {NEW} tokens", options.rounds);
+            peers.push(peer);
+        }
+        eprintln!("{LLAMA} round {round}/{}: {:.0} tokens/s", options.rounds, measured.tokens_per_s);
+        ours.push(measured);
+    }
+    let values = |of: fn(&Measured) -> f64| ours.iter().map(of).collect::<Vec<f64>>();
+    let figure = |unit, of| Figure::new(Bench::Decode.name(), LLAMA, unit, &values(of));
+    let peers = |peers: &[Peer]| peers.iter().map(|peer| peer.tokens_per_s).collect::<Vec<f64>>();
+    let prompts: Vec<f64> = cpp.iter().filter_map(|peer| peer.prompt_tokens_per_s).collect();
+    let figures = [
+        figure("tokens/s with the prompt", |ours| ours.whole_tokens_per_s).map(|figure| {
+            figure.beside(TRANSFORMERS, &peers(&hugging_face)).with_target(TargetIs::LeastRatio, 8.0)
+        }),
+        figure("tokens/s after the prompt", |ours| ours.tokens_per_s)
+            .map(|figure| figure.beside(LLAMA_CPP, &peers(&cpp)).with_target(TargetIs::LeastRatio, 2.0)),
+        figure("tokens/s of the prompt", |ours| ours.prompt_tokens_per_s)
+            .map(|figure| figure.beside(LLAMA_CPP, &prompts).with_target(TargetIs::LeastRatio, 1.5)),
+        figure("× a greedy step, 4 beams", |ours| ours.beam_step)
+            .map(|figure| figure.with_target(TargetIs::MostValue, 2.0)),
+        figure("µs more for 1,000 tokens of context", |ours| 1e9 * line(&ours.contexts).0),
+        figure("× reading keys and values from memory", |ours| {
+            line(&ours.contexts).0 / (ours.key_value_bytes / ours.memory_gb_per_s / 1e9)
+        })
+        .map(|figure| figure.with_target(TargetIs::MostValue, 1.0)),
+        figure("of the variance in a line over the context", |ours| line(&ours.contexts).1),
+    ];
+    Ok(figures.into_iter().flatten().collect())
+}
+
+/// The slope of the line nearest to the points, and how much of their variance it explains.
+fn line(points: &[(usize, f64)]) -> (f64, f64) {
+    let n = points.len() as f64;
+    let (x, y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 as f64 / n, y + point.1 / n));
+    let sum = |of: &dyn Fn(f64, f64) -> f64| {
+        points.iter().map(|point| of(point.0 as f64 - x, point.1 - y)).sum::<f64>()
+    };
+    let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
+    (xy / xx, xy * xy / (xx * yy))
+}
+
+fn speculation(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
+    let folder = folder("speculation")?;
+    train(firebrand, &folder)?;
+    let mut figures = Vec::new();
+    for (name, draft) in [("small model", "draft"), ("n-grams", "ngram"), ("corpus n-grams", "ngram:s.txt")] {
+        let mut measured = Vec::new();
+        for round in 1..=options.rounds {
+            let mut lines = Vec::new();
+            for prompt in PROMPTS {
+                let mut command = Command::new(firebrand);
+                command.current_dir(&folder).args(["generate", "main", "--prompt", prompt, "--draft", draft]);
+                let new = NEW_SPECULATED.to_string();
+                command.args([
+                    "--max-new-tokens",
+                    &new,
+                    "--min-new-tokens",
+                    &new,
+                    "--compare",
+                    "--json",
+                    "--quiet",
+                ]);
+                command.args(["--device", "cpu", "--threads", &options.threads.to_string()]);
+                without_overrides(&mut command);
+                let generated: Generated = json(&process::output("generate with a draft", &mut command)?)?;
+                lines.push(generated.speculation);
+            }
+            let all = |of: fn(&Speculated) -> f64| lines.iter().map(of).sum::<f64>();
+            let speedup = all(|line| line.plain_seconds) / all(|line| line.seconds);
+            eprintln!(
+                "{SPECULATION}, {name}, round {round}/{}: {speedup:.2} x plain decoding",
+                options.rounds
+            );
+            let of_prompts = |of: fn(&Speculated) -> f64| median(&lines.iter().map(of).collect::<Vec<_>>());
+            measured.push([
+                speedup,
+                of_prompts(|line| line.predicted_speedup / line.speedup).unwrap_or(f64::NAN),
+                100.0 * of_prompts(|line| line.acceptance.unwrap_or(0.0)).unwrap_or(f64::NAN),
+                of_prompts(|line| line.tokens_per_round.unwrap_or(1.0)).unwrap_or(f64::NAN),
+            ]);
+        }
+        let case = format!("{SPECULATION}, {name}");
+        let figure = |unit, which: usize| {
+            let values: Vec<f64> = measured.iter().map(|measured| measured[which]).collect();
+            Figure::new(Bench::Decode.name(), &case, unit, &values)
+        };
+        let speedup = figure("× plain decoding", 0);
+        figures.extend(match name {
+            "small model" => speedup.map(|figure| figure.with_target(TargetIs::LeastValue, 2.0)),
+            _ => speedup,
+        });
+        figures.extend(figure("predicted of the measured", 1));
+        figures.extend(figure("% accepted", 2));
+        figures.extend(figure("tokens a round", 3));
+    }
+    Ok(figures)
+}
+
+/// Trains the model and its draft, once.
+fn train(firebrand: &Path, folder: &Path) -> Result<()> {
+    let run = |what: &str, arguments: &str| {
+        let mut command = Command::new(firebrand);
+        command.current_dir(folder).args(arguments.split(' '));
+        process::run_step(what, &mut command)
+    };
+    if !folder.join("tok/tokenizer.json").exists() {
+        run("generate stories", "data generate --kind stories --bytes 20MB --out s.txt")?;
+        run("train a tokenizer", "tokenizer train s.txt --out tok --vocab-size 4096")?;
+    }
+    for (name, config) in [("draft", "draft-stories"), ("main", "stories")] {
+        if !folder.join(name).join("model.safetensors").exists() {
+            let resume = if folder.join(name).join("checkpoints").exists() { " --resume" } else { "" };
+            let set = "--set data.texts=s.txt --set data.tokenizer=tok --set training.steps=";
+            let steps = if name == "main" { "200" } else { "1500" };
+            let arguments = match resume {
+                "" => format!("pretrain --config {config} {set}{steps} --out {name} --device cpu"),
+                resume => format!("pretrain --out {name} --device cpu{resume}"),
+            };
+            run(&format!("train {name}, once"), &arguments)?;
+        }
+    }
+    Ok(())
+}
+
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = workspace::root()?.join("target/bench/decode").join(name);
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_through_points() {
+        let (slope, explained) = line(&[(0, 1.0), (10, 3.0), (20, 5.0)]);
+        assert!((slope - 0.2).abs() < 1e-12 && (explained - 1.0).abs() < 1e-12);
+        assert!(line(&[(0, 1.0), (10, 3.0), (20, 1.0)]).1 < 0.1);
+    }
+}

@@ -15,6 +15,7 @@ pub use crate::fused::kernels::gemv::Write;
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
 use crate::fused::kernels::rope::HeadLayout;
 use crate::fused::kernels::token;
+pub use crate::fused::kernels::token::Seen;
 pub use crate::fused::weights::Vector;
 use crate::fused::weights::either_way;
 pub use crate::ops::Activation;
@@ -209,17 +210,6 @@ impl HeadSizes {
     }
 }
 
-/// What a query looks at: the first `count` slots of keys and values, each `[slots, kv_heads · d_head]`.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// `[slots, kv_heads · d_head]`
-    pub keys: &'a [f32],
-    /// `[slots, kv_heads · d_head]`
-    pub values: &'a [f32],
-    /// Slots that are seen.
-    pub count: usize,
-}
-
 /// Attention of queries that each see something else: row `i` of `q`, `[rows, heads · d_head]`, sees `seen(i)`. Writes
 /// `out`, shaped as `q`.
 ///
@@ -235,10 +225,6 @@ pub fn attend<'a>(
     let rows = q.len() / (heads * d_head);
     let work = (0..rows).map(|row| 2 * seen(row).count * heads * d_head).sum();
     let sizes = token::HeadSizes { heads, kv_heads, d_head, scale: sizes.scale() };
-    let seen = |row| {
-        let Seen { keys, values, count } = seen(row);
-        (keys, values, count)
-    };
     token::attend(q, sizes, work, seen, out);
 }
 
@@ -255,12 +241,13 @@ pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f
     if rows < BLOCKS {
         return attend(q, sizes, |row| Seen { count: seen.count + row + 1 - rows, ..seen }, out);
     }
-    fn view(values: &[f32], [seq, heads, d_head]: [usize; 3]) -> Heads<'_> {
-        let layout = HeadLayout::contiguous([1, seq, heads, d_head]);
-        Heads { values: values.into(), layout }
-    }
-    let [k, v] = [seen.keys, seen.values].map(|values| view(values, [seen.count, kv_heads, d_head]));
-    let (q, scale, precision) = (view(q, [rows, heads, d_head]), sizes.scale(), Precision::F32);
+    let layout = HeadLayout {
+        shape: [1, seen.count, kv_heads, d_head],
+        strides: [kv_heads * seen.room * d_head, d_head, seen.room * d_head],
+    };
+    let [k, v] = [seen.keys, seen.values].map(|values| Heads { values: values.into(), layout });
+    let q = Heads { values: q.into(), layout: HeadLayout::contiguous([1, rows, heads, d_head]) };
+    let (scale, precision) = (sizes.scale(), Precision::F32);
     let (y, _) =
         attend_in_blocks::<f32>(&Problem { q, k, v, mask: Mask::Causal, bias: None, scale, precision });
     out.copy_from_slice(&y);

@@ -1,6 +1,7 @@
 //! Keys and values of sequences, each sequence by itself, and the buffers of a step.
 
 use super::forward::Buffers;
+use firebrand_backend::inference::Seen;
 
 /// What a [`CpuDecoder`](super::CpuDecoder) remembers of the tokens it has seen, for each row of a batch.
 ///
@@ -17,19 +18,60 @@ pub struct CpuCache {
 pub(super) struct Row {
     /// Tokens.
     pub(super) len: usize,
-    /// For each layer its keys and values, each `[len, n_kv_heads · d_head]`.
-    pub(super) layers: Vec<KeysValues>,
+    /// Tokens that there is room for.
+    room: usize,
+    layers: Vec<KeysValues>,
 }
 
+/// Of a layer, each `[n_kv_heads, room, d_head]`.
 #[derive(Debug, Clone, Default)]
-pub(super) struct KeysValues {
-    pub(super) keys: Vec<f32>,
-    pub(super) values: Vec<f32>,
+struct KeysValues {
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+impl Row {
+    /// Makes room for `len` tokens of heads of so many numbers.
+    pub(super) fn make_room(&mut self, len: usize, kv_heads: usize, d_head: usize) {
+        if len <= self.room {
+            return;
+        }
+        let (room, used) = (len.max(2 * self.room).next_multiple_of(16), self.len * d_head);
+        let old = (self.room * d_head).max(1);
+        let larger = |numbers: &mut Vec<f32>| {
+            let mut larger = vec![0.0; kv_heads * room * d_head];
+            for (from, to) in numbers.chunks_exact(old).zip(larger.chunks_exact_mut(room * d_head)) {
+                to[..used].copy_from_slice(&from[..used]);
+            }
+            *numbers = larger;
+        };
+        for KeysValues { keys, values } in &mut self.layers {
+            larger(keys);
+            larger(values);
+        }
+        self.room = room;
+    }
+
+    /// Writes a layer's key and value, each `[n_kv_heads, d_head]`, of the token at `position`, for which there is room.
+    pub(super) fn write(&mut self, layer: usize, position: usize, d_head: usize, [key, value]: [&[f32]; 2]) {
+        let KeysValues { keys, values } = &mut self.layers[layer];
+        for (heads, new) in [(keys, key), (values, value)] {
+            for (head, new) in new.chunks_exact(d_head).enumerate() {
+                heads[(head * self.room + position) * d_head..][..d_head].copy_from_slice(new);
+            }
+        }
+    }
+
+    /// What the query of the token at `position` sees in a layer.
+    pub(super) fn seen(&self, layer: usize, position: usize) -> Seen<'_> {
+        let KeysValues { keys, values } = &self.layers[layer];
+        Seen { keys, values, count: position + 1, room: self.room }
+    }
 }
 
 impl CpuCache {
     pub(super) fn new(n_layers: usize, rows: usize) -> Self {
-        let row = || Row { len: 0, layers: vec![KeysValues::default(); n_layers] };
+        let row = || Row { layers: vec![KeysValues::default(); n_layers], ..Row::default() };
         Self { rows: (0..rows).map(|_| row()).collect(), buffers: Buffers::default() }
     }
 
@@ -69,14 +111,6 @@ impl CpuCache {
     /// Forgets all but the first `len` tokens of row `row`. Copies nothing.
     pub fn truncate(&mut self, row: usize, len: usize) {
         let row = &mut self.rows[row];
-        if len >= row.len {
-            return;
-        }
-        for KeysValues { keys, values } in &mut row.layers {
-            let numbers = keys.len() / row.len * len;
-            keys.truncate(numbers);
-            values.truncate(numbers);
-        }
-        row.len = len;
+        row.len = row.len.min(len);
     }
 }

@@ -3,7 +3,7 @@
 use super::cache::Row;
 use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
 use crate::config::MlpKind;
-use firebrand_backend::inference::{self as slices, Activation, HeadSizes, Scratch, Seen, Write};
+use firebrand_backend::inference::{self as slices, Activation, HeadSizes, Scratch, Write};
 use firebrand_backend::threads;
 
 /// So many tokens go through the layers together; more of them go one part after the other.
@@ -74,6 +74,9 @@ impl CpuDecoder {
                 position: rows[row].len + i,
                 wanted: wanted == Wanted::All || i + 1 == ids.len(),
             }));
+        }
+        for (row, ids) in rows.iter_mut().zip(ids) {
+            row.make_room(row.len + ids.len(), self.config.n_kv_heads, self.config.d_head());
         }
         let vocab_size = self.config.vocab_size;
         let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
@@ -158,16 +161,11 @@ impl CpuDecoder {
         }
         let new = key.chunks_exact(kv_width).zip(query_key_value.chunks_exact(width + 2 * kv_width));
         for (token, (key, row)) in tokens.iter().zip(new) {
-            let layer = &mut rows[token.row].layers[index];
-            layer.keys.extend_from_slice(key);
-            layer.values.extend_from_slice(&row[width + kv_width..]);
+            rows[token.row].write(index, token.position, d_head, [key, &row[width + kv_width..]]);
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
-        let seen = |token: &Token| {
-            let layer = &rows[token.row].layers[index];
-            Seen { keys: &layer.keys, values: &layer.values, count: token.position + 1 }
-        };
+        let seen = |token: &Token| rows[token.row].seen(index, token.position);
         if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
             slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
         } else {

@@ -70,13 +70,12 @@ fn rotate_body<const FMA: bool>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// One query of one head against `count` keys, `stride` apart.
+/// One query of one head against `count` keys.
 #[inline(always)]
 fn query_body<const FMA: bool>(
     q: &[f32],
     keys: &[f32],
     values: &[f32],
-    stride: usize,
     count: usize,
     scale: f32,
     out: &mut [f32],
@@ -88,7 +87,7 @@ fn query_body<const FMA: bool>(
     for start in (0..count).step_by(KEYS) {
         let scores = &mut scores[..KEYS.min(count - start)];
         for (i, score) in scores.iter_mut().enumerate() {
-            *score = sum_over(q, &keys[(start + i) * stride..][..d], mul_add::<FMA>) * scale;
+            *score = sum_over(q, &keys[(start + i) * d..][..d], mul_add::<FMA>) * scale;
         }
         let largest = maximum(scores).max(max);
         let correction = exp::<FMA>(max - largest);
@@ -97,7 +96,7 @@ fn query_body<const FMA: bool>(
         if start > 0 {
             out.iter_mut().for_each(|out| *out *= correction);
         }
-        let value = |i: usize| &values[(start + i) * stride..][..d];
+        let value = |i: usize| &values[(start + i) * d..][..d];
         let whole = scores.len() / 4 * 4;
         for (i, weights) in scores.chunks_exact(4).enumerate() {
             let v: [&[f32]; 4] = std::array::from_fn(|k| value(4 * i + k));
@@ -128,7 +127,6 @@ vectorized!(
         q: &[f32],
         keys: &[f32],
         values: &[f32],
-        stride: usize,
         count: usize,
         scale: f32,
         out: &mut [f32],
@@ -211,31 +209,51 @@ pub(crate) struct HeadSizes {
     pub(crate) scale: f32,
 }
 
-/// Attention of single queries: row `i` of `q`, `[rows, heads · d_head]`, looks at the first `count` slots of the keys and
-/// values, each `[slots, kv_heads · d_head]`, that `seen(i)` names. Writes `out`, shaped as `q`.
+/// What a query looks at: the first `count` slots of keys and values, each `[kv_heads, room, d_head]`.
+///
+/// A head's slots follow each other, so that each query reads one stretch of memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// `[kv_heads, room, d_head]`
+    pub keys: &'a [f32],
+    /// `[kv_heads, room, d_head]`
+    pub values: &'a [f32],
+    /// Slots that are seen.
+    pub count: usize,
+    /// Slots that there are.
+    pub room: usize,
+}
+
+/// Attention of single queries: row `i` of `q`, `[rows, heads · d_head]`, looks at what `seen(i)` names. Writes `out`, shaped as
+/// `q`.
 #[allow(unsafe_code, reason = "tasks write disjoint heads")]
 pub(crate) fn attend<'a>(
     q: &[f32],
     sizes: HeadSizes,
     work: usize,
-    seen: impl Fn(usize) -> (&'a [f32], &'a [f32], usize) + Send + Sync,
+    seen: impl Fn(usize) -> Seen<'a> + Send + Sync,
     out: &mut [f32],
 ) {
     let HeadSizes { heads, kv_heads, d_head, scale } = sizes;
-    let (width, stride) = (heads * d_head, kv_heads * d_head);
+    let width = heads * d_head;
     assert!(q.len() == out.len() && q.len().is_multiple_of(width), "queries and output are [rows, {width}]");
     let group = heads / kv_heads;
     let shared = Shared::of(out);
     for_each(q.len() / width * kv_heads, work, |index| {
         let (row, kv_head) = (index / kv_heads, index % kv_heads);
-        let (keys, values, count) = seen(row);
-        assert!(count > 0 && keys.len() >= count * stride && values.len() >= count * stride, "{count} slots");
+        let Seen { keys, values, count, room } = seen(row);
+        let numbers = kv_heads * room * d_head;
+        assert!(
+            (1..=room).contains(&count) && keys.len() >= numbers && values.len() >= numbers,
+            "{count} of {room} slots"
+        );
+        let first = kv_head * room * d_head;
+        let (keys, values) = (&keys[first..], &values[first..]);
         for head in kv_head * group..(kv_head + 1) * group {
             let at = row * width + head * d_head;
             // SAFETY: this head of this row is this task's alone.
             let out = unsafe { part(shared, at, d_head) };
-            let (keys, values) = (&keys[kv_head * d_head..], &values[kv_head * d_head..]);
-            query_block(&q[at..at + d_head], keys, values, stride, count, scale, out);
+            query_block(&q[at..at + d_head], keys, values, count, scale, out);
         }
     });
 }
@@ -257,16 +275,20 @@ mod tests {
     fn single_queries_attend_as_the_definition_says() {
         let sizes = HeadSizes { heads: 4, kv_heads: 2, d_head: 18, scale: 0.3 };
         for count in [1, 3, 255, 256, 700] {
-            let (q, k, v) = (numbers(2 * 72, 1), numbers(count * 36, 2), numbers(count * 36, 3));
+            let room = count + 5;
+            let (q, k, v) = (numbers(2 * 72, 1), numbers(room * 36, 2), numbers(room * 36, 3));
             let mut out = vec![7.0; 2 * 72];
             // The second query sees a third of the keys.
-            let seen = |row: usize| (&k[..], &v[..], if row == 0 { count } else { count.div_ceil(3) });
+            let seen = |row: usize| {
+                let count = if row == 0 { count } else { count.div_ceil(3) };
+                Seen { keys: &k, values: &v, count, room }
+            };
             attend(&q, sizes, usize::MAX, seen, &mut out);
             for row in 0..2 {
-                let count = seen(row).2;
+                let count = seen(row).count;
                 for head in 0..4 {
                     let q = &q[row * 72 + head * 18..][..18];
-                    let of = |slot: usize, j: usize| slot * 36 + head / 2 * 18 + j;
+                    let of = |slot: usize, j: usize| (head / 2 * room + slot) * 18 + j;
                     let score = |slot| 0.3 * (0..18).map(|j| f64::from(q[j] * k[of(slot, j)])).sum::<f64>();
                     let weights: Vec<f64> = (0..count).map(|slot| score(slot).exp()).collect();
                     let sum: f64 = weights.iter().sum();
@@ -309,10 +331,10 @@ mod tests {
             rotate_body::<false>(row, &cos[i * 5..][..5], &sin[i * 5..][..5]);
         }
         close(&y, &twin);
-        let (q, k, v) = (numbers(18, 1), numbers(300 * 20, 2), numbers(300 * 20, 3));
+        let (q, k, v) = (numbers(18, 1), numbers(300 * 18, 2), numbers(300 * 18, 3));
         let (mut y, mut twin) = (vec![0.0; 18], vec![0.0; 18]);
-        query_block(&q, &k, &v, 20, 300, 0.3, &mut y);
-        query_body::<false>(&q, &k, &v, 20, 300, 0.3, &mut twin);
+        query_block(&q, &k, &v, 300, 0.3, &mut y);
+        query_body::<false>(&q, &k, &v, 300, 0.3, &mut twin);
         close(&y, &twin);
     }
 }

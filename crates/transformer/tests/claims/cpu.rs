@@ -167,3 +167,39 @@ fn lower_layers_are_a_model_that_leaves_early() {
         );
     }
 }
+
+/// So speculation keeps exactly what decoding a token at a time would give, whatever is near to what.
+#[test]
+fn the_bits_of_a_token_do_not_depend_on_what_is_fed_with_it() {
+    for (name, _, model) in pairs() {
+        let (all, others) = (ids(5, SEQ_LEN), ids(6, SEQ_LEN));
+        let (prompt, rest) = all.split_at(3);
+        let one_at_a_time = {
+            let mut cache = model.start(1);
+            model.step(&mut cache, &[prompt], Wanted::Last);
+            rest.iter().flat_map(|id| model.step(&mut cache, &[&[*id]], Wanted::All)).collect::<Vec<f32>>()
+        };
+        for chunk in [2, 3, 8, 15] {
+            let mut cache = model.start(1);
+            model.step(&mut cache, &[prompt], Wanted::Last);
+            let chunks = rest.chunks(chunk);
+            let together: Vec<f32> =
+                chunks.flat_map(|ids| model.step(&mut cache, &[ids], Wanted::All)).collect();
+            assert!(together == one_at_a_time, "{name}, {chunk} at once");
+            // And in a batch of which the other rows are something else.
+            let mut cache = model.start(20);
+            let mut rows = vec![&others[..2]; 20];
+            rows[7] = prompt;
+            model.step(&mut cache, &rows, Wanted::Last);
+            let mut in_a_batch = Vec::new();
+            for ids in rest.chunks(chunk) {
+                let mut rows: Vec<&[u32]> = (0..20).map(|row| &others[..row % 2]).collect();
+                rows[7] = ids;
+                let logits = feed(&model, &mut cache, &rows).remove(7);
+                in_a_batch.extend(logits.concat());
+                (0..20).filter(|row| *row != 7).for_each(|row| cache.truncate(row, 2));
+            }
+            assert!(in_a_batch == one_at_a_time, "{name}, {chunk} at once in a batch");
+        }
+    }
+}

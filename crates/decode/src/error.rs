@@ -194,7 +194,8 @@ pub enum PromptError {
 
     /// The prompt does not fit.
     #[error(
-        "prompt {prompt} has {len} tokens, but the model's context holds {max_len}; shorten it by {} or more",
+        "prompt {prompt} has {len} tokens, but the model's context holds {max_len}; shorten it by {} or more, or use a sliding \
+         window",
         len - max_len
     )]
     TooLong {

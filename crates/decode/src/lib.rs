@@ -13,6 +13,7 @@
 //!   searches; `best_of` draws several and says which is best.
 //! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
 //! - [`Guided`]: a model guided away from another prompt, with which every strategy works.
+//! - [`Sliding`]: a model without a limit, which sees the newest ids only.
 //! - [`error`]: everything that can go wrong.
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
@@ -82,6 +83,7 @@ mod ngrams;
 pub mod processors;
 pub mod sampler;
 mod sequence;
+mod sliding;
 mod speculative;
 pub mod strategy;
 mod transformer;
@@ -96,6 +98,7 @@ pub use model::{LanguageModel, Logits, Positions};
 pub use ngrams::NgramTable;
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Mirostat, Sampling, Use};
+pub use sliding::{Sliding, SlidingState};
 pub use speculative::{Speculation, expected_speedup, expected_tokens, generate_speculative};
 pub use strategy::{Beam, Best, BestOf, GenerateConfig, Stop, Strategy};
 pub use transformer::{DecoderModel, DecoderState};

@@ -92,6 +92,9 @@ pub(crate) struct GenerateArgs {
     /// Decode without the draft too, and say by how much that is slower
     #[arg(long, requires = "draft", help_heading = SPECULATION)]
     pub(crate) compare: bool,
+    /// Go on when the context is full, and take longer prompts: the older half of what is seen is forgotten
+    #[arg(long)]
+    pub(crate) sliding_window: bool,
     /// Classifier-free guidance: how far to go from what follows the negative prompt, or the last token alone; 1 changes nothing
     #[arg(long, value_name = "X")]
     pub(crate) guidance: Option<f64>,

@@ -270,3 +270,16 @@ fn guidance_of_one_changes_nothing_and_more_does() {
     assert_eq!(ids(&["--guidance", "8", "--negative-prompt", "The fox wanted", "--draft", "ngram"]), guided);
     assert_eq!(ids(&["--mirostat", "2", "--seed", "3"]), ids(&["--mirostat", "2", "--seed", "3"]));
 }
+
+#[test]
+fn a_sliding_window_takes_prompts_and_texts_of_any_length() {
+    let scratch = Scratch::with_run();
+    let long = "word ".repeat(100);
+    let options = ["--prompt", &long, "--prompt", "Once", "--sliding-window", "--max-new-tokens", "50"];
+    let ids = |more: &[&str]| -> Vec<Value> {
+        generate(&scratch, &[&options[..], more].concat()).iter().map(|line| line["ids"].clone()).collect()
+    };
+    let plain = ids(&["--min-new-tokens", "50"]);
+    assert!(plain.iter().all(|ids| ids.as_array().is_some_and(|ids| ids.len() == 50)), "{plain:?}");
+    assert_eq!(ids(&["--min-new-tokens", "50", "--draft", "run", "--draft-length", "3"]), plain);
+}

@@ -13,6 +13,7 @@ mod processors;
 mod reference;
 mod sampler;
 mod sampling;
+mod sliding;
 mod speculative;
 
 use std::ops::ControlFlow;

@@ -10,7 +10,7 @@ use crate::output::{line, piece, say};
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Guided, LanguageModel, Mirostat, Penalties,
-    Sampling, Stop, Strategy, generate, generate_n_best,
+    Sampling, Sliding, Stop, Strategy, generate, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
@@ -76,17 +76,33 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         drafting: drafting.as_ref(),
         tokenizer: tokenizer.as_ref(),
     };
-    let Some(scale) = args.guidance else { return write(&model, &job, args, global) };
+    match args.sliding_window {
+        true => guide(&Sliding::new(&model), &job, args, global),
+        false => guide(&model, &job, args, global),
+    }
+}
+
+/// With guidance, if it is asked for.
+fn guide<M: LanguageModel>(
+    model: &M,
+    job: &Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let Some(scale) = args.guidance else { return write(model, job, args, global) };
     if !scale.is_finite() {
         return Err(usage(format!(
             "--guidance {scale} is no number; 1 changes nothing, more follows the prompt more"
         )));
     }
-    let negative = match &args.negative_prompt {
-        Some(text) => prompt_ids(text, needs_tokenizer("--negative-prompt")?),
-        None => Vec::new(),
+    let negative = match (&args.negative_prompt, job.tokenizer) {
+        (None, _) => Vec::new(),
+        (Some(text), Some(tokenizer)) => prompt_ids(text, tokenizer),
+        (Some(_), None) => {
+            return Err(usage("--negative-prompt is text, but there is no tokenizer to read it with"));
+        }
     };
-    write(&Guided::new(&model, negative, scale), &job, args, global)
+    write(&Guided::new(model, negative, scale), job, args, global)
 }
 
 /// What is to be generated.

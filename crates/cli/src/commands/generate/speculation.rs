@@ -7,7 +7,7 @@ use crate::output::{say, thousands};
 use crate::run::Trained;
 use crate::text::sha256_of;
 use firebrand_decode::{
-    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Speculation, Strategy, generate,
+    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Sliding, Speculation, Strategy, generate,
     generate_speculative,
 };
 use firebrand_tokenizer::Tokenizer;
@@ -94,18 +94,32 @@ impl Drafting {
         args: &GenerateArgs,
         on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
     ) -> anyhow::Result<(Vec<Generation>, Report)> {
-        let small = match self {
-            Self::Run(loaded) => Some(loaded.model()),
-            Self::Ngram | Self::Corpus(_) => None,
-        };
-        let draft = match (self, &small) {
-            (_, Some(small)) => Draft::Model(small),
-            (Self::Corpus(table), None) => Draft::Corpus(table),
-            (_, None) => Draft::PromptLookup { longest: LONGEST_NGRAM },
-        };
         let length = args.draft_length(config.strategy == Strategy::Greedy);
         let started = Instant::now();
-        let (found, speculation) = generate_speculative(model, &draft, length, prompts, config, on_token)?;
+        let (found, speculation) = match self {
+            Self::Run(loaded) => {
+                let small = loaded.model();
+                let sliding = Sliding::new(&small);
+                match args.sliding_window {
+                    true => {
+                        let draft = Draft::Model(&sliding);
+                        generate_speculative(model, &draft, length, prompts, config, on_token)?
+                    }
+                    false => {
+                        let draft = Draft::Model(&small);
+                        generate_speculative(model, &draft, length, prompts, config, on_token)?
+                    }
+                }
+            }
+            Self::Ngram => {
+                let draft: Draft<'_, M> = Draft::PromptLookup { longest: LONGEST_NGRAM };
+                generate_speculative(model, &draft, length, prompts, config, on_token)?
+            }
+            Self::Corpus(table) => {
+                let draft: Draft<'_, M> = Draft::Corpus(table);
+                generate_speculative(model, &draft, length, prompts, config, on_token)?
+            }
+        };
         let time = started.elapsed();
         let plain = args.compare.then(|| Plain::measure(model, prompts, config)).transpose()?;
         Ok((found, Report { speculation, time, plain }))

@@ -275,11 +275,14 @@ fn guidance_of_one_changes_nothing_and_more_does() {
 fn a_sliding_window_takes_prompts_and_texts_of_any_length() {
     let scratch = Scratch::with_run();
     let long = "word ".repeat(100);
-    let options = ["--prompt", &long, "--prompt", "Once", "--sliding-window", "--max-new-tokens", "50"];
+    let options = ["--prompt", &long, "--prompt", "Once", "--sliding-window"];
     let ids = |more: &[&str]| -> Vec<Value> {
-        generate(&scratch, &[&options[..], more].concat()).iter().map(|line| line["ids"].clone()).collect()
+        let first = ["generate", "run", "--json", "--max-new-tokens", "50", "--min-new-tokens", "50"];
+        let shown = scratch.run(&[&first[..], &options, more].concat()).succeeds();
+        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["ids"].clone();
+        shown.stdout.lines().map(line).collect()
     };
-    let plain = ids(&["--min-new-tokens", "50"]);
+    let plain = ids(&[]);
     assert!(plain.iter().all(|ids| ids.as_array().is_some_and(|ids| ids.len() == 50)), "{plain:?}");
-    assert_eq!(ids(&["--min-new-tokens", "50", "--draft", "run", "--draft-length", "3"]), plain);
+    assert_eq!(ids(&["--draft", "run", "--draft-length", "3"]), plain);
 }

@@ -6,7 +6,7 @@ use crate::exit::usage;
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{Decoder, hugging_face};
+use firebrand_transformer::{Decoder, hugging_face, llama2c};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -121,6 +121,9 @@ impl Trained {
         if !dir.exists() {
             return Err(usage(format!("{}: there is no such run", dir.display())));
         }
+        if dir.extension().is_some_and(|extension| extension == "bin") {
+            return Self::open_llama2c(dir, global);
+        }
         if RunFile::path(dir).exists() {
             RunFile::read(dir)?;
         }
@@ -148,6 +151,27 @@ impl Trained {
                 model.config().vocab_size
             );
         }
+        Ok(Self { model, tokenizer, device: name })
+    }
+
+    /// Opens a model of llama2.c, and the tokenizer (`tok….bin`) that is beside it, if there is one for as many ids.
+    fn open_llama2c(file: &Path, global: &Global) -> anyhow::Result<Self> {
+        let (name, device) = device(global)?;
+        let model = llama2c::load(file, &device)?;
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut beside: Vec<PathBuf> = std::fs::read_dir(folder)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+            .map_err(|error| usage(format!("{}: {error}", folder.display())))?;
+        beside.sort();
+        let is_tokenizer = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with("tok") && name.ends_with(".bin")
+        };
+        let tokenizer = beside
+            .iter()
+            .filter(is_tokenizer)
+            .filter_map(|path| Tokenizer::load(path).ok())
+            .find(|tokenizer| tokenizer.vocab_size() == model.config().vocab_size);
         Ok(Self { model, tokenizer, device: name })
     }
 

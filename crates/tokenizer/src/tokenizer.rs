@@ -323,6 +323,11 @@ impl Tokenizer {
         self.special_tokens().iter().find(|(token, _)| token == END_OF_TEXT).map(|(_, id)| *id)
     }
 
+    /// The id that begins every text in the model's own format, if one does.
+    pub fn begin_of_text(&self) -> Option<u32> {
+        self.parts.frame.before.first().copied()
+    }
+
     /// The special tokens with their ids.
     pub fn special_tokens(&self) -> &[(String, u32)] {
         self.parts.added.special()

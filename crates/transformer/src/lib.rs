@@ -16,6 +16,7 @@ pub mod hugging_face;
 mod inference;
 mod init;
 mod layer;
+pub mod llama2c;
 mod memory;
 mod tensor_file;
 mod weights;

@@ -18,7 +18,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
-    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to continue; may be given several times [default: stdin, a prompt a line]
@@ -215,7 +215,7 @@ impl From<WeightsName> for WeightFormat {
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
   firebrand score runs/quickstart --file val.txt --weights int8")]
 pub(crate) struct ScoreArgs {
-    /// A run, or a Hugging Face folder (Llama, GPT-2)
+    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to score, after an end of text

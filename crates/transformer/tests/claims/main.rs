@@ -3,6 +3,7 @@
 mod cpu;
 mod forward;
 mod hugging_face;
+mod llama2c;
 mod weights;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -67,7 +67,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         forced,
         max_new_tokens: args.max_new_tokens,
         min_new_tokens: args.min_new_tokens,
-        end_of_text: tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text()),
+        end_of_text: tokenizer.as_ref().and_then(boundary),
         stop,
     };
     let job = Job {
@@ -304,9 +304,14 @@ fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
     }
 }
 
-/// A text as ids, behind the end of another where the model knows it.
+/// A text as ids, behind the end of another or what begins every text, where the model knows it.
 fn prompt_ids(text: &str, tokenizer: &Tokenizer) -> Vec<u32> {
-    tokenizer.end_of_text().into_iter().chain(tokenizer.encode(text)).collect()
+    boundary(tokenizer).into_iter().chain(tokenizer.encode(text)).collect()
+}
+
+/// What stands between two texts: the end of one, or else what begins every text.
+fn boundary(tokenizer: &Tokenizer) -> Option<u32> {
+    tokenizer.end_of_text().or_else(|| tokenizer.begin_of_text())
 }
 
 /// The prompts as ids. Text starts a document where the model knows their end.

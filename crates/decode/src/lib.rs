@@ -9,13 +9,14 @@
 //! - [`processors`]: what changes logits before a token is chosen, each a pure function.
 //! - [`sampler`]: temperature, truncation, and seeded draws from the distribution that remains.
 //! - [`strategy`]: the choice of strategy and the limits of a generation, as configuration.
+//! - [`Constraint`]: what the new ids have to be, whatever the strategy.
 //! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
 //!   searches; `best_of` draws several and says which is best.
 //! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
 //! - [`error`]: everything that can go wrong.
 //!
-//! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
-//! min-p, typical, eta, renormalization.
+//! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, the constraint, temperature,
+//! top-k, top-p, min-p, typical, eta, renormalization.
 //!
 //! A model of which nothing but the last id matters, and what greedy makes of it:
 //!
@@ -70,6 +71,7 @@
 mod beam;
 mod best_of;
 mod choose;
+mod constraint;
 mod draft;
 pub mod error;
 mod follow;
@@ -83,6 +85,7 @@ pub mod strategy;
 mod transformer;
 
 pub use best_of::agreement;
+pub use constraint::{Constrained, Constraint};
 pub use draft::Draft;
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate, generate_n_best};

@@ -1,6 +1,6 @@
 //! Regular expressions, in the syntax of the crate `regex`.
 
-use regex_syntax::hir::{Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Capture, Hir, HirKind, Look, Repetition};
 
 use crate::error::ConstrainError;
 
@@ -32,10 +32,14 @@ fn without_groups(hir: &Hir, at_start: bool, at_end: bool) -> Result<Hir, Constr
         HirKind::Look(Look::Start) if at_start => Hir::empty(),
         HirKind::Look(Look::End) if at_end => Hir::empty(),
         HirKind::Look(look) => return Err(ConstrainError::PatternFeature(name(*look).to_owned())),
-        HirKind::Repetition(repetition) => Hir::repetition(Repetition {
-            sub: Box::new(without_groups(&repetition.sub, false, false)?),
-            ..repetition.clone()
-        }),
+        HirKind::Repetition(repetition) => {
+            let mut sub = without_groups(&repetition.sub, false, false)?;
+            // Written without a group, `(?:a+)?` would be the lazy `a+?`.
+            if matches!(sub.kind(), HirKind::Repetition(_)) {
+                sub = Hir::capture(Capture { index: 1, name: None, sub: Box::new(sub) });
+            }
+            Hir::repetition(Repetition { sub: Box::new(sub), ..repetition.clone() })
+        }
         HirKind::Capture(capture) => without_groups(&capture.sub, at_start, at_end)?,
         HirKind::Concat(parts) => {
             let first = parts.iter().position(|part| !anchor(part)).unwrap_or(parts.len());
@@ -87,6 +91,7 @@ mod tests {
         let same = |pattern: &str, expected: &str| assert_eq!(plain(pattern).as_deref(), Ok(expected));
         same("^(?P<stop>ab)$", "(?:ab)");
         same("(?x) a  # any\n b", "(?:ab)");
-        same("(^a|^b)c*", "[ab]c*");
+        same("(^a|^b)c*", "(?:[ab]c*)");
+        same("(?:(?P<x>a+)?){2}", "((a+)?){2}");
     }
 }

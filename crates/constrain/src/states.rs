@@ -6,13 +6,19 @@ use llguidance::Matcher;
 use llguidance::api::StopReason;
 use toktrie::SimpleVob;
 
-/// How many states are kept. A search, a batch of many draws or a draft ask for as many as they have sequences, at each step.
-const MOST: usize = 1024;
+/// How many ids are kept, of all states together: some sixty megabytes. A search, a batch of many draws or a draft ask for as many
+/// states as they have sequences, at each step.
+const MOST: usize = 1 << 19;
+
+/// As much memory as so many ids take what does not grow with them.
+const OVERHEAD: usize = 128;
 
 /// All that was asked lately.
 pub(crate) struct States {
     first: State,
     known: HashMap<Vec<u32>, Known>,
+    /// Of all that are known together, and what it may be.
+    size: usize,
     most: usize,
     /// Counts what was asked and learned.
     clock: u64,
@@ -79,7 +85,7 @@ impl States {
     /// Of a matcher that was fed nothing, for a vocabulary of so many ids.
     pub(crate) fn new(matcher: Matcher, vocab_size: usize) -> Result<Self, String> {
         let first = State::new(matcher, vocab_size)?;
-        Ok(Self { first, known: HashMap::new(), most: MOST, clock: 0 })
+        Ok(Self { first, known: HashMap::new(), size: 0, most: MOST, clock: 0 })
     }
 
     pub(crate) fn first(&self) -> &State {
@@ -112,12 +118,15 @@ impl States {
     }
 
     fn remember(&mut self, ids: &[u32], state: Option<State>) {
-        if self.known.len() >= self.most {
+        let size = |ids: &[u32]| ids.len() + OVERHEAD;
+        self.size += size(ids);
+        if self.size > self.most {
             // Half of them go, those that were not asked for the longest.
             let mut times: Vec<u64> = self.known.values().map(|known| known.at).collect();
-            let middle = times.len() / 2;
-            let &mut middle = times.select_nth_unstable(middle).1;
-            self.known.retain(|_, known| known.at >= middle);
+            times.sort_unstable();
+            let middle = times.get(times.len() / 2).copied().unwrap_or(0);
+            self.known.retain(|_, known| known.at > middle);
+            self.size = size(ids) + self.known.keys().map(|ids| size(ids)).sum::<usize>();
         }
         self.clock += 1;
         self.known.insert(ids.to_vec(), Known { state, at: self.clock });
@@ -155,7 +164,7 @@ mod tests {
 
     #[test]
     fn what_was_forgotten_is_found_again() {
-        let (mut few, mut all) = (states("(ab|ba|c)*", 3), states("(ab|ba|c)*", 1000));
+        let (mut few, mut all) = (states("(ab|ba|c)*", 3 * OVERHEAD + 30), states("(ab|ba|c)*", MOST));
         let mut texts = vec!["abccbaab", "ab", "bac", "cccccccc", "abb", "", "abccbaabc", "aa", "bac"];
         texts.extend(["c"; 20]);
         texts.extend(["abccbaab", "cab"]);
@@ -176,7 +185,7 @@ mod tests {
 
     #[test]
     fn one_id_more_is_one_state_more() {
-        let mut states = states("[ab]*", 100);
+        let mut states = states("[ab]*", MOST);
         for len in 1..=50 {
             assert!(states.after(&ids(&"ab".repeat(25))[..len]).expect("a state").is_some());
             assert_eq!(states.known.len(), len);

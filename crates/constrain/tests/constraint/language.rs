@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::{END, Grammar, TOKENS, allowed, grammar, oracle, spelled, tokens};
 
 /// Few texts of few characters, of which all that is begun can be finished with three characters more.
-const PATTERNS: [&str; 16] = [
+const PATTERNS: [&str; 18] = [
     "a",
     "ab?",
     "a*",
@@ -26,6 +26,8 @@ const PATTERNS: [&str; 16] = [
     "^ab$",
     "(?P<stop>a)b",
     "[bé]*a|b",
+    "(?:a+)?",
+    "(?:a{2})?b",
 ];
 
 /// All sequences of at most so many ids.
@@ -111,7 +113,7 @@ fn patterns() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn arbitrary_expressions_let_through_what_matches(pattern in patterns()) {

@@ -147,7 +147,7 @@ fn show(
     let text = tokenizer.map(|tokenizer| {
         let table = tokenizer.token_table();
         let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
-        tokenizer.decode(&ids)
+        tokenizer.decode_behind(&prompt.ids, &ids)
     });
     let text = text.transpose()?.map(|text| {
         let mut up_to_stop = UpToStop::new(&args.stop);

@@ -128,7 +128,7 @@ impl Search<'_> {
             self.candidates(from, hypothesis, logits, taken, &mut candidates)?;
         }
         if candidates.is_empty() && group.finished.is_empty() {
-            return Err(self.place(&group.live[0]).nothing_to_choose());
+            return Err(self.processor.nothing_to_choose(self.place(&group.live[0])));
         }
         // Of the first there are no more than these that end, as a rule; if not, all are sorted.
         let mut sorted = (2 * width).min(candidates.len());
@@ -153,7 +153,7 @@ impl Search<'_> {
                 self.config,
                 self.max_len,
             ) {
-                Some(reason @ (FinishReason::EndOfText | FinishReason::Stop)) => {
+                Some(reason @ (FinishReason::EndOfText | FinishReason::Stop | FinishReason::Complete)) => {
                     if at < width {
                         group.finished.push(extended.finish(self.prompt_len, self.beam, reason));
                     }

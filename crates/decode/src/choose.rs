@@ -17,13 +17,14 @@ pub(crate) struct Place<'a> {
     pub(crate) log_probs: &'a [f64],
 }
 
-impl Place<'_> {
-    pub(crate) fn nothing_to_choose(&self) -> DecodeError {
-        DecodeError::NothingToChoose { sequence: self.sequence, position: self.ids.len() }
+impl<'a> Place<'a> {
+    /// Without the prompt.
+    fn new_ids(&self) -> &'a [u32] {
+        &self.ids[self.prompt_len..]
     }
 }
 
-/// Applies what comes before every strategy's own rule: penalties, bias, bans and forced tokens.
+/// Applies what comes before every strategy's own rule: penalties, bias, bans, forced tokens, the constraint.
 pub(crate) struct Processor<'a> {
     config: &'a GenerateConfig,
     /// The logits while they are processed; kept for its memory.
@@ -61,7 +62,25 @@ impl<'a> Processor<'a> {
         if let Some(&forced) = config.forced.get(new) {
             processors::force(processed, forced);
         }
+        config.constraint.allow(place.new_ids(), processed)?;
         Ok(processed)
+    }
+
+    /// Why nothing is left of the logits of a place.
+    pub(crate) fn nothing_to_choose(&self, place: Place<'_>) -> DecodeError {
+        let (sequence, position) = (place.sequence, place.ids.len());
+        if !self.config.constraint.is_some() {
+            return DecodeError::NothingToChoose { sequence, position };
+        }
+        // What is left where nothing else is banned.
+        let mut logits = vec![0.0; self.processed.len()];
+        match self.config.constraint.allow(place.new_ids(), &mut logits) {
+            Ok(()) => {
+                let has_token = processors::argmax(&logits).is_some();
+                DecodeError::ConstraintUnmet { sequence, position, has_token }
+            }
+            Err(error) => error,
+        }
     }
 
     /// What the id of a place is chosen from.
@@ -71,7 +90,7 @@ impl<'a> Processor<'a> {
         place: Place<'_>,
         rule: &Rule<'_>,
     ) -> Result<Choice, DecodeError> {
-        rule.choice(self.process(logits, place)?, place).ok_or_else(|| place.nothing_to_choose())
+        rule.choice(self.process(logits, place)?, place).ok_or_else(|| self.nothing_to_choose(place))
     }
 }
 

@@ -42,6 +42,29 @@ pub enum DecodeError {
         position: usize,
     },
 
+    /// The constraint lets nothing follow that could be chosen, though it is not met.
+    #[error(
+        "the constraint cannot be met: at position {position} of sequence {sequence} {}",
+        if *has_token {
+            "all that may follow is banned, not the forced token or of probability 0; end-of-text is banned until \
+             min_new_tokens is reached"
+        } else {
+            "no token of the vocabulary spells what has to follow"
+        }
+    )]
+    ConstraintUnmet {
+        /// The sequence, by the number of its prompt.
+        sequence: usize,
+        /// The position to be filled, counting prompt and new ids.
+        position: usize,
+        /// Whether the vocabulary has a token that may follow.
+        has_token: bool,
+    },
+
+    /// The constraint could not say what may follow.
+    #[error("the constraint could not be followed")]
+    Constraint(#[source] Box<dyn std::error::Error + Send + Sync>),
+
     /// The model could not be run.
     #[error("the model failed while generating")]
     Model(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -36,6 +36,8 @@ pub enum FinishReason {
     EndOfText,
     /// What the configuration stops at was reached.
     Stop,
+    /// The constraint is met and nothing may follow.
+    Complete,
     /// The caller asked for no more.
     Stopped,
     /// The configured number of ids was reached.
@@ -153,6 +155,8 @@ pub(crate) fn finish_reason(
         Some(FinishReason::EndOfText)
     } else if config.stop.ends(new) {
         Some(FinishReason::Stop)
+    } else if config.constraint.is_complete(new) {
+        Some(FinishReason::Complete)
     } else if flow.is_break() {
         Some(FinishReason::Stopped)
     } else if new.len() >= config.max_new_tokens {

@@ -9,6 +9,7 @@
 //! - [`processors`]: what changes logits before a token is chosen, each a pure function.
 //! - [`sampler`]: temperature, truncation, and seeded draws from the distribution that remains.
 //! - [`strategy`]: the choice of strategy and the limits of a generation, as configuration.
+//! - [`Constraint`]: what the new ids have to be, whatever the strategy.
 //! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
 //!   searches; `best_of` draws several and says which is best.
 //! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
@@ -16,8 +17,8 @@
 //! - [`Sliding`]: a model without a limit, which sees the newest ids only.
 //! - [`error`]: everything that can go wrong.
 //!
-//! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
-//! min-p, typical, eta, mirostat, renormalization.
+//! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, the constraint, temperature,
+//! top-k, top-p, min-p, typical, eta, mirostat, renormalization.
 //!
 //! A model of which nothing but the last id matters, and what greedy makes of it:
 //!
@@ -72,6 +73,7 @@
 mod beam;
 mod best_of;
 mod choose;
+mod constraint;
 mod draft;
 mod draft_length;
 pub mod error;
@@ -89,6 +91,7 @@ pub mod strategy;
 mod transformer;
 
 pub use best_of::agreement;
+pub use constraint::{Constrained, Constraint};
 pub use draft::Draft;
 pub use draft_length::DraftLength;
 pub use error::{ConfigError, DecodeError, PromptError};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::constraint::Constrained;
 use crate::error::ConfigError;
 use crate::processors::Penalties;
 use crate::sampler::Sampling;
@@ -121,12 +122,15 @@ pub struct GenerateConfig {
     pub forced: Vec<u32>,
     /// The most ids to generate for a prompt, the end-of-text id included.
     pub max_new_tokens: usize,
-    /// End-of-text is banned until this many ids have been generated. The context may still end earlier.
+    /// End-of-text is banned until this many ids have been generated. The context may still end earlier, and so may what the
+    /// constraint lets nothing follow.
     pub min_new_tokens: usize,
     /// The id that ends a sequence; with `None`, length alone does.
     pub end_of_text: Option<u32>,
     /// What else ends a sequence.
     pub stop: Stop,
+    /// What the new ids have to be.
+    pub constraint: Constrained,
 }
 
 impl Default for GenerateConfig {
@@ -143,6 +147,7 @@ impl Default for GenerateConfig {
             min_new_tokens: 0,
             end_of_text: None,
             stop: Stop::default(),
+            constraint: Constrained::default(),
         }
     }
 }

@@ -14,6 +14,8 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
   firebrand generate runs/quickstart --prompt \"Once\" --draft runs/draft
   firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
+  firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
+  firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
@@ -125,6 +127,12 @@ pub(crate) struct GenerateArgs {
     /// The text begins with this
     #[arg(long, value_name = "TEXT", help_heading = TOKENS)]
     pub(crate) force: Option<String>,
+    /// The text matches this regular expression as a whole
+    #[arg(long, value_name = "PATTERN", conflicts_with = "json_schema", help_heading = TOKENS)]
+    pub(crate) regex: Option<String>,
+    /// The text is JSON that the schema in this file allows
+    #[arg(long, value_name = "FILE", help_heading = TOKENS)]
+    pub(crate) json_schema: Option<PathBuf>,
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,

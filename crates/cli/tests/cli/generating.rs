@@ -286,3 +286,73 @@ fn a_sliding_window_takes_prompts_and_texts_of_any_length() {
     assert!(plain.iter().all(|ids| ids.as_array().is_some_and(|ids| ids.len() == 50)), "{plain:?}");
     assert_eq!(ids(&["--draft", "run", "--draft-length", "3"]), plain);
 }
+
+#[test]
+fn what_a_constraint_asks_for_is_what_comes() {
+    let scratch = Scratch::with_run();
+    scratch.write(
+        "story.json",
+        r#"{"type": "array", "items": {"enum": ["fox", 7]}, "minItems": 1, "maxItems": 2}"#,
+    );
+    let run = |args: &[&str]| {
+        let prompts = ["generate", "run", "--json", "--prompt", "Once", "--prompt", "It"];
+        scratch.run(&[&prompts, args].concat()).json_lines()
+    };
+    for options in [
+        &[][..],
+        &["--temperature", "2", "--seed", "4"],
+        &["--beams", "3", "--n-best", "2"],
+        &["--beams", "4", "--beam-groups", "2"],
+        &["--best-of", "3"],
+        &["--draft", "ngram"],
+        &["--draft", "run", "--temperature", "1"],
+        &["--min-new-tokens", "12"],
+    ] {
+        for line in run(&[options, &["--regex", "[A-Z]é?[0-9]{1,2}"]].concat()) {
+            let text = line["text"].as_str().expect("text");
+            let digits =
+                text.trim_start_matches(|char: char| char.is_ascii_uppercase()).trim_start_matches('é');
+            assert!(text.starts_with(|char: char| char.is_ascii_uppercase()), "{text}");
+            assert!(
+                [1, 2].contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()),
+                "{text}"
+            );
+            assert!(["complete", "end-of-text"].contains(&line["finish_reason"].as_str().expect("a reason")));
+        }
+        for line in run(&[options, &["--json-schema", "story.json"]].concat()) {
+            let text = line["text"].as_str().expect("text");
+            let items: Vec<Value> = serde_json::from_str(text).expect("an array");
+            assert!(
+                [1, 2].contains(&items.len()) && items.iter().all(|item| *item == "fox" || *item == 7),
+                "{text}"
+            );
+            assert_eq!(line["finish_reason"], "complete");
+        }
+    }
+    let greedy = run(&["--regex", "[a-z]{4}"]);
+    assert_eq!(greedy[0]["ids"], run(&["--regex", "[a-z]{4}", "--draft", "run"])[0]["ids"]);
+    // For people, as it comes.
+    let plain =
+        scratch.run(&["generate", "run", "--prompt", "Once", "--regex", "[a-z]{4}"]).succeeds().stdout;
+    assert_eq!(plain, format!("Once{}\n", greedy[0]["text"].as_str().expect("text")));
+}
+
+#[test]
+fn a_constraint_that_cannot_be_met_is_named() {
+    let scratch = Scratch::with_run();
+    let check = |code, args: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run", "--prompt", "a"], args].concat()).fails(code, parts);
+    };
+    check(2, &["--regex", "é(b"], &["--regex", "wrong at character 2", "unclosed group"]);
+    check(2, &["--regex", r"a\b"], &["--regex", "word boundary"]);
+    check(2, &["--regex", ""], &["--regex", "only the empty text"]);
+    check(2, &["--regex", "a", "--json-schema", "s.json"], &["--regex", "--json-schema"]);
+    check(2, &["--json-schema", "none.json"], &["--json-schema none.json", "No such file"]);
+    scratch.write("s.json", "{\n\"type\": }");
+    check(2, &["--json-schema", "s.json"], &["--json-schema s.json", "not JSON", "line 2"]);
+    scratch.write("s.json", r#"{"type": "array", "uniqueItems": true}"#);
+    check(2, &["--json-schema", "s.json"], &["--json-schema s.json", "uniqueItems"]);
+    scratch.write("s.json", [0xFF, 0xFE]);
+    check(2, &["--json-schema", "s.json"], &["--json-schema s.json", "UTF-8"]);
+    check(1, &["--regex", "A", "--force", "B"], &["the constraint cannot be met"]);
+}

@@ -1,7 +1,7 @@
 //! What changes logits before a token is chosen: pure functions over the logits `[vocab_size]` of one position.
 //!
-//! They are applied in one order, whatever the strategy: penalties, bias, bans and forced tokens, temperature, top-k, top-p,
-//! then min-p, typical, eta and mirostat. A token that may not be chosen has the logit minus infinity, probability 0. Functions here
+//! They are applied in one order, whatever the strategy: penalties, bias, bans and forced tokens, the constraint, temperature, top-k,
+//! top-p, then min-p, typical, eta and mirostat. A token that may not be chosen has the logit minus infinity, probability 0. Functions here
 //! take logits that are finite or minus infinity (see [`first_invalid`]) and return such logits.
 
 mod penalties;

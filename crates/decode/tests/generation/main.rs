@@ -2,6 +2,7 @@
 
 mod beam;
 mod best_of;
+mod constraint;
 mod decoder;
 mod errors;
 mod fake;

@@ -1,5 +1,6 @@
 //! `firebrand generate`.
 
+mod constraint;
 mod model;
 mod speculation;
 mod stop;
@@ -53,6 +54,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         [] => Stop::default(),
         texts => when_spelled(texts, needs_tokenizer("--stop")?.token_table()),
     };
+    let constraint = constraint::asked_for(args, tokenizer.as_ref())?;
     let config = GenerateConfig {
         strategy,
         n_best: args.n_best,
@@ -69,6 +71,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         min_new_tokens: args.min_new_tokens,
         end_of_text: tokenizer.as_ref().and_then(boundary),
         stop,
+        constraint,
     };
     let job = Job {
         prompts: &prompts,
@@ -195,7 +198,7 @@ fn show(
     let text = tokenizer.map(|tokenizer| {
         let table = tokenizer.token_table();
         let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
-        tokenizer.decode(&ids)
+        tokenizer.decode_behind(&prompt.ids, &ids)
     });
     let text = text.transpose()?.map(|text| {
         let mut up_to_stop = UpToStop::new(&args.stop);
@@ -207,6 +210,7 @@ fn show(
             "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(), "weights": WeightFormat::from(args.weights).name(),
             "finish_reason": match generation.finish_reason {
                 FinishReason::EndOfText => "end-of-text",
+                FinishReason::Complete => "complete",
                 FinishReason::MaxNewTokens => "max-new-tokens",
                 FinishReason::ContextFull => "context-full",
                 FinishReason::Stop | FinishReason::Stopped => "stopped",

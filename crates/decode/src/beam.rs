@@ -111,6 +111,54 @@ impl Candidate {
     }
 }
 
+/// Live extensions with what ends them, and finished ones.
+type Chosen = (Vec<(Hypothesis, Option<FinishReason>)>, Vec<Generation>);
+
+/// The best candidates, which come in the order of hypotheses and ids.
+struct Best {
+    most: usize,
+    kept: Vec<Candidate>,
+    /// Of those that were kept the last time they were sorted.
+    worst: f64,
+    dropped: bool,
+}
+
+impl Best {
+    /// Whether something with this key may be among the best. Of equals the first stay. What is banned never is.
+    fn takes(&mut self, key: f64) -> bool {
+        let takes = key > self.worst;
+        self.dropped |= !takes && key > f64::NEG_INFINITY;
+        takes
+    }
+
+    fn add(&mut self, candidate: Candidate) {
+        if !self.takes(candidate.key) {
+            return;
+        }
+        self.kept.push(candidate);
+        // Seldom enough to cost little, often enough to keep few.
+        if self.kept.len() >= self.most.saturating_mul(4) {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        self.kept.sort_by(Candidate::order);
+        if self.kept.len() > self.most {
+            self.kept.truncate(self.most);
+            self.dropped = true;
+        }
+        if self.kept.len() == self.most {
+            self.worst = self.kept[self.most - 1].key;
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Candidate> {
+        self.cut();
+        self.kept
+    }
+}
+
 impl Search<'_> {
     /// Replaces the live hypotheses of a group by the best of their extensions.
     fn extend(
@@ -123,45 +171,12 @@ impl Search<'_> {
             return Ok(());
         }
         let width = self.beam.width / self.beam.groups;
-        let mut candidates = Vec::new();
-        for (from, hypothesis) in group.live.iter().enumerate() {
-            self.candidates(from, hypothesis, logits, taken, &mut candidates)?;
-        }
-        if candidates.is_empty() && group.finished.is_empty() {
-            return Err(self.processor.nothing_to_choose(self.place(&group.live[0])));
-        }
-        // Of the first there are no more than these that end, as a rule; if not, all are sorted.
-        let mut sorted = (2 * width).min(candidates.len());
-        sort_first(&mut candidates, sorted);
-        // Of each row of the logits that a hypothesis goes on from.
-        let mut totals = vec![None; group.live.len()];
-        let (mut live, mut at) = (Vec::with_capacity(width), 0);
-        while live.len() < width && at < candidates.len() {
-            if at == sorted {
-                sorted = candidates.len();
-                candidates[at..].sort_by(Candidate::order);
-            }
-            let candidate = &candidates[at];
-            let from = &group.live[candidate.from];
-            let row = logits.last(from.row);
-            let total = *totals[candidate.from].get_or_insert_with(|| processors::log_sum_exp(row));
-            let extended = from.extend(candidate, f64::from(row[candidate.id as usize]) - total);
-            match finish_reason(
-                self.prompt_len,
-                &extended.ids,
-                ControlFlow::Continue(()),
-                self.config,
-                self.max_len,
-            ) {
-                Some(reason @ (FinishReason::EndOfText | FinishReason::Stop | FinishReason::Complete)) => {
-                    if at < width {
-                        group.finished.push(extended.finish(self.prompt_len, self.beam, reason));
-                    }
-                }
-                reason => live.push((extended, reason)),
-            }
-            at += 1;
-        }
+        // Of the first there are no more than these that end, as a rule; if there are, all are looked at.
+        let (live, finished) = match self.choose(group, logits, taken, width, 2 * width)? {
+            Some(chosen) => chosen,
+            None => self.choose(group, logits, taken, width, usize::MAX)?.unwrap_or_default(),
+        };
+        group.finished.extend(finished);
         live.iter().for_each(|(hypothesis, _)| *taken.entry(hypothesis.last()).or_default() += 1);
         group.live.clear();
         for (hypothesis, reason) in live {
@@ -178,17 +193,64 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// All that a hypothesis can be extended by.
+    /// The extensions that stay live, and those that are finished, from the best `most` of all; nothing if it takes more to know.
+    fn choose(
+        &mut self,
+        group: &Group,
+        logits: &Logits,
+        taken: &HashMap<u32, u32>,
+        width: usize,
+        most: usize,
+    ) -> Result<Option<Chosen>, DecodeError> {
+        let mut best = Best { most, kept: Vec::new(), worst: f64::NEG_INFINITY, dropped: false };
+        let mut totals = Vec::with_capacity(group.live.len());
+        for (from, hypothesis) in group.live.iter().enumerate() {
+            totals.push(self.candidates(from, hypothesis, logits, taken, &mut best)?);
+        }
+        let dropped = best.dropped;
+        let candidates = best.sorted();
+        if candidates.is_empty() && group.finished.is_empty() {
+            return Err(self.processor.nothing_to_choose(self.place(&group.live[0])));
+        }
+        let (mut live, mut finished, mut at) = (Vec::with_capacity(width), Vec::new(), 0);
+        while live.len() < width && at < candidates.len() {
+            let candidate = &candidates[at];
+            let from = &group.live[candidate.from];
+            let row = logits.last(from.row);
+            let total = *totals[candidate.from].get_or_insert_with(|| processors::log_sum_exp(row));
+            let extended = from.extend(candidate, f64::from(row[candidate.id as usize]) - total);
+            match finish_reason(
+                self.prompt_len,
+                &extended.ids,
+                ControlFlow::Continue(()),
+                self.config,
+                self.max_len,
+            ) {
+                Some(reason @ (FinishReason::EndOfText | FinishReason::Stop | FinishReason::Complete)) => {
+                    if at < width {
+                        finished.push(extended.finish(self.prompt_len, self.beam, reason));
+                    }
+                }
+                reason => live.push((extended, reason)),
+            }
+            at += 1;
+        }
+        Ok((live.len() == width || !dropped).then_some((live, finished)))
+    }
+
+    /// All that a hypothesis can be extended by; returns the logarithm of the sum of the exponentials of its logits, if processors left
+    /// them as they are.
     fn candidates(
         &mut self,
         from: usize,
         hypothesis: &Hypothesis,
         logits: &Logits,
         taken: &HashMap<u32, u32>,
-        candidates: &mut Vec<Candidate>,
-    ) -> Result<(), DecodeError> {
+        best: &mut Best,
+    ) -> Result<Option<f64>, DecodeError> {
         let place = self.place(hypothesis);
-        let processed = self.processor.process(logits.last(hypothesis.row), place)?;
+        let row = logits.last(hypothesis.row);
+        let processed = self.processor.process(row, place)?;
         let mut noise = None;
         if let Some(sampling) = &self.beam.sampling {
             sampling.apply(processed);
@@ -199,14 +261,17 @@ impl Search<'_> {
         for (id, &logit) in (0u32..).zip(&*processed) {
             // Drawn for every id, so that it does not depend on what is banned.
             let noise = noise.as_mut().map_or(0.0, |noise| noise());
-            if logit == f32::NEG_INFINITY {
+            let sum = hypothesis.sum + f64::from(logit) - total;
+            let mut key = sum + noise;
+            if !best.takes(key) {
                 continue;
             }
-            let sum = hypothesis.sum + f64::from(logit) - total;
-            let cost = self.beam.diversity * taken.get(&id).map_or(0.0, |&times| f64::from(times));
-            candidates.push(Candidate { key: sum + noise - cost, from, id, sum });
+            if self.beam.diversity > 0.0 {
+                key -= self.beam.diversity * taken.get(&id).map_or(0.0, |&times| f64::from(times));
+            }
+            best.add(Candidate { key, from, id, sum });
         }
-        Ok(())
+        Ok((row == &*processed).then_some(total))
     }
 
     fn place<'h>(&self, hypothesis: &'h Hypothesis) -> Place<'h> {
@@ -256,12 +321,4 @@ impl Hypothesis {
 /// `sum / length^λ`.
 pub(crate) fn score(sum: f64, length: usize, length_penalty: f64) -> f64 {
     if length_penalty == 0.0 { sum } else { sum / (length.max(1) as f64).powf(length_penalty) }
-}
-
-/// Brings the first `count` in their order to the front.
-fn sort_first(candidates: &mut [Candidate], count: usize) {
-    if count < candidates.len() {
-        candidates.select_nth_unstable_by(count, Candidate::order);
-    }
-    candidates[..count].sort_by(Candidate::order);
 }

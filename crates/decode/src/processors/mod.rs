@@ -5,6 +5,7 @@
 //! take logits that are finite or minus infinity (see [`first_invalid`]) and return such logits.
 
 mod penalties;
+mod scan;
 mod truncation;
 
 pub use penalties::{Penalties, frequency_penalty, no_repeat_ngram, repetition_penalty};
@@ -12,20 +13,19 @@ pub use truncation::{eta, min_p, most_surprise, top_k, top_p, typical};
 
 /// The first id whose logit is NaN or plus infinity, from which no distribution can be made.
 pub fn first_invalid(logits: &[f32]) -> Option<usize> {
-    logits.iter().position(|&logit| logit.is_nan() || logit == f32::INFINITY)
+    let is_invalid = |logit: f32| logit.is_nan() || logit == f32::INFINITY;
+    // Whether there is one at all is found many at a time.
+    let any = scan::any(logits, is_invalid);
+    any.then(|| logits.iter().position(|&logit| is_invalid(logit)))?
 }
 
 /// The id with the largest logit, the smallest such id when there are several; `None` when all are banned.
 pub fn argmax(logits: &[f32]) -> Option<u32> {
-    let mut best = None;
-    let mut largest = f32::NEG_INFINITY;
-    for (id, &logit) in (0u32..).zip(logits) {
-        if logit > largest {
-            largest = logit;
-            best = Some(id);
-        }
+    let largest = scan::maximum(logits);
+    if largest == f32::NEG_INFINITY {
+        return None;
     }
-    best
+    logits.iter().position(|&logit| logit == largest).map(|id| id as u32)
 }
 
 /// The log-probability of `id` under the softmax of the logits, in nats.
@@ -36,8 +36,7 @@ pub fn log_prob(logits: &[f32], id: u32) -> f64 {
 /// The logarithm of the sum of the exponentials of logits that are not all minus infinity: what they are more than log-probabilities.
 pub fn log_sum_exp(logits: &[f32]) -> f64 {
     let largest = maximum(logits);
-    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-    largest + sum.ln()
+    largest + scan::sum_of_exponentials(logits, largest).ln()
 }
 
 /// Bans `id`: it gets probability 0.
@@ -74,5 +73,5 @@ pub fn temperature(logits: &mut [f32], temperature: f64) {
 
 /// The largest logit, as the number all arithmetic on logits is done in.
 pub(crate) fn maximum(logits: &[f32]) -> f64 {
-    f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max))
+    f64::from(scan::maximum(logits))
 }

@@ -88,7 +88,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "RUN|ngram|ngram:FILE|self:N", help_heading = SPECULATION)]
     pub(crate) draft: Option<String>,
     /// How many tokens are proposed at a time: a number, or auto for what is fastest by the acceptance and times measured so far, 0
-    /// to 8. [default: auto; with sampling 4, so that a seed always gives the same text]
+    /// to 4. [default: auto; with sampling 4, so that a seed always gives the same text]
     #[arg(long, value_name = "N|auto", value_parser = parse_draft_length, help_heading = SPECULATION)]
     pub(crate) draft_length: Option<DraftLength>,
     /// Decode without the draft too, and say by how much that is slower
@@ -148,7 +148,7 @@ const TOKENS: &str = "Tokens";
 
 /// `ID=X`.
 /// The most tokens that are proposed at a time if nobody says how many.
-const MOST_PROPOSED: usize = 8;
+const MOST_PROPOSED: usize = 4;
 
 fn parse_draft_length(text: &str) -> Result<DraftLength, String> {
     match text {

@@ -36,8 +36,10 @@ impl<'m, D: LanguageModel> Draft<'m, D> {
             Self::Model(model) => {
                 Box::new(ModelDraft { model, state: model.start(rows), fed: vec![0; rows] })
             }
-            Self::PromptLookup { longest } => Box::new(PromptLookup { longest }),
-            Self::Corpus(table) => Box::new(CorpusLookup { table }),
+            Self::PromptLookup { longest } => {
+                Box::new(Lookup(move |ids: &[u32], most| look_up(ids, longest, most)))
+            }
+            Self::Corpus(table) => Box::new(Lookup(|ids: &[u32], most| table.go_on(ids, most))),
         }
     }
 }
@@ -136,25 +138,22 @@ impl<D: LanguageModel> Proposer for ModelDraft<'_, D> {
     }
 }
 
-struct PromptLookup {
-    longest: usize,
-}
-
-impl PromptLookup {
-    /// What followed the latest place, but for the end, of as many of the last ids as were there.
-    fn look_up(&self, ids: &[u32], most: usize) -> Vec<u32> {
-        for n in (1..=self.longest.min(ids.len().saturating_sub(1))).rev() {
-            let (last, before) = (&ids[ids.len() - n..], &ids[..ids.len() - 1]);
-            if let Some(at) = before.windows(n).rposition(|ngram| ngram == last) {
-                let follows = &ids[at + n..];
-                return follows[..most.min(follows.len())].to_vec();
-            }
+/// What followed the latest place, but for the end, of as many of the last ids as were there, at most `longest`.
+fn look_up(ids: &[u32], longest: usize, most: usize) -> Vec<u32> {
+    for n in (1..=longest.min(ids.len().saturating_sub(1))).rev() {
+        let (last, before) = (&ids[ids.len() - n..], &ids[..ids.len() - 1]);
+        if let Some(at) = before.windows(n).rposition(|ngram| ngram == last) {
+            let follows = &ids[at + n..];
+            return follows[..most.min(follows.len())].to_vec();
         }
-        Vec::new()
     }
+    Vec::new()
 }
 
-impl Proposer for PromptLookup {
+/// Proposes what a function of the ids so far, and of how many are wanted, says. It has nothing to remember.
+struct Lookup<F>(F);
+
+impl<F: Fn(&[u32], usize) -> Vec<u32>> Proposer for Lookup<F> {
     fn propose(
         &mut self,
         requests: &[Request<'_>],
@@ -162,30 +161,7 @@ impl Proposer for PromptLookup {
         _: &Rule<'_>,
     ) -> Result<Vec<Proposal>, DecodeError> {
         let propose = |request: &Request<'_>| Proposal {
-            ids: self.look_up(request.place.ids, request.most),
-            choices: Vec::new(),
-        };
-        Ok(requests.iter().map(propose).collect())
-    }
-
-    fn keep(&mut self, _: usize, _: usize) {}
-
-    fn reorder(&mut self, _: &[usize]) {}
-}
-
-struct CorpusLookup<'m> {
-    table: &'m NgramTable,
-}
-
-impl Proposer for CorpusLookup<'_> {
-    fn propose(
-        &mut self,
-        requests: &[Request<'_>],
-        _: &mut Processor<'_>,
-        _: &Rule<'_>,
-    ) -> Result<Vec<Proposal>, DecodeError> {
-        let propose = |request: &Request<'_>| Proposal {
-            ids: self.table.go_on(request.place.ids, request.most),
+            ids: (self.0)(request.place.ids, request.most),
             choices: Vec::new(),
         };
         Ok(requests.iter().map(propose).collect())
@@ -202,10 +178,10 @@ mod tests {
 
     #[test]
     fn what_followed_the_longest_ngram_is_proposed() {
-        let lookup = PromptLookup { longest: 3 };
-        assert_eq!(lookup.look_up(&[1, 2, 3, 4, 9, 3, 5, 1, 2, 3], 2), [4, 9]);
-        assert_eq!(lookup.look_up(&[7, 3, 4, 3, 5, 9, 3], 8), [5, 9, 3], "the latest place");
-        assert_eq!(lookup.look_up(&[1, 1, 1], 4), [1]);
-        assert!(lookup.look_up(&[1, 2, 3], 4).is_empty() && lookup.look_up(&[1], 4).is_empty());
+        let look_up = |ids: &[u32], most| look_up(ids, 3, most);
+        assert_eq!(look_up(&[1, 2, 3, 4, 9, 3, 5, 1, 2, 3], 2), [4, 9]);
+        assert_eq!(look_up(&[7, 3, 4, 3, 5, 9, 3], 8), [5, 9, 3], "the latest place");
+        assert_eq!(look_up(&[1, 1, 1], 4), [1]);
+        assert!(look_up(&[1, 2, 3], 4).is_empty() && look_up(&[1], 4).is_empty());
     }
 }

@@ -220,17 +220,18 @@ fn train(firebrand: &Path, folder: &Path) -> Result<()> {
         run("generate stories", "data generate --kind stories --bytes 20MB --out s.txt")?;
         run("train a tokenizer", "tokenizer train s.txt --out tok --vocab-size 4096")?;
     }
-    for (name, config) in [("draft", "draft-stories"), ("main", "stories")] {
-        if !folder.join(name).join("model.safetensors").exists() {
-            let resume = if folder.join(name).join("checkpoints").exists() { " --resume" } else { "" };
-            let set = "--set data.texts=s.txt --set data.tokenizer=tok --set training.steps=";
-            let steps = if name == "main" { "200" } else { "1500" };
-            let arguments = match resume {
-                "" => format!("pretrain --config {config} {set}{steps} --out {name} --device cpu"),
-                resume => format!("pretrain --out {name} --device cpu{resume}"),
-            };
-            run(&format!("train {name}, once"), &arguments)?;
+    for (name, config, steps) in [("draft", "draft-stories", 1500), ("main", "stories", 200)] {
+        if folder.join(name).join("model.safetensors").exists() {
+            continue;
         }
+        let arguments = match folder.join(name).join("checkpoints").exists() {
+            true => format!("pretrain --out {name} --device cpu --resume"),
+            false => format!(
+                "pretrain --config {config} --set data.texts=s.txt --set data.tokenizer=tok --set training.steps={steps} \
+                 --out {name} --device cpu"
+            ),
+        };
+        run(&format!("train {name}, once"), &arguments)?;
     }
     Ok(())
 }

@@ -42,19 +42,16 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);
     }
-    let needs_tokenizer = |option| {
-        let missing = || usage(format!("{option} is text, but there is no tokenizer to read it with"));
-        tokenizer.as_ref().ok_or_else(missing)
-    };
     let forced = match &args.force {
-        Some(text) => needs_tokenizer("--force")?.encode(text),
+        Some(text) => needed(tokenizer.as_ref(), "--force")?.encode(text),
         None => Vec::new(),
     };
     let stop = match args.stop.as_slice() {
         [] => Stop::default(),
-        texts => when_spelled(texts, needs_tokenizer("--stop")?.token_table()),
+        texts => when_spelled(texts, needed(tokenizer.as_ref(), "--stop")?.token_table()),
     };
-    let constraint = constraint::asked_for(args, tokenizer.as_ref())?;
+    let end_of_text = tokenizer.as_ref().and_then(boundary);
+    let constraint = constraint::asked_for(args, tokenizer.as_ref(), end_of_text)?;
     let config = GenerateConfig {
         strategy,
         n_best: args.n_best,
@@ -69,7 +66,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         forced,
         max_new_tokens: args.max_new_tokens,
         min_new_tokens: args.min_new_tokens,
-        end_of_text: tokenizer.as_ref().and_then(boundary),
+        end_of_text,
         stop,
         constraint,
     };
@@ -85,6 +82,11 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     }
 }
 
+/// The tokenizer, for an option that is text.
+fn needed<'t>(tokenizer: Option<&'t Tokenizer>, option: &str) -> anyhow::Result<&'t Tokenizer> {
+    tokenizer.ok_or_else(|| usage(format!("{option} is text, but there is no tokenizer to read it with")))
+}
+
 /// With guidance, if it is asked for.
 fn guide<M: LanguageModel>(
     model: &M,
@@ -98,12 +100,9 @@ fn guide<M: LanguageModel>(
             "--guidance {scale} is no number; 1 changes nothing, more follows the prompt more"
         )));
     }
-    let negative = match (&args.negative_prompt, job.tokenizer) {
-        (None, _) => Vec::new(),
-        (Some(text), Some(tokenizer)) => prompt_ids(text, tokenizer),
-        (Some(_), None) => {
-            return Err(usage("--negative-prompt is text, but there is no tokenizer to read it with"));
-        }
+    let negative = match &args.negative_prompt {
+        Some(text) => prompt_ids(text, needed(job.tokenizer, "--negative-prompt")?),
+        None => Vec::new(),
     };
     write(&Guided::new(model, negative, scale), job, args, global)
 }

@@ -1,6 +1,7 @@
 //! `--draft`: which draft, and what it was good for.
 
 use super::model::Loaded;
+use super::needed;
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
@@ -54,8 +55,8 @@ impl Drafting {
             return Ok(Some(Self::Ngram));
         }
         if let Some(text) = draft.strip_prefix("ngram:") {
-            let missing = || usage("--draft ngram:FILE is text, but there is no tokenizer to read it with");
-            return Ok(Some(Self::Corpus(learn(Path::new(text), tokenizer.ok_or_else(missing)?, global)?)));
+            let tokenizer = needed(tokenizer, "--draft ngram:FILE")?;
+            return Ok(Some(Self::Corpus(learn(Path::new(text), tokenizer, global)?)));
         }
         if let Some(layers) = draft.strip_prefix("self") {
             let n_layers = match layers.strip_prefix(':') {

@@ -10,7 +10,8 @@ pub(crate) use data::{
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
-    BenchGenerateArgs, BestBy, GenerateArgs, RunOrder, ScoreArgs, ShowArgs, StrategyName, WeightsName,
+    BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs, ShowArgs,
+    StrategyName, WeightsName,
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -39,9 +40,11 @@ pub(crate) struct Cli {
 /// What `--config` knows by name.
 const CONFIGS: &str = "Built-in configs:
   causal-smoke           a few seconds, to see that everything works
+  bidirectional-smoke    the same for each objective
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
+  bidirectional          about 2 M parameters that read both ways, as ELMo
   stories                12 M parameters, for the built-in stories
   draft-quickstart       0.1 M parameters, to draft for the quickstart's model
   draft-stories          0.5 M parameters, to draft for that of stories
@@ -88,6 +91,8 @@ pub(crate) enum Command {
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
     Score(ScoreArgs),
+    /// What a model makes of each token: states of its layers, for other programs
+    Embed(EmbedArgs),
     /// What a run is, how it was made, its curve
     Show(ShowArgs),
     /// What devices are there and which would be used

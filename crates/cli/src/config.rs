@@ -5,7 +5,7 @@ use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
-use firebrand_transformer::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
+use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 7] = [
+pub(crate) const BUILT_IN: [(&str, &str); 9] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
+    ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
+    ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -44,6 +46,12 @@ pub(crate) struct PretrainConfig {
 }
 
 impl PretrainConfig {
+    /// The model that is trained, for the vocabulary of a run's own tokenizer.
+    pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
+        let model = self.model.resolve(vocab_size, self.training.seq_len);
+        ModelConfig { kind: self.objective.model_kind(), ..model }
+    }
+
     /// Checks every number that can be checked without the data.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         self.training.validate()?;
@@ -74,6 +82,24 @@ impl PretrainConfig {
 pub(crate) enum ObjectiveName {
     #[default]
     Causal,
+    Bidirectional,
+}
+
+impl ObjectiveName {
+    /// The kind of model that is trained for it.
+    pub(crate) fn model_kind(self) -> ModelKind {
+        match self {
+            Self::Causal => ModelKind::Decoder,
+            Self::Bidirectional => ModelKind::Bidirectional,
+        }
+    }
+
+    /// The special tokens that it needs, which are put behind those of the data's tokenizer.
+    pub(crate) fn special_tokens(self) -> Vec<String> {
+        match self {
+            Self::Causal | Self::Bidirectional => vec![],
+        }
+    }
 }
 
 /// What is trained on: text, or shards that were prepared before.
@@ -174,8 +200,8 @@ pub(crate) struct ModelSection {
 }
 
 impl ModelSection {
-    /// The model for a vocabulary; `seq_len` is the training's.
-    pub(crate) fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
+    /// The decoder for a vocabulary; `seq_len` is the training's.
+    fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
         let seq_len = self.seq_len.unwrap_or(seq_len);
         let base =
             ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
@@ -296,11 +322,7 @@ mod tests {
     fn every_built_in_config_describes_a_run() {
         for (name, _) in BUILT_IN {
             let config = load(name, &[]).unwrap_or_else(|error| panic!("{name}: {error}"));
-            config
-                .model
-                .resolve(100, config.training.seq_len)
-                .validate()
-                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.model(100).validate().unwrap_or_else(|error| panic!("{name}: {error}"));
             config.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }

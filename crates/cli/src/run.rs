@@ -6,7 +6,7 @@ use crate::exit::usage;
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{Decoder, hugging_face, llama2c};
+use firebrand_transformer::{AnyModel, hugging_face, llama2c};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -109,7 +109,7 @@ fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) 
 
 /// A trained model with its tokenizer, ready for use.
 pub(crate) struct Trained {
-    pub(crate) model: Decoder,
+    pub(crate) model: AnyModel,
     /// Absent in a folder that has ids only.
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) device: String,
@@ -138,7 +138,7 @@ impl Trained {
             }));
         }
         let (name, device) = device(global)?;
-        let model = hugging_face::load(dir, &device)?;
+        let model = hugging_face::load_any(dir, &device)?;
         let has_tokenizer = dir.join("tokenizer.json").exists();
         let tokenizer = has_tokenizer.then(|| Tokenizer::load(dir)).transpose()?;
         if let Some(tokenizer) = &tokenizer
@@ -157,7 +157,7 @@ impl Trained {
     /// Opens a model of llama2.c, and the tokenizer (`tok….bin`) that is beside it, if there is one for as many ids.
     fn open_llama2c(file: &Path, global: &Global) -> anyhow::Result<Self> {
         let (name, device) = device(global)?;
-        let model = llama2c::load(file, &device)?;
+        let model = AnyModel::Decoder(Box::new(llama2c::load(file, &device)?));
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut beside: Vec<PathBuf> = std::fs::read_dir(folder)
             .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())

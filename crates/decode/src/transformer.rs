@@ -2,7 +2,7 @@
 
 use crate::model::{LanguageModel, Logits, Positions};
 use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_transformer::{Cache, CpuCache, CpuDecoder, Decoder, Wanted, WeightFormat};
+use firebrand_transformer::{Cache, CpuCache, CpuDecoder, Decoder, Model, Wanted, WeightFormat};
 use std::borrow::Cow;
 use std::convert::Infallible;
 

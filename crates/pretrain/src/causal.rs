@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::{Decoder, Dropout, hugging_face};
+use firebrand_transformer::{Decoder, Dropout, Model, hugging_face};
 use std::path::Path;
 
 /// The causal objective.
@@ -53,6 +53,10 @@ impl Objective for Causal {
         let hidden = model.hidden(batch.ids, &AttentionMask::Causal, batch.dropout.as_mut());
         let hidden = hidden.reshape([rows * seq, model.config().d_model]);
         vec![Term { name: "loss", weight: 1.0, nats: model.nats(hidden, batch.targets).sum() }]
+    }
+
+    fn text_nats(&self, terms: &[(&'static str, f64, u64)]) -> Option<f64> {
+        terms.first().map(|(_, nats, _)| *nats)
     }
 
     fn export(&self, model: &Decoder, dir: &Path) -> Result<(), TrainingError> {

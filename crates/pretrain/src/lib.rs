@@ -2,6 +2,8 @@
 //!
 //! Adding one: a module here that implements `firebrand_training::Objective`, and its line in the cli's registry.
 
+mod bidirectional;
 mod causal;
 
+pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};

@@ -34,7 +34,7 @@ impl Tokenizer {
 
     fn bytes_behind(&self, mut previous: Option<u32>, ids: &[u32]) -> Result<Vec<u8>, TokenizerError> {
         let parts = self.parts();
-        if !matches!(parts.algorithm, Algorithm::Scored(_)) {
+        if !matches!(*parts.algorithm, Algorithm::Scored(_)) {
             return parts.vocabulary.decode(ids);
         }
         let mut decoded = Vec::new();
@@ -61,7 +61,7 @@ impl Parts {
     /// The bytes that a token adds to a text behind another token; none at the beginning.
     pub(crate) fn piece(&self, previous: Option<u32>, id: u32) -> Result<&[u8], TokenizerError> {
         let bytes = self.vocabulary.bytes(id)?;
-        let Algorithm::Scored(algorithm) = &self.algorithm else { return Ok(bytes) };
+        let Algorithm::Scored(algorithm) = &*self.algorithm else { return Ok(bytes) };
         let begins = previous.is_none_or(|previous| self.added.is_special(previous));
         if begins && !self.added.is_special(id) && !algorithm.is_byte(id) {
             return Ok(bytes.strip_prefix(b" ").unwrap_or(bytes));

@@ -95,7 +95,7 @@ impl Tokenizer {
         ranges: &mut Vec<Range<usize>>,
     ) {
         let parts = self.parts();
-        let unknown = match &parts.algorithm {
+        let unknown = match &*parts.algorithm {
             Algorithm::LongestPrefix(algorithm) => match algorithm.unknown() {
                 Unknown::Token(id) => Some(*id),
                 Unknown::Bytes(_) => None,
@@ -142,7 +142,7 @@ impl Tokenizer {
             let reason = "is no probability: give a number from 0 to 1";
             return Err(TokenizerError::Dropout { probability, reason });
         }
-        let Algorithm::ByteLevel(algorithm) = &self.parts().algorithm else {
+        let Algorithm::ByteLevel(algorithm) = &*self.parts().algorithm else {
             let reason = "needs merges that can be passed over: only byte-level tokenizers have them";
             return Err(TokenizerError::Dropout { probability, reason });
         };

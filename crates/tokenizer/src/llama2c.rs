@@ -25,6 +25,7 @@ use crate::vocabulary::{Token, Vocabulary};
 use crate::{Tokenizer, TokenizerError, files};
 use rustc_hash::FxHashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The extension of these files.
 pub(crate) const EXTENSION: &str = "bin";
@@ -75,7 +76,7 @@ pub(crate) fn load(path: &Path) -> Result<Tokenizer, TokenizerError> {
     });
     Ok(Tokenizer::from_parts(Parts {
         vocabulary: Vocabulary::new(vocabulary),
-        algorithm: Algorithm::Scored(algorithm),
+        algorithm: Arc::new(Algorithm::Scored(algorithm)),
         added,
         frame: Frame { before: vec![BEGIN], after: Vec::new() },
     }))

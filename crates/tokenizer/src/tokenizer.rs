@@ -31,7 +31,7 @@ pub struct Tokenizer {
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) vocabulary: Vocabulary,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) algorithm: Arc<Algorithm>,
     pub(crate) added: AddedTokens,
     pub(crate) frame: Frame,
 }
@@ -64,6 +64,47 @@ impl Tokenizer {
         let mut trainer = ByteLevelTrainer::new(config.clone())?;
         texts.into_iter().for_each(|text| trainer.feed(text));
         trainer.finish()
+    }
+
+    /// This tokenizer with further special tokens, behind all it has: the ids of texts stay what they are. One that is special
+    /// already keeps its id.
+    ///
+    /// ```
+    /// # use firebrand_tokenizer::Tokenizer;
+    /// let tokenizer = Tokenizer::characters(["ab"], &[])?.with_special_tokens(&["[MASK]".into()])?;
+    /// assert_eq!(tokenizer.token_to_id("[MASK]"), Some(3));
+    /// assert_eq!(tokenizer.encode_with_special("ab[MASK]"), [1, 2, 3]);
+    /// # Ok::<(), firebrand_tokenizer::TokenizerError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a token is empty, given twice, or an ordinary token already.
+    pub fn with_special_tokens(&self, tokens: &[String]) -> Result<Self, TokenizerError> {
+        check_special_tokens(tokens)?;
+        let Parts { vocabulary, algorithm, added, frame } = &*self.parts;
+        let is_special = |token: &&String| added.special().iter().any(|(text, _)| text == *token);
+        let new: Vec<&String> = tokens.iter().filter(|token| !is_special(token)).collect();
+        if new.is_empty() {
+            return Ok(self.clone());
+        }
+        if let Some(token) = new.iter().find(|token| vocabulary.id(token).is_some()) {
+            let reason = "is an ordinary token of this tokenizer: a text that holds it would be taken for the special one";
+            return Err(TokenizerError::SpecialToken { token: (*token).clone(), reason });
+        }
+        let all = added.tokens().iter().cloned();
+        let behind = new.iter().zip(vocabulary.len() as u32..);
+        let all = all.chain(behind.map(|(text, id)| AddedToken {
+            text: (*text).clone(),
+            id,
+            special: true,
+            normalized: false,
+        }));
+        Ok(Self::from_parts(Parts {
+            vocabulary: vocabulary.with(new.iter().map(|text| text.as_str())),
+            algorithm: Arc::clone(algorithm),
+            added: AddedTokens::new(all.collect())?.with_normalization(added.normalization())?,
+            frame: frame.clone(),
+        }))
     }
 
     /// One token for each character (Unicode scalar) of the texts: special tokens, then characters by code
@@ -116,7 +157,7 @@ impl Tokenizer {
         let tokens = tokens.map(|(id, text)| Some(Token { bytes: bytes_of(id, text), text: text.clone() }));
         Ok(Self::from_parts(Parts {
             vocabulary: Vocabulary::new(tokens),
-            algorithm: Algorithm::LongestPrefix(algorithm),
+            algorithm: Arc::new(Algorithm::LongestPrefix(algorithm)),
             added,
             frame: Frame::default(),
         }))
@@ -153,7 +194,7 @@ impl Tokenizer {
         let algorithm =
             ByteLevel::new(pieces.splitter, merges, byte_ids, &vocabulary, is_ordinary, false, is_special);
         Ok(Self::from_parts(Parts {
-            algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
+            algorithm: Arc::new(Algorithm::ByteLevel(Box::new(algorithm))),
             vocabulary,
             added,
             frame: Frame::default(),
@@ -249,7 +290,7 @@ impl Tokenizer {
     ///
     /// With one of the known patterns that is behind a word or number; a tokenizer of characters cuts anywhere.
     pub fn safe_cut(&self, text: &str) -> Option<usize> {
-        match &self.parts.algorithm {
+        match &*self.parts.algorithm {
             Algorithm::LongestPrefix(algorithm)
                 if algorithm.n_merges() == 0
                     && self.parts.added.ordinary().next().is_none()
@@ -280,7 +321,7 @@ impl Tokenizer {
 
     /// Appends the ids of text that has no added tokens in it, or where they aren't looked for.
     pub(crate) fn encode_between_added(&self, text: &str, seen: &mut Seen, ids: &mut Vec<u32>) {
-        match &self.parts.algorithm {
+        match &*self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.encode(text, seen, ids),
             Algorithm::LongestPrefix(algorithm) => algorithm.encode(text, seen, ids),
             Algorithm::Scored(algorithm) => algorithm.encode(text, seen, ids),
@@ -292,7 +333,7 @@ impl Tokenizer {
     /// that are not special). A tokenizer of characters has `<unk>` for what is no character.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Vec<u32> {
         let mut ids = Vec::new();
-        match &self.parts.algorithm {
+        match &*self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
             Algorithm::LongestPrefix(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
             Algorithm::Scored(algorithm) => algorithm.encode_bytes(bytes, &mut ids),
@@ -311,7 +352,7 @@ impl Tokenizer {
 
     /// How many merges the vocabulary has.
     pub fn n_merges(&self) -> usize {
-        match &self.parts.algorithm {
+        match &*self.parts.algorithm {
             Algorithm::ByteLevel(algorithm) => algorithm.merges().len(),
             Algorithm::LongestPrefix(algorithm) => algorithm.n_merges(),
             Algorithm::Scored(algorithm) => algorithm.merges().len(),

@@ -52,6 +52,14 @@ impl Vocabulary {
         new
     }
 
+    /// This one with further tokens behind its last, which decode to what they are called.
+    pub(crate) fn with<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Self {
+        let here = (0..).zip(&self.texts).map(|(id, text)| {
+            text.as_deref().map(|text| Token { text: text.to_owned(), bytes: self.slice(id).to_vec() })
+        });
+        Self::new(here.chain(texts.map(|text| Some(Token { text: text.to_owned(), bytes: text.into() }))))
+    }
+
     /// One more than the largest id.
     pub(crate) fn len(&self) -> usize {
         self.texts.len()
@@ -107,9 +115,13 @@ impl Vocabulary {
     /// When no token has this id.
     pub(crate) fn bytes(&self, id: u32) -> Result<&[u8], TokenizerError> {
         match self.texts.get(id as usize) {
-            Some(Some(_)) => Ok(&self.bytes[self.starts[id as usize]..self.starts[id as usize + 1]]),
+            Some(Some(_)) => Ok(self.slice(id)),
             Some(None) => Err(TokenizerError::UnusedId { id }),
             None => Err(TokenizerError::UnknownId { id, vocab_size: self.len() }),
         }
+    }
+
+    fn slice(&self, id: u32) -> &[u8] {
+        &self.bytes[self.starts[id as usize]..self.starts[id as usize + 1]]
     }
 }

@@ -11,6 +11,8 @@ pub struct Evaluation {
     pub loss: f64,
     /// Each term: name, sum of nats, targets.
     pub terms: Vec<(&'static str, f64, u64)>,
+    /// What the text costs, in nats, if the objective says what that is.
+    pub text_nats: Option<f64>,
 }
 
 /// Evaluates `model` (without autodiff: `model.valid()`) on all of `batches`.
@@ -49,5 +51,6 @@ pub fn evaluate<O: Objective>(
         .zip(&weights)
         .map(|((_, nats, count), weight)| weight * nats / (*count).max(1) as f64)
         .sum();
-    Ok(Evaluation { loss, terms })
+    let text_nats = objective.text_nats(&terms);
+    Ok(Evaluation { loss, terms, text_nats })
 }

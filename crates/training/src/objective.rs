@@ -48,6 +48,13 @@ pub trait Objective {
     /// The terms of the loss on `batch`.
     fn loss(&self, model: &Self::Model, batch: Self::Batch) -> Vec<Term>;
 
+    /// What the text itself costs, in nats, if the terms of an evaluation (name, sum of nats, targets) say so: for bits per byte.
+    /// `None` where not every token is predicted from others, each once.
+    fn text_nats(&self, terms: &[(&'static str, f64, u64)]) -> Option<f64> {
+        let _ = terms;
+        None
+    }
+
     /// Writes the model as a folder that can be used.
     ///
     /// # Errors

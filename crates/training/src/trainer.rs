@@ -311,9 +311,13 @@ fn metrics_line(
     put("seconds", json!((clock.seconds * 1000.0).round() / 1000.0));
     if let Some((evaluation, limit)) = evaluated {
         put("val_loss", json!(evaluation.loss));
-        if let (1, 0, 1..) = (evaluation.terms.len(), *limit, held_out_bytes) {
-            let bits = evaluation.terms[0].1 / std::f64::consts::LN_2;
-            put("val_bits_per_byte", json!(bits / held_out_bytes as f64));
+        if evaluation.terms.len() > 1 {
+            for (name, nats, count) in &evaluation.terms {
+                put(&format!("val_{name}"), json!(nats / (*count).max(1) as f64));
+            }
+        }
+        if let (Some(nats), 0, 1..) = (evaluation.text_nats, *limit, held_out_bytes) {
+            put("val_bits_per_byte", json!(nats / std::f64::consts::LN_2 / held_out_bytes as f64));
         }
     }
     line

@@ -1,4 +1,4 @@
-//! The one description of a decoder.
+//! The one description of a model.
 
 use crate::TransformerError;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,32 @@ pub enum MlpKind {
     Relu2,
 }
 
+/// What a model is made of, and which way it reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelKind {
+    /// One stack of layers that predicts the next token: [`Decoder`](crate::Decoder).
+    #[default]
+    Decoder,
+    /// Two stacks, one in each direction, over the same token embedding and head: [`Bidirectional`](crate::Bidirectional).
+    Bidirectional,
+}
+
+impl ModelKind {
+    /// The name written in configs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Decoder => "decoder",
+            Self::Bidirectional => "bidirectional",
+        }
+    }
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_decoder(&self) -> bool {
+        *self == Self::Decoder
+    }
+}
+
 /// Well-known architectures to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -59,15 +85,18 @@ impl Preset {
     }
 }
 
-/// Everything that decides a decoder's shape and function. Sizes are counts of numbers, `seq_len` of tokens.
+/// Everything that decides a model's shape and function. Sizes are counts of numbers, `seq_len` of tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
+    /// What it is made of.
+    #[serde(default, skip_serializing_if = "ModelKind::is_decoder")]
+    pub kind: ModelKind,
     /// Number of token ids.
     pub vocab_size: usize,
     /// Width of the residual stream.
     pub d_model: usize,
-    /// Number of layers.
+    /// Number of layers in a stack.
     pub n_layers: usize,
     /// Number of query heads.
     pub n_heads: usize,
@@ -100,7 +129,7 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
-    /// The preset's architecture at a size. `d_ff` is 4 · `d_model` for GPT-2 and 8/3 · `d_model`, rounded up to a
+    /// The preset's decoder at a size. `d_ff` is 4 · `d_model` for GPT-2 and 8/3 · `d_model`, rounded up to a
     /// multiple of 32, for Llama.
     pub fn preset(
         preset: Preset,
@@ -112,6 +141,7 @@ impl ModelConfig {
     ) -> Self {
         let llama = preset == Preset::Llama;
         Self {
+            kind: ModelKind::Decoder,
             vocab_size,
             d_model,
             n_layers,
@@ -205,6 +235,14 @@ impl ModelConfig {
         Ok(())
     }
 
+    /// How many stacks of `n_layers` layers there are.
+    pub fn n_stacks(&self) -> usize {
+        match self.kind {
+            ModelKind::Decoder => 1,
+            ModelKind::Bidirectional => 2,
+        }
+    }
+
     /// Number of trainable numbers.
     pub fn n_params(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
@@ -218,12 +256,14 @@ impl ModelConfig {
         let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
         let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
         let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
-        embeddings + positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm
+        let stack = positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm;
+        embeddings + self.n_stacks() * stack
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
-    /// the square. What is computed a second time to save memory is not counted.
+    /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
+    /// read twice.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
@@ -231,7 +271,7 @@ impl ModelConfig {
             self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
         // Scores and their use: two products of d numbers for each key, and half of the keys on average.
         let attention = self.n_layers * d * (seq_len + 1);
-        6.0 * (matmuls + attention) as f64
+        6.0 * (self.n_stacks() * (matmuls + attention)) as f64
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::TransformerError;
 use crate::cache::Cache;
 use crate::checkpoint;
-use crate::config::{ModelConfig, PositionKind};
+use crate::config::{ModelConfig, ModelKind, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{Layer, Norm, angles, drop};
+use crate::model::{self, Model};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask};
@@ -20,29 +21,15 @@ pub struct Decoder {
     pub(crate) norm: Norm,
     pub(crate) head: Option<Param<Tensor<2>>>,
     #[module(skip)]
-    config: ModelConfig,
+    pub(crate) config: ModelConfig,
     /// Layers keep only their inputs for the backward pass.
-    checkpointing: bool,
+    pub(crate) checkpointing: bool,
 }
 
 impl Decoder {
-    /// A fresh model on `device` (one with autodiff, to train it). The weights depend on `config` and `seed` only.
-    ///
-    /// # Errors
-    /// When `config` describes no model.
-    pub fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
-        Self::with(config, &mut Init::new(Some(seed), device))
-    }
-
-    /// A model whose weights are to be read.
-    pub(crate) fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
-        Self::with(config, &mut Init::new(None, device))
-    }
-
-    fn with(config: &ModelConfig, init: &mut Init<'_>) -> Result<Self, TransformerError> {
-        config.validate()?;
+    fn with(config: &ModelConfig, init: &mut Init<'_>) -> Self {
         let d = config.d_model;
-        Ok(Self {
+        Self {
             token_embedding: init.normal([config.vocab_size, d], STD),
             position_embedding: (config.position == PositionKind::Learned)
                 .then(|| init.normal([config.seq_len, d], STD)),
@@ -51,16 +38,37 @@ impl Decoder {
             head: (!config.tied_head).then(|| init.normal([config.vocab_size, d], STD)),
             config: config.clone(),
             checkpointing: false,
-        })
+        }
+    }
+}
+
+impl Model for Decoder {
+    const KIND: ModelKind = ModelKind::Decoder;
+
+    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+        model::check(config, Self::KIND)?;
+        Ok(Self::with(config, &mut Init::new(Some(seed), device)))
     }
 
-    /// This model with activation checkpointing [Chen 2016] on or off: in training each layer keeps only its input, and
-    /// is run a second time in the backward pass. It changes no number. On devices other than `cpu` nothing changes.
-    #[must_use]
-    pub fn with_checkpointing(self, checkpointing: bool) -> Self {
+    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
+        model::check(config, Self::KIND)?;
+        Ok(Self::with(config, &mut Init::new(None, device)))
+    }
+
+    fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn device(&self) -> Device {
+        self.token_embedding.val().device()
+    }
+
+    fn with_checkpointing(self, checkpointing: bool) -> Self {
         Self { checkpointing, ..self }
     }
+}
 
+impl Decoder {
     /// This model without its upper layers: what it predicts from the state after the first `n_layers` through its own last norm
     /// and head (early exit; Elbayad et al. 2020, <https://arxiv.org/abs/1910.10073>). As many as it has at most.
     #[must_use]
@@ -69,16 +77,6 @@ impl Decoder {
         lower.layers.truncate(n_layers);
         lower.config.n_layers = lower.layers.len();
         lower
-    }
-
-    /// What this model is.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
-    }
-
-    /// Where its weights are.
-    pub fn device(&self) -> Device {
-        self.token_embedding.val().device()
     }
 
     /// The output head, `[vocab, d_model]`: its own, or the token embedding when tied.
@@ -95,7 +93,18 @@ impl Decoder {
         dropout: Option<&mut Dropout>,
     ) -> Tensor<3> {
         let positions = vec![(0..ids.dims()[1]).collect()];
-        self.run(ids, &positions, mask, None, dropout)
+        self.run(ids, &positions, mask, None, dropout, &mut |_| {})
+    }
+
+    /// The states of each layer, `n_layers + 1` of `[batch, seq, d_model]`: first the token embedding (with positions, where they
+    /// are learned), then the residual stream after each layer, the last one normalized, as Hugging Face's `hidden_states`.
+    pub fn layer_states(&self, ids: Tensor<2, Int>, mask: &AttentionMask) -> Vec<Tensor<3>> {
+        let positions = vec![(0..ids.dims()[1]).collect()];
+        let mut states = Vec::with_capacity(self.layers.len() + 1);
+        let last = self.run(ids, &positions, mask, None, None, &mut |x| states.push(x.clone()));
+        states.pop();
+        states.push(last);
+        states
     }
 
     /// Feeds each row's new ids after what `cache` holds. Returns `[rows, longest, d_model]`; where a row has fewer ids
@@ -116,7 +125,7 @@ impl Decoder {
         let ids =
             Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [rows.len(), longest]), &device);
         let mask = cache.mask(longest, &device);
-        self.run(ids, &positions, &mask, Some(cache), None)
+        self.run(ids, &positions, &mask, Some(cache), None, &mut |_| {})
     }
 
     /// Logits of hidden states: `[n, d_model]` to `[n, vocab]`.
@@ -129,6 +138,7 @@ impl Decoder {
         ops::cross_entropy(hidden, self.head(), targets, self.config.soft_cap())
     }
 
+    /// `on_state` sees the residual stream before the first layer and after each.
     fn run(
         &self,
         ids: Tensor<2, Int>,
@@ -136,6 +146,7 @@ impl Decoder {
         mask: &AttentionMask,
         mut cache: Option<&mut Cache>,
         mut dropout: Option<&mut Dropout>,
+        on_state: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<3> {
         let [batch, seq] = ids.dims();
         let d_model = self.config.d_model;
@@ -148,13 +159,16 @@ impl Decoder {
         x = drop(x, &mut dropout);
         let angles = angles(&self.config, positions, &x.device());
         let checkpointing = self.checkpointing && cache.is_none() && ops::can_checkpoint(&x);
+        on_state(&x);
         for (index, layer) in self.layers.iter().enumerate() {
-            if checkpointing {
-                x = checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout);
-                continue;
-            }
-            let cache = cache.as_mut().map(|cache| cache.layer(index, seq));
-            x = layer.forward(x, angles.as_ref(), mask, cache, &mut dropout);
+            x = match checkpointing {
+                true => checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout),
+                false => {
+                    let cache = cache.as_mut().map(|cache| cache.layer(index, seq));
+                    layer.forward(x, angles.as_ref(), mask, cache, &mut dropout)
+                }
+            };
+            on_state(&x);
         }
         self.norm.forward(x)
     }

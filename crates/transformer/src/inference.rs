@@ -14,6 +14,7 @@ use crate::TransformerError;
 use crate::config::{ModelConfig, NormKind, PositionKind};
 use crate::decoder::Decoder;
 use crate::layer::{Linear, Norm};
+use crate::model::Model;
 use burn::module::Param;
 use burn::tensor::Tensor;
 pub use firebrand_backend::inference::WeightFormat;

@@ -1,11 +1,13 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
-//! A model is described by a [`ModelConfig`] and built as a [`Decoder`]. [`hugging_face`] maps both to the folders
-//! that Hugging Face transformers reads, and back.
+//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], or a [`Bidirectional`] model, which is two
+//! decoders over one embedding and one head. [`hugging_face`] maps both to folders that Hugging Face transformers reads,
+//! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
 //! logits go out; heavy operations are those of `firebrand_backend::ops`.
 
+mod bidirectional;
 mod cache;
 mod checkpoint;
 mod config;
@@ -18,15 +20,20 @@ mod init;
 mod layer;
 pub mod llama2c;
 mod memory;
+mod model;
+mod scalar_mix;
 mod tensor_file;
 mod weights;
 
+pub use bidirectional::Bidirectional;
 pub use cache::Cache;
-pub use config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
+pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
+pub use model::{AnyModel, Model};
+pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};

@@ -10,6 +10,7 @@
 use crate::TransformerError;
 use crate::config::{ModelConfig, Preset};
 use crate::decoder::Decoder;
+use crate::model::Model;
 use crate::weights::{NamedTensor, with_tensors};
 use burn::tensor::Device;
 use std::path::Path;

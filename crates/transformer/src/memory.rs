@@ -1,4 +1,4 @@
-//! How much a decoder keeps for its backward pass, counted in numbers.
+//! How much a model keeps for its backward pass, counted in numbers.
 //!
 //! This is the one place that says what each operation keeps: whoever changes that in `backend::fused` or in
 //! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
@@ -58,7 +58,7 @@ impl ModelConfig {
         Activations {
             layer: tokens * (normalized + attention + qk_norm + mlp + dropout),
             layer_input: tokens * d,
-            top: tokens * (2 * d + 2),
+            top: self.n_stacks() * tokens * (2 * d + 2),
             working: tokens * working,
             loss: self.logits_at_once(tokens) + tokens * d,
         }
@@ -79,7 +79,7 @@ impl ModelConfig {
     pub fn layer_matrix_numbers(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
+        self.n_stacks() * self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
     }
 
     /// Numbers in the largest of them.

@@ -1,7 +1,7 @@
 //! How often decoding a token asks for memory.
 
 use firebrand_backend::device;
-use firebrand_transformer::{CpuDecoder, Decoder, ModelConfig, Preset, Wanted, WeightFormat};
+use firebrand_transformer::{CpuDecoder, Decoder, Model, ModelConfig, Preset, Wanted, WeightFormat};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

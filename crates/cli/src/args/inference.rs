@@ -246,6 +246,68 @@ pub(crate) struct ScoreArgs {
     pub(crate) logits: Option<PathBuf>,
 }
 
+/// Which of a model's layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The last one, normalized.
+    Last,
+    /// 0 is the embedding.
+    One(usize),
+    /// The mean of all.
+    Mix,
+}
+
+fn parse_layer(text: &str) -> Result<Layer, String> {
+    match text {
+        "last" => Ok(Layer::Last),
+        "mix" => Ok(Layer::Mix),
+        _ => text.parse().map(Layer::One).map_err(|_| "is no layer's number, and not last or mix".to_owned()),
+    }
+}
+
+/// What becomes of the tokens of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pool {
+    /// One vector a token
+    None,
+    /// Their mean
+    Mean,
+    /// The first token's
+    First,
+    /// The last token's
+    Last,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand embed runs/elmo --text \"The fox went home.\" --layer mix
+  firebrand embed runs/elmo --file lines.txt --pool mean --out lines.safetensors
+  printf 'One day\\nOnce\\n' | firebrand embed runs/quickstart --layer 2")]
+pub(crate) struct EmbedArgs {
+    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Text to embed; may be given several times [default: stdin, a text a line]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Vec<String>,
+    /// File of texts, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Ids to embed as they are; may be given several times
+    #[arg(long, value_name = "IDS")]
+    pub(crate) ids: Vec<String>,
+    /// Which states: a layer's number (0 is the embedding), the last, or the mean of all, as ELMo's before any training
+    #[arg(long, value_name = "K|last|mix", default_value = "last", value_parser = parse_layer)]
+    pub(crate) layer: Layer,
+    /// One vector a token, or one for the whole text
+    #[arg(long, value_enum, default_value_t = Pool::None)]
+    pub(crate) pool: Pool,
+    /// Write a safetensors file: [tokens, d] for each text under its number, with --pool one [texts, d] [default: JSON lines on
+    /// stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   firebrand show runs/quickstart

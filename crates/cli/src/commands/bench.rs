@@ -16,7 +16,7 @@ use firebrand_corpus::batches::{TokenBatch, below, keyed_rng};
 use firebrand_corpus::generator::{Grammar, Kind, Split};
 use firebrand_pretrain::Causal;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, Trainer, TrainingConfig};
-use firebrand_transformer::{Decoder, MlpKind, ModelConfig, Preset};
+use firebrand_transformer::{Decoder, MlpKind, Model, ModelConfig, Preset};
 use gemm::Products;
 use std::time::Instant;
 

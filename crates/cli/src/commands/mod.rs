@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod device;
+pub(crate) mod embed;
 pub(crate) mod generate;
 mod narrow;
 pub(crate) mod prepare;

@@ -7,7 +7,7 @@ use firebrand_backend::{device, ops::AttentionMask};
 use firebrand_decode::{
     DecoderModel, DecoderState, FinishReason, GenerateConfig, LanguageModel, Logits, Positions, generate,
 };
-use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 
 const VOCAB_SIZE: usize = 13;
 const SEQ_LEN: usize = 10;

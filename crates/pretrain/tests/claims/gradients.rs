@@ -7,7 +7,7 @@ use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{Alone, BatchKey, gradients_of_step};
 use firebrand_transformer::{
-    Decoder, MlpKind, ModelConfig, NamedTensor, PositionKind, Preset, named_tensors, with_tensors,
+    Decoder, MlpKind, Model, ModelConfig, NamedTensor, PositionKind, Preset, named_tensors, with_tensors,
 };
 use std::collections::BTreeMap;
 

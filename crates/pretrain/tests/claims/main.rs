@@ -1,7 +1,9 @@
-//! What training promises, with the causal objective on models small enough to train in a blink.
+//! What training promises, on models small enough to train in a blink.
 
+mod bidirectional;
 mod devices;
 mod gradients;
+mod objectives;
 mod optimizing;
 mod precision;
 mod runs;
@@ -12,7 +14,7 @@ use firebrand_backend::device;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::Causal;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
-use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 use std::path::Path;
 
 const VOCAB_SIZE: usize = 11;
@@ -26,9 +28,13 @@ fn tiny(preset: Preset) -> ModelConfig {
     ModelConfig { d_ff: 12, ..ModelConfig::preset(preset, VOCAB_SIZE, 8, 2, 4, 8) }
 }
 
-/// A model far from its first weights: larger ones, and no gain or bias at its neutral value.
+/// A model far from its first weights.
 fn model(config: &ModelConfig, device: &Device) -> Decoder {
-    let model = Decoder::new(config, 7, device).expect("the config is a model's");
+    far_from_first(Decoder::new(config, 7, device).expect("the config is a model's"))
+}
+
+/// The same with larger weights, and no gain or bias at its neutral value.
+fn far_from_first<M: Model>(model: M) -> M {
     let tensors = named_tensors(&model).into_iter().map(|tensor| {
         let matrix = tensor.shape.len() == 2;
         let change = |(i, value): (usize, f32)| {

@@ -5,7 +5,7 @@ use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{
     Alone, BatchKey, OptimizerConfig, OptimizerKind, TrainingConfig, gradients_of_step,
 };
-use firebrand_transformer::{Decoder, ModelConfig, Preset, named_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, Preset, named_tensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 

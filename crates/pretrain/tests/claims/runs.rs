@@ -9,7 +9,7 @@ use firebrand_training::{
     Checkpoints, Data, Event, OptimizerConfig, OptimizerKind, Outcome, Trainer, TrainingConfig, evaluate,
     read_metrics,
 };
-use firebrand_transformer::{NamedTensor, Preset, hugging_face, named_tensors};
+use firebrand_transformer::{Decoder, NamedTensor, Preset, hugging_face, named_tensors};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
@@ -154,7 +154,7 @@ fn the_best_weights_are_exported_and_not_the_last() {
     let (_, bests) = go(&mut trainer, None);
     let best = *bests.last().expect("the first evaluation is the best so far");
     assert!(best < 40, "the last weights are not the best: {bests:?}");
-    let exported = hugging_face::load(dir.path(), &device("cpu")).expect("a model folder");
+    let exported: Decoder = hugging_face::load(dir.path(), &device("cpu")).expect("a model folder");
     let kept = Checkpoints::new(dir.path()).load_best().expect("whole").expect("kept");
     let sorted = |mut tensors: Vec<NamedTensor>| {
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -177,7 +177,7 @@ fn without_held_out_data_the_last_weights_are_exported() {
     let order = WindowOrder::new(train.len(), SEQ_LEN, 3, Order::Epochs).expect("long enough");
     let data = Data { train: &train, order: &order, held_out: None, held_out_bytes: 0 };
     trainer.run(data, &AtomicBool::new(false), &mut |_| {}).expect("nothing goes wrong");
-    let exported = hugging_face::load(dir.path(), &device("cpu")).expect("a model folder");
+    let exported: Decoder = hugging_face::load(dir.path(), &device("cpu")).expect("a model folder");
     assert_eq!(named_tensors(&exported), named_tensors(trainer.model()));
 }
 

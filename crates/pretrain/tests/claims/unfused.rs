@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{Alone, BatchKey, OptimizerConfig, TrainingConfig, gradients_of_step};
 use firebrand_transformer::{
-    Decoder, MlpKind, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors,
+    Decoder, MlpKind, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors,
 };
 use std::path::Path;
 

@@ -9,6 +9,7 @@ use crate::merging::Merge;
 use crate::pattern::Splitter;
 use crate::tokenizer::{Algorithm, Frame, Parts};
 use rustc_hash::FxHashSet;
+use std::sync::Arc;
 
 /// How the place of a merge in its file is called.
 pub(super) enum Places {
@@ -83,7 +84,7 @@ pub(super) fn byte_level_parts(files: Files<'_>) -> Result<Parts, TokenizerError
     let algorithm =
         ByteLevel::new(splitter, merges, byte_ids, &vocabulary, is_ordinary, ignore_merges, is_special);
     Ok(Parts {
-        algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
+        algorithm: Arc::new(Algorithm::ByteLevel(Box::new(algorithm))),
         vocabulary,
         added,
         frame: Frame::default(),

@@ -15,6 +15,7 @@ use crate::{Pattern, TokenizerError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::sync::Arc;
 
 pub(super) const WORD_PIECE: &str = "WordPiece";
 pub(super) const WITH_BYTES: &str = "LongestPrefixWithBytes";
@@ -148,7 +149,12 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
         ));
     }
     let algorithm = LongestPrefix::new(Splitter::new(patterns)?, ordinary, unknown);
-    Ok(Parts { algorithm: Algorithm::LongestPrefix(algorithm), vocabulary, added, frame: Frame::default() })
+    Ok(Parts {
+        algorithm: Arc::new(Algorithm::LongestPrefix(algorithm)),
+        vocabulary,
+        added,
+        frame: Frame::default(),
+    })
 }
 
 fn check_word_piece(model: &Model, source: Source<'_>) -> Result<(), TokenizerError> {

@@ -14,6 +14,7 @@ use crate::{Normalization, Pattern, Tokenizer, TokenizerError, files};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The file being read, for messages.
 #[derive(Clone, Copy)]
@@ -298,7 +299,7 @@ fn character_parts(
     }
     let splitter = Splitter::new([])?;
     let algorithm = LongestPrefix::new(splitter, characters, Unknown::Token(unknown));
-    let algorithm = Algorithm::LongestPrefix(algorithm);
+    let algorithm = Arc::new(Algorithm::LongestPrefix(algorithm));
     Ok(Parts { algorithm, vocabulary, added, frame: Frame::default() })
 }
 

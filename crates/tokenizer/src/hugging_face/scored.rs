@@ -18,6 +18,7 @@ use crate::scored::{PREFIX, Scored, Start};
 use crate::tokenizer::{Algorithm, Frame, Parts};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Our own kind, with `ranks`.
 const TIED: &str = "TiedBPE";
@@ -93,7 +94,12 @@ pub(super) fn read(source: Source<'_>, file: &File, added: Vec<AddedToken>) -> R
     let ranked =
         if tied { ranked(source, &file.model, merges)? } else { (0..).zip(last_of_each(merges)).collect() };
     let algorithm = Scored::from_merges(start, ranked, |id| vocabulary.text(id).unwrap_or_default());
-    Ok(Parts { algorithm: Algorithm::Scored(algorithm), vocabulary, added, frame: Frame::default() })
+    Ok(Parts {
+        algorithm: Arc::new(Algorithm::Scored(algorithm)),
+        vocabulary,
+        added,
+        frame: Frame::default(),
+    })
 }
 
 /// The merges with the ranks that the file gives them.

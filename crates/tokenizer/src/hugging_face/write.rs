@@ -60,7 +60,7 @@ fn file(parts: &Parts) -> File {
         normalized: token.normalized,
         special: token.special,
     });
-    let (pre_tokenizer, decoder, model) = match &parts.algorithm {
+    let (pre_tokenizer, decoder, model) = match &*parts.algorithm {
         Algorithm::ByteLevel(algorithm) => {
             (pre_tokenizer(algorithm), byte_level(true), json!(byte_level_model(parts, algorithm)))
         }
@@ -74,7 +74,7 @@ fn file(parts: &Parts) -> File {
         },
         Algorithm::Scored(algorithm) => (Value::Null, scored::decoder(), scored::model(parts, algorithm)),
     };
-    let normalizer = match &parts.algorithm {
+    let normalizer = match &*parts.algorithm {
         Algorithm::Scored(_) => scored::normalizer(),
         Algorithm::ByteLevel(_) | Algorithm::LongestPrefix(_) => match parts.added.normalization() {
             Normalization::None => Value::Null,
@@ -150,7 +150,7 @@ pub(super) fn model(parts: &Parts, merges: Vec<Value>) -> Bpe {
 
 fn post_processor(parts: &Parts) -> Value {
     let Frame { before, after } = &parts.frame;
-    let is_byte_level = matches!(parts.algorithm, Algorithm::ByteLevel(_));
+    let is_byte_level = matches!(*parts.algorithm, Algorithm::ByteLevel(_));
     if before.is_empty() && after.is_empty() {
         return if is_byte_level { byte_level(true) } else { Value::Null };
     }

@@ -34,6 +34,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use read::Line;
 use rustc_hash::FxHashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The extension of rank files.
 pub(crate) const EXTENSION: &str = "tiktoken";
@@ -117,7 +118,7 @@ impl Tokenizer {
             ByteLevel::new(splitter, merges, byte_ids, &vocabulary, is_ordinary, true, is_special);
         Ok(Self::from_parts(Parts {
             vocabulary,
-            algorithm: Algorithm::ByteLevel(Box::new(algorithm)),
+            algorithm: Arc::new(Algorithm::ByteLevel(Box::new(algorithm))),
             added,
             frame: Frame::default(),
         }))

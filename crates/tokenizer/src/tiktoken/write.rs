@@ -16,7 +16,7 @@ pub(super) fn save(tokenizer: &Tokenizer, path: &Path) -> Result<(), TokenizerEr
 /// The file, or why tiktoken would give other ids.
 fn lines(tokenizer: &Tokenizer) -> Result<String, String> {
     let parts = tokenizer.parts();
-    let Algorithm::ByteLevel(algorithm) = &parts.algorithm else {
+    let Algorithm::ByteLevel(algorithm) = &*parts.algorithm else {
         return Err("it is not byte-level: tiktoken starts from the 256 bytes".to_owned());
     };
     if let Some(token) = parts.added.ordinary().next() {

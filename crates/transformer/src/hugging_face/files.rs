@@ -2,8 +2,8 @@
 
 use super::{from_json, names, to_json};
 use crate::TransformerError;
-use crate::config::ModelConfig;
-use crate::decoder::Decoder;
+use crate::config::{ModelConfig, ModelKind};
+use crate::model::{AnyModel, Model};
 use crate::tensor_file::{read_tensors, write_atomically, write_tensors};
 use crate::weights::{named_tensors, with_tensors};
 use burn::tensor::Device;
@@ -20,7 +20,7 @@ pub fn is_model_folder(dir: &Path) -> bool {
 ///
 /// # Errors
 /// When a file cannot be written; what was there before stays.
-pub fn save(dir: &Path, model: &Decoder, end_of_text: Option<u32>) -> Result<(), TransformerError> {
+pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result<(), TransformerError> {
     std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
     let config = model.config();
     let tensors = names::outward(config, named_tensors(model));
@@ -40,13 +40,25 @@ pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
     from_json(&read_json(&path)?, &path)
 }
 
+/// The model of whatever kind the folder holds; as [`load`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerError> {
+    Ok(match load_config(dir)?.kind {
+        ModelKind::Decoder => AnyModel::Decoder(Box::new(load(dir, device)?)),
+        ModelKind::Bidirectional => AnyModel::Bidirectional(Box::new(load(dir, device)?)),
+    })
+}
+
 /// The model with its weights on `device`, from one `model.safetensors` or several with an index.
 ///
 /// # Errors
-/// When a file is absent or damaged, or the weights do not fit the config.
-pub fn load(dir: &Path, device: &Device) -> Result<Decoder, TransformerError> {
+/// When a file is absent or damaged, the weights do not fit the config, or the folder holds a model of another kind.
+pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError> {
     let config = load_config(dir)?;
-    let model = Decoder::blank(&config, device)?;
+    let model = M::blank(&config, device)
+        .map_err(|error| TransformerError::format(dir.join("config.json"), error.to_string()))?;
     let single = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");
     let tensors = if single.is_file() || !index.is_file() {

@@ -1,16 +1,16 @@
 //! Model folders as Hugging Face transformers reads them: `config.json`, `model.safetensors`, `generation_config.json`.
 //!
-//! A config that maps to Llama or GPT-2 is written as such; any other as `FirebrandForCausalLM`, which only Firebrand
-//! reads. Our own description of the model stands in `config.json` too, under the key `firebrand`, so that a folder we
+//! A config that maps to Llama or GPT-2 is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
+//! Firebrand reads. Our own description of the model stands in `config.json` too, under the key `firebrand`, so that a folder we
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
 mod files;
 mod names;
 
-pub use files::{is_model_folder, load, load_config, save};
+pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;
-use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
+use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -21,8 +21,10 @@ pub enum Architecture {
     Llama,
     /// `GPT2LMHeadModel`.
     Gpt2,
-    /// `FirebrandForCausalLM`: what no architecture of transformers computes.
+    /// A decoder that no architecture of transformers computes: `FirebrandForCausalLM`.
     Firebrand,
+    /// `FirebrandForBidirectionalLM`: transformers has no such model.
+    FirebrandBidirectional,
 }
 
 impl Architecture {
@@ -36,6 +38,9 @@ impl Architecture {
             && config.position == PositionKind::Learned
             && config.mlp != MlpKind::Swiglu
             && config.n_kv_heads == config.n_heads;
+        if config.kind == ModelKind::Bidirectional {
+            return Self::FirebrandBidirectional;
+        }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
             (true, _, true) => Self::Gpt2,
@@ -49,7 +54,13 @@ impl Architecture {
             Self::Llama => "LlamaForCausalLM",
             Self::Gpt2 => "GPT2LMHeadModel",
             Self::Firebrand => "FirebrandForCausalLM",
+            Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
         }
+    }
+
+    /// Whether Hugging Face transformers has it.
+    pub fn is_in_transformers(self) -> bool {
+        matches!(self, Self::Llama | Self::Gpt2)
     }
 }
 
@@ -87,7 +98,7 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "attn_pdrop": 0.0,
             "resid_pdrop": config.dropout,
         }),
-        Architecture::Firebrand => json!({"model_type": "firebrand"}),
+        Architecture::Firebrand | Architecture::FirebrandBidirectional => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);
@@ -153,6 +164,7 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
     }
     let theta = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(json["rope_theta"].as_f64());
     Ok(ModelConfig {
+        kind: ModelKind::Decoder,
         vocab_size: field.count("vocab_size")?,
         d_model,
         n_layers: field.count("num_hidden_layers")?,
@@ -194,6 +206,7 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
     }
     let (d_model, n_heads) = (field.count("n_embd")?, field.count("n_head")?);
     Ok(ModelConfig {
+        kind: ModelKind::Decoder,
         vocab_size: field.count("vocab_size")?,
         d_model,
         n_layers: field.count("n_layer")?,

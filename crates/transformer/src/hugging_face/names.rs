@@ -18,11 +18,12 @@ struct Rule {
 
 /// Our tensors as the folder holds them.
 pub(super) fn outward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
+    let Some(rules) = rules(config) else { return tensors };
     let mut ours: BTreeMap<String, NamedTensor> =
         tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
     let shapes = shapes(config);
     let mut result = Vec::new();
-    for rule in rules(config) {
+    for rule in rules {
         let parts: Vec<NamedTensor> = rule
             .parts
             .iter()
@@ -51,6 +52,7 @@ pub(super) fn inward(
     config: &ModelConfig,
     tensors: Vec<NamedTensor>,
 ) -> Result<Vec<NamedTensor>, TransformerError> {
+    let Some(rules) = rules(config) else { return Ok(tensors) };
     let gpt2 = Architecture::of(config) == Architecture::Gpt2;
     let mut theirs: BTreeMap<String, NamedTensor> = tensors
         .into_iter()
@@ -64,7 +66,7 @@ pub(super) fn inward(
     let shapes = shapes(config);
     let mut result = Vec::new();
     let mut missing = Vec::new();
-    for rule in rules(config) {
+    for rule in rules {
         let wanted: Vec<&String> = rule.parts.iter().filter(|part| !is_absent_bias(config, part)).collect();
         let Some(whole) = theirs.remove(&rule.name) else {
             if !wanted.is_empty() {
@@ -140,10 +142,12 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
     shapes
 }
 
-fn rules(config: &ModelConfig) -> Vec<Rule> {
+/// `None` where no architecture of transformers has such a model: then the folder holds our tensors as they are.
+fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
-        Architecture::Gpt2 => gpt2_rules(config),
-        Architecture::Llama | Architecture::Firebrand => llama_rules(config),
+        Architecture::Gpt2 => Some(gpt2_rules(config)),
+        Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
+        Architecture::FirebrandBidirectional => None,
     }
 }
 

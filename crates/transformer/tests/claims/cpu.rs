@@ -1,7 +1,9 @@
 //! The decoder on slices computes what the one on tensors computes, whatever is done to its cache.
 
 use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, model, uncached};
-use firebrand_transformer::{CpuCache, CpuDecoder, Decoder, ModelConfig, Preset, Wanted, WeightFormat};
+use firebrand_transformer::{
+    CpuCache, CpuDecoder, Decoder, Model, ModelConfig, Preset, Wanted, WeightFormat,
+};
 
 /// How far the order of a sum may move a logit of about 1.
 const ROUNDING: f32 = 1e-5;

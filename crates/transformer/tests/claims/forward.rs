@@ -1,7 +1,7 @@
 //! The forward pass: causality, and a cache that changes nothing.
 
 use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, logits_of, model, models, uncached};
-use firebrand_transformer::{Cache, Decoder};
+use firebrand_transformer::{Cache, Decoder, Model};
 
 /// How far the order of a sum may move a logit of about 1.
 const ROUNDING: f32 = 1e-5;

@@ -2,7 +2,7 @@
 
 use crate::{configs, device, difference, ids, model, uncached};
 use firebrand_transformer::hugging_face::{Architecture, load, load_config, save};
-use firebrand_transformer::{ModelConfig, Preset, named_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, Preset, named_tensors};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +26,7 @@ fn copy(name: &str) -> TempDir {
 fn complaint(name: &str, damage: impl FnOnce(&Path)) -> String {
     let dir = copy(name);
     damage(dir.path());
-    load(dir.path(), &device("cpu")).map(|_| ()).expect_err("the folder is damaged").to_string()
+    load::<Decoder>(dir.path(), &device("cpu")).map(|_| ()).expect_err("the folder is damaged").to_string()
 }
 
 /// Sets a key of `config.json`.
@@ -80,8 +80,8 @@ fn gpt2_files_without_the_prefix_and_with_mask_buffers_are_read() {
     }
     tensors.push(NamedTensor { name: "h.0.attn.bias".into(), shape: vec![1, 1, 1], values: vec![1.0] });
     write_tensors(&path, &tensors).expect("written");
-    let [old, new] =
-        [dir.path().to_path_buf(), golden("gpt2")].map(|dir| load(&dir, &device("cpu")).expect("read"));
+    let [old, new] = [dir.path().to_path_buf(), golden("gpt2")]
+        .map(|dir| load::<Decoder>(&dir, &device("cpu")).expect("read"));
     assert_eq!(named_tensors(&old), named_tensors(&new));
 }
 
@@ -91,7 +91,7 @@ fn what_is_exported_comes_back_exactly() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let model = model(&config, &device("cpu"));
         save(dir.path(), &model, Some(3)).expect("written");
-        let again = load(dir.path(), &device("cpu")).expect("read");
+        let again: Decoder = load(dir.path(), &device("cpu")).expect("read");
         assert_eq!(again.config(), &config, "{name}");
         assert_eq!(named_tensors(&again), named_tensors(&model), "{name}");
     }
@@ -110,7 +110,7 @@ fn what_is_exported_comes_back_without_our_own_description() {
         let mut json: Value = serde_json::from_slice(&std::fs::read(&path).expect("read")).expect("json");
         json.as_object_mut().expect("an object").remove("firebrand");
         std::fs::write(&path, json.to_string()).expect("written");
-        let again = load(dir.path(), &device("cpu")).expect("read");
+        let again: Decoder = load(dir.path(), &device("cpu")).expect("read");
         let difference = difference(&uncached(&again, &ids(0, 9)), &uncached(&model, &ids(0, 9)));
         assert!(difference <= 1e-6, "{name}: {difference:e}");
     }

@@ -10,7 +10,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::device;
 use firebrand_backend::ops::AttentionMask;
 use firebrand_transformer::{
-    Decoder, MlpKind, ModelConfig, NamedTensor, NormKind, PositionKind, Preset, named_tensors, with_tensors,
+    Decoder, MlpKind, Model, ModelConfig, NamedTensor, NormKind, PositionKind, Preset, named_tensors,
+    with_tensors,
 };
 
 const VOCAB_SIZE: usize = 17;

@@ -1,7 +1,9 @@
 //! Weights by name, their number, and where they come from.
 
 use crate::{configs, device, difference, ids, model, uncached};
-use firebrand_transformer::{Decoder, NamedTensor, named_tensors, read_tensors, with_tensors, write_tensors};
+use firebrand_transformer::{
+    Decoder, Model, NamedTensor, named_tensors, read_tensors, with_tensors, write_tensors,
+};
 
 fn fresh(seed: u64, device_name: &str) -> (Decoder, Vec<NamedTensor>) {
     let (_, config) = configs().remove(0);

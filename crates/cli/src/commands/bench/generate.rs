@@ -10,7 +10,7 @@ use firebrand_decode::{
     self as decode, Beam, DecoderModel, GenerateConfig, LanguageModel, Logits, Positions, Strategy,
     processors::argmax,
 };
-use firebrand_transformer::{CpuDecoder, Decoder, ModelConfig, WeightFormat, hugging_face};
+use firebrand_transformer::{CpuDecoder, Decoder, Model, ModelConfig, WeightFormat, hugging_face};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::ControlFlow;

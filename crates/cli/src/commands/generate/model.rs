@@ -3,7 +3,7 @@
 use super::super::narrow::{narrow, say_size};
 use crate::args::{Global, WeightsName};
 use firebrand_decode::DecoderModel;
-use firebrand_transformer::{CpuDecoder, Decoder, WeightFormat};
+use firebrand_transformer::{CpuDecoder, Decoder, Model, WeightFormat};
 use std::borrow::Cow;
 
 /// A model for decoding. On the CPU its weights are laid out for that, and the tensors are given back.

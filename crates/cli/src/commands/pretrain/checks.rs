@@ -4,13 +4,12 @@
 use crate::config::PretrainConfig;
 use crate::exit::usage;
 use crate::run::RunFile;
-use crate::text::HashedTokenizer;
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_durable::Lock;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::hugging_face;
-use firebrand_transformer::{Decoder, ModelConfig};
+use firebrand_transformer::{Model, ModelConfig};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -99,20 +98,20 @@ pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow
 }
 
 /// A model with new weights, or with those of `from`, which must be the same model for the same tokens.
-pub(super) fn new_model(
+pub(super) fn new_model<M: Model>(
     from: Option<&Path>,
     config: &ModelConfig,
-    tokenizer: &HashedTokenizer,
+    tokenizer: &Tokenizer,
     seed: u64,
     device: &Device,
-) -> anyhow::Result<Decoder> {
+) -> anyhow::Result<M> {
     let Some(from) = from else {
-        return Ok(Decoder::new(config, seed, device)?);
+        return Ok(M::new(config, seed, device)?);
     };
     if !hugging_face::is_model_folder(from) {
         return Err(usage(format!("--from {}: holds no model (no config.json)", from.display())));
     }
-    let model = hugging_face::load(from, device).with_context(|| format!("--from {}", from.display()))?;
+    let model: M = hugging_face::load(from, device).with_context(|| format!("--from {}", from.display()))?;
     let (there, here) = (serde_json::to_value(model.config())?, serde_json::to_value(config)?);
     let differences: Vec<String> = here
         .as_object()
@@ -129,16 +128,16 @@ pub(super) fn new_model(
         )));
     }
     if from.join("tokenizer.json").exists() {
-        let (theirs, ours) = (Tokenizer::load(from)?, &tokenizer.tokenizer);
-        let differing =
-            (0..ours.vocab_size() as u32).find(|&id| theirs.id_to_token(id) != ours.id_to_token(id));
+        let theirs = Tokenizer::load(from)?;
+        let differing = (0..tokenizer.vocab_size() as u32)
+            .find(|&id| theirs.id_to_token(id) != tokenizer.id_to_token(id));
         if let Some(id) = differing {
             return Err(usage(format!(
                 "--from {0}: its tokenizer is another one (id {id} is {1:?} there, {2:?} here); use it by \
                  --set data.tokenizer={0}",
                 from.display(),
                 theirs.id_to_token(id).unwrap_or(""),
-                ours.id_to_token(id).unwrap_or("")
+                tokenizer.id_to_token(id).unwrap_or("")
             )));
         }
     }

@@ -10,15 +10,17 @@ use crate::config::{self, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
 use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
-use crate::text::{self, HashedTokenizer};
+use crate::text;
 use crate::{interrupt, screen};
+use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::Causal;
-use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
-use firebrand_transformer::ModelConfig;
+use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_tokenizer::Tokenizer;
+use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
+use firebrand_transformer::{Model, ModelConfig};
 use std::path::{Path, PathBuf};
 
 use checks::{
@@ -53,10 +55,6 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     start_or_resume(args.resume, &dir)?;
 
     let (tokenizer, shards) = text::load(&config.data, global)?;
-    let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
-    check_context(&config, &model_config)?;
-    let train = shards.split(Split::Train)?;
-    let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
     let run_file = RunFile::new(
         global,
         &device_name,
@@ -65,6 +63,55 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         args.from.clone(),
         config.clone(),
     );
+    // What the objective marks is not in any text.
+    let special = config.objective.special_tokens();
+    let tokenizer =
+        tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
+    let model = config.model(tokenizer.vocab_size());
+    let (dropout, end_of_text) = (model.dropout, tokenizer.end_of_text());
+    let job = Job { args, dir, config, run_file, tokenizer, shards, model, device_name, device, global };
+    match job.config.objective {
+        ObjectiveName::Causal => train(Causal { dropout, end_of_text }, job),
+        ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),
+    }
+}
+
+/// A run before its first step.
+struct Job<'a> {
+    args: &'a PretrainArgs,
+    dir: PathBuf,
+    config: PretrainConfig,
+    run_file: RunFile,
+    /// With the special tokens of the objective.
+    tokenizer: Tokenizer,
+    shards: Shards,
+    model: ModelConfig,
+    device_name: String,
+    /// With autodiff.
+    device: Device,
+    global: &'a Global,
+}
+
+/// Trains a model for an objective, whichever that is.
+fn train<O: Objective>(objective: O, job: Job<'_>) -> anyhow::Result<()>
+where
+    O::Model: Model,
+{
+    let Job {
+        args,
+        dir,
+        config,
+        run_file,
+        tokenizer,
+        shards,
+        model: model_config,
+        device_name,
+        device,
+        global,
+    } = job;
+    check_context(&config, &model_config)?;
+    let train = shards.split(Split::Train)?;
+    let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
     if RunFile::path(&dir).exists() {
         let started = RunFile::read(&dir)?;
         check_same_run(&started, &run_file, &dir)?;
@@ -75,17 +122,12 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             ));
         }
     }
-    let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?
-        .with_checkpointing(config.training.activation_checkpointing);
+    let model: O::Model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    let model = model.with_checkpointing(config.training.activation_checkpointing);
     // Only now is anything written: a refused command leaves a run as it was.
-    tokenizer.tokenizer.save(&dir)?;
+    tokenizer.save(&dir)?;
     run_file.write(&dir)?;
 
-    let objective = match config.objective {
-        ObjectiveName::Causal => {
-            Causal { dropout: model_config.dropout, end_of_text: tokenizer.tokenizer.end_of_text() }
-        }
-    };
     let mut trainer = Trainer::new(
         objective,
         model,
@@ -166,17 +208,17 @@ fn read_config(args: &PretrainArgs, dir: &Path) -> anyhow::Result<PretrainConfig
 }
 
 /// UTF-8 bytes of the held-out targets: all but the first token's.
-fn target_bytes(shards: &Shards, tokenizer: &HashedTokenizer) -> anyhow::Result<u64> {
+fn target_bytes(shards: &Shards, tokenizer: &Tokenizer) -> anyhow::Result<u64> {
     let Some(held_out) = shards.get(Split::HeldOut).filter(|split| !split.is_empty()) else {
         return Ok(0);
     };
     let first = held_out.slice(0..1)?[0];
-    Ok(held_out.bytes().saturating_sub(tokenizer.tokenizer.token_table().byte_len(first) as u64))
+    Ok(held_out.bytes().saturating_sub(tokenizer.token_table().byte_len(first) as u64))
 }
 
 fn introduce(
     model: &ModelConfig,
-    tokenizer: &HashedTokenizer,
+    tokenizer: &Tokenizer,
     shards: &Shards,
     device: &str,
     config: &PretrainConfig,
@@ -186,14 +228,15 @@ fn introduce(
     say(
         global,
         format!(
-            "{} parameters ({} layers, d_model {}), {} tokens of vocabulary, on {device}",
+            "{} parameters ({}{} layers, d_model {}), {} tokens of vocabulary, on {device}",
             thousands(model.n_params() as u64),
+            if model.n_stacks() > 1 { format!("{} × ", model.n_stacks()) } else { String::new() },
             model.n_layers,
             model.d_model,
-            thousands(tokenizer.tokenizer.vocab_size() as u64),
+            thousands(tokenizer.vocab_size() as u64),
         ),
     );
-    if architecture == Architecture::Firebrand {
+    if !architecture.is_in_transformers() {
         say(global, "this architecture is Firebrand's own: transformers will not load the run");
     }
     let train = shards.get(Split::Train).map_or(0, |split| split.len()) as u64;

@@ -135,7 +135,7 @@ impl Record {
 /// How many parameters the model of an unfinished run has; `None` when its tokenizer cannot be read.
 fn planned_parameters(run: &RunFile, dir: &Path) -> Option<usize> {
     let vocab_size = Tokenizer::load(dir).ok()?.vocab_size();
-    let model = run.config.model.resolve(vocab_size, run.config.training.seq_len);
+    let model = run.config.model(vocab_size);
     model.validate().ok()?;
     Some(model.n_params())
 }

@@ -1,0 +1,95 @@
+//! What is scored: texts as ids, and how many bytes they stand for.
+
+use crate::args::ScoreArgs;
+use crate::exit::usage;
+use crate::run::{RunFile, Trained, parse_ids};
+use anyhow::Context;
+use firebrand_corpus::generator::{Grammar, floor_of};
+use firebrand_corpus::sources::{DocumentBoundary, DocumentReader};
+use firebrand_tokenizer::TokenTable;
+use std::path::Path;
+
+/// Ids to score; all but the first are targets.
+pub(super) struct Scored {
+    pub(super) ids: Vec<u32>,
+    /// The end of text that was put in front of the text, but not behind it.
+    begin: Option<u32>,
+    /// UTF-8 bytes of the text that the targets stand for.
+    pub(super) bytes: u64,
+}
+
+/// What the command line names, and bits per byte below which no model comes, where they are known.
+pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(Vec<Scored>, Option<f64>)> {
+    match (&args.text, &args.file, &args.ids) {
+        (Some(text), _, _) => Ok((vec![document(text, trained, false)?], None)),
+        (_, Some(path), _) => {
+            let text = read(path, args, trained)?;
+            let floor = floor_of(Grammar::built_in(), &text.whole).ok().filter(|_| text.blank_lines);
+            Ok((text.documents, floor.map(|floor| floor.bits_per_byte())))
+        }
+        (_, _, Some(ids)) => {
+            let ids = parse_ids(ids)?;
+            trained.check_ids(&ids)?;
+            let table = trained.tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
+            let bytes =
+                table.map_or(0, |table| ids.iter().skip(1).map(|&id| table.byte_len(id) as u64).sum());
+            Ok((vec![Scored { ids, begin: None, bytes }], None))
+        }
+        _ => Err(usage("nothing to score: give --text, --file or --ids")),
+    }
+}
+
+/// A text after an end of text, where the model knows one.
+fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
+    let tokenizer = trained.tokenizer()?;
+    let end = tokenizer.end_of_text();
+    let mut ids: Vec<u32> = end.into_iter().collect();
+    ids.extend(tokenizer.encode(text));
+    if with_end {
+        ids.extend(end);
+    }
+    // Without an end of text the first token is given, not predicted.
+    let given =
+        if end.is_some() { 0 } else { ids.first().map_or(0, |&id| tokenizer.token_table().byte_len(id)) };
+    let begin = end.filter(|_| !with_end);
+    Ok(Scored { ids, begin, bytes: (text.len() - given) as u64 })
+}
+
+impl Scored {
+    /// The same for a model that reads from the end: an end of text in front stands behind the text now.
+    pub(super) fn reversed(&self, tokens: Option<&TokenTable>) -> Self {
+        let mut ids = self.ids.clone();
+        ids[usize::from(self.begin.is_some())..].reverse();
+        // What is given is another token now.
+        let given = |ids: &[u32]| match (tokens, ids.first()) {
+            (Some(tokens), Some(&first)) => tokens.byte_len(first) as u64,
+            _ => 0,
+        };
+        let bytes = (self.bytes + given(&self.ids)).saturating_sub(given(&ids));
+        Self { ids, begin: self.begin, bytes }
+    }
+}
+
+struct FileText {
+    whole: String,
+    blank_lines: bool,
+    documents: Vec<Scored>,
+}
+
+fn read(path: &Path, args: &ScoreArgs, trained: &Trained) -> anyhow::Result<FileText> {
+    let boundary = match args.boundary {
+        Some(boundary) => boundary.into(),
+        None if RunFile::path(&args.run).exists() => RunFile::read(&args.run)?.config.data.boundary,
+        None => DocumentBoundary::File,
+    };
+    let mut reader = DocumentReader::open(path, boundary)?;
+    let mut documents = Vec::new();
+    while let Some(text) = reader.next_document()? {
+        documents.push(document(&text, trained, true)?);
+    }
+    if documents.is_empty() {
+        return Err(usage(format!("{}: is empty; there is nothing to score", path.display())));
+    }
+    let whole = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(FileText { whole, blank_lines: boundary == DocumentBoundary::BlankLine, documents })
+}

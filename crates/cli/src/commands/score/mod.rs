@@ -1,0 +1,208 @@
+//! `firebrand score`: log-likelihood, perplexity, bits per byte, logits.
+
+mod documents;
+mod windows;
+
+use super::narrow::{self, f32_bytes, narrow};
+use crate::args::{Global, ScoreArgs, WeightsName};
+use crate::exit::usage;
+use crate::output::{line, size};
+use crate::run::Trained;
+use anyhow::Context;
+use burn::tensor::{Int, Tensor, TensorData};
+use documents::Scored;
+use firebrand_backend::ops::AttentionMask;
+use firebrand_transformer::{AnyModel, CpuDecoder, Decoder, Model};
+use serde_json::json;
+use std::f64::consts::LN_2;
+use std::path::Path;
+
+/// A decoder that predicts all tokens but the given ones, and what it makes of them.
+struct Reading {
+    /// Which way it reads; of a model that reads one way only, nothing.
+    name: Option<&'static str>,
+    decoder: Decoder,
+    narrow: Option<CpuDecoder>,
+    documents: Vec<Scored>,
+    nats: f64,
+    /// The same with f32 weights.
+    f32_nats: f64,
+}
+
+impl Reading {
+    fn new(
+        name: Option<&'static str>,
+        decoder: Decoder,
+        documents: Vec<Scored>,
+        weights: WeightsName,
+        device: &str,
+        global: &Global,
+    ) -> anyhow::Result<Self> {
+        let narrow = narrow(&decoder, weights, device)?;
+        let windows = windows::windows(&documents, decoder.config().seq_len);
+        let f32_nats = windows::nats(&decoder, &windows, global);
+        let nats = narrow.as_ref().map_or(f32_nats, |model| windows::narrow_nats(model, &windows, global));
+        Ok(Self { name, decoder, narrow, documents, nats, f32_nats })
+    }
+}
+
+pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
+    let trained = Trained::open(&args.run, global)?;
+    let (documents, floor) = documents::asked_for(args, &trained)?;
+    let n_documents = documents.len();
+    if documents.iter().all(|document| document.ids.len() < 2) {
+        return Err(usage("nothing to score: the first token is given, and there is no second"));
+    }
+    if args.logits.is_some() && n_documents != 1 {
+        return Err(usage("--logits are those of one --text or --ids, not of a --file"));
+    }
+    let Trained { model, tokenizer, device } = trained;
+    let reading =
+        |name, decoder, documents| Reading::new(name, decoder, documents, args.weights, &device, global);
+    let readings = match model {
+        AnyModel::Decoder(model) => vec![reading(None, *model, documents)?],
+        AnyModel::Bidirectional(model) => {
+            let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
+            let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();
+            vec![
+                reading(Some("forward"), model.forward(), documents)?,
+                reading(Some("backward"), model.backward(), reversed)?,
+            ]
+        }
+    };
+    if let Some(path) = &args.logits {
+        write_logits(path, &readings)?;
+    }
+    let score = Score::new(&readings, n_documents, floor, device);
+    if global.json { line(score.json(&readings)) } else { score.print(&readings) }
+}
+
+/// What is said of all documents together; of a model that reads both ways, the mean of the two.
+struct Score {
+    nats: f64,
+    f32_nats: f64,
+    tokens: u64,
+    bytes: u64,
+    documents: usize,
+    floor: Option<f64>,
+    device: String,
+}
+
+impl Score {
+    fn new(readings: &[Reading], documents: usize, floor: Option<f64>, device: String) -> Self {
+        let mean =
+            |of: &dyn Fn(&Reading) -> f64| readings.iter().map(of).sum::<f64>() / readings.len() as f64;
+        let all = || readings.iter().flat_map(|reading| &reading.documents);
+        let count = readings.len() as u64;
+        Self {
+            nats: mean(&|reading| reading.nats),
+            f32_nats: mean(&|reading| reading.f32_nats),
+            tokens: all().map(|document| document.ids.len().saturating_sub(1) as u64).sum::<u64>() / count,
+            bytes: all().map(|document| document.bytes).sum::<u64>() / count,
+            documents,
+            floor,
+            device,
+        }
+    }
+
+    fn loss(&self) -> f64 {
+        self.nats / self.tokens as f64
+    }
+
+    fn f32_loss(&self) -> f64 {
+        self.f32_nats / self.tokens as f64
+    }
+
+    fn bits_per_byte(&self) -> Option<f64> {
+        (self.bytes > 0).then(|| self.nats / (LN_2 * self.bytes as f64))
+    }
+
+    fn json(&self, readings: &[Reading]) -> serde_json::Value {
+        let (loss, f32_loss) = (self.loss(), self.f32_loss());
+        let mut result = json!({
+            "log_likelihood": -self.nats, "tokens": self.tokens, "bytes": self.bytes, "documents": self.documents,
+            "loss": loss, "perplexity": loss.exp(), "bits_per_byte": self.bits_per_byte(),
+            "floor_bits_per_byte": self.floor, "device": self.device, "weights": "f32",
+        });
+        for reading in readings {
+            if let Some(name) = reading.name {
+                let loss = reading.nats / self.tokens as f64;
+                result[name] =
+                    json!({"log_likelihood": -reading.nats, "loss": loss, "perplexity": loss.exp()});
+            }
+        }
+        if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
+            result["weights"] = format.into();
+            result["weight_bytes"] = bytes.into();
+            result["f32"] =
+                json!({"loss": f32_loss, "perplexity": f32_loss.exp(), "weight_bytes": f32_bytes});
+            result["perplexity_change"] = (loss - f32_loss).exp_m1().into();
+        }
+        result
+    }
+
+    fn print(&self, readings: &[Reading]) -> anyhow::Result<()> {
+        let (loss, f32_loss) = (self.loss(), self.f32_loss());
+        line(format!("log-likelihood  {:.4} nats over {} tokens", -self.nats, self.tokens))?;
+        for reading in readings {
+            if let Some(name) = reading.name {
+                let perplexity = (reading.nats / self.tokens as f64).exp();
+                line(format!("  {name:<13} {:.4} nats, perplexity {perplexity:.4}", -reading.nats))?;
+            }
+        }
+        line(format!("loss            {loss:.4} nats a token"))?;
+        line(format!("perplexity      {:.4}", loss.exp()))?;
+        if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
+            let percent = 100.0 * (loss - f32_loss).exp_m1();
+            line(format!("  of f32        {:.4} ({format} changes it by {percent:+.3} %)", f32_loss.exp()))?;
+            let (bytes, f32_bytes) = (size(bytes as u64), size(f32_bytes as u64));
+            line(format!("weights         {format}, {bytes} (f32: {f32_bytes})"))?;
+        }
+        if let Some(bits) = self.bits_per_byte() {
+            line(format!("bits per byte   {bits:.4}"))?;
+            if let Some(floor) = self.floor {
+                line(format!("floor           {floor:.4} ({:.4} above what is possible)", bits - floor))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The format of narrow weights, their bytes, and those of f32; the embedding that two readings share counts for each.
+fn narrow_sizes(readings: &[Reading]) -> Option<(&'static str, usize, usize)> {
+    let narrow: Vec<&CpuDecoder> = readings.iter().filter_map(|reading| reading.narrow.as_ref()).collect();
+    let format = narrow.first()?.format().name();
+    let sum = |of: &dyn Fn(&CpuDecoder) -> usize| narrow.iter().map(|model| of(model)).sum();
+    Some((format, sum(&CpuDecoder::weight_bytes), sum(&f32_bytes)))
+}
+
+/// The logits at every position, as `logits_hf.py` reads them; those of a model that reads from the end beside.
+fn write_logits(path: &Path, readings: &[Reading]) -> anyhow::Result<()> {
+    let mut result = json!({});
+    for reading in readings {
+        let name = if reading.name == Some("backward") { "backward_logits" } else { "logits" };
+        let logits = logits(&reading.decoder, reading.narrow.as_ref(), &reading.documents[0].ids)?;
+        let rows: Vec<&[f32]> = logits.chunks(reading.decoder.config().vocab_size).collect();
+        result[name] = json!(rows);
+    }
+    let json = serde_json::to_string(&result)?;
+    firebrand_durable::write(path, json.as_bytes()).with_context(|| path.display().to_string())
+}
+
+/// `[ids, vocab]`
+fn logits(model: &Decoder, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
+    let (len, context) = (ids.len(), model.config().seq_len);
+    if len > context {
+        return Err(usage(format!("{len} tokens are more than the model's context of {context}")));
+    }
+    Ok(match narrow {
+        Some(model) => narrow::logits(model, ids),
+        None => {
+            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, len]), &model.device());
+            let hidden = model.hidden(ids, &AttentionMask::Causal, None);
+            let logits = model.logits(hidden.reshape([len, model.config().d_model]));
+            logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now")
+        }
+    })
+}

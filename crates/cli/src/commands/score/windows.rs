@@ -1,0 +1,85 @@
+//! Texts longer than a context, and what their tokens cost a decoder.
+
+use super::documents::Scored;
+use crate::args::Global;
+use crate::commands::narrow;
+use crate::output::bar;
+use burn::tensor::{Int, Tensor, TensorData};
+use firebrand_backend::ops::AttentionMask;
+use firebrand_transformer::{CpuDecoder, Decoder, Model};
+
+/// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
+/// context and were counted before).
+pub(super) struct Window {
+    pub(super) ids: Vec<u32>,
+    pub(super) counted: usize,
+}
+
+/// The windows of all documents: one that is longer than the context is read in windows that overlap by half of it.
+pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    for document in documents {
+        let targets = document.ids.len().saturating_sub(1);
+        let mut done = 0;
+        while done < targets {
+            let end = if done == 0 { targets.min(context) } else { targets.min(done + (context / 2).max(1)) };
+            let start = end.saturating_sub(context);
+            windows.push(Window { ids: document.ids[start..=end].to_vec(), counted: end - done });
+            done = end;
+        }
+    }
+    // Rows of like length side by side: less padding. The order changes no row's result.
+    windows.sort_by_key(|window| std::cmp::Reverse(window.ids.len()));
+    windows
+}
+
+/// Nats of all targets.
+pub(super) fn nats(model: &Decoder, windows: &[Window], global: &Global) -> f64 {
+    let context = model.config().seq_len;
+    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
+    let device = model.device();
+    let mut nats = 0.0;
+    for batch in windows.chunks(rows_at_once(context)) {
+        let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
+        let padded = |from: usize| -> Vec<i32> {
+            let id = |window: &Window, i: usize| {
+                if i + 1 < window.ids.len() { window.ids[i + from] as i32 } else { 0 }
+            };
+            batch.iter().flat_map(|window| (0..seq).map(move |i| id(window, i))).collect()
+        };
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(padded(0), [batch.len(), seq]), &device);
+        let targets = Tensor::<1, Int>::from_data(TensorData::new(padded(1), [batch.len() * seq]), &device);
+        let hidden = model.hidden(ids, &AttentionMask::Causal, None);
+        let rows = model.nats(hidden.reshape([batch.len() * seq, model.config().d_model]), targets);
+        let rows: Vec<f32> =
+            rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+        for (window, row) in batch.iter().zip(rows.chunks(seq)) {
+            let len = window.ids.len() - 1;
+            nats += row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+        }
+        progress.inc(batch.len() as u64);
+    }
+    progress.finish_and_clear();
+    nats
+}
+
+/// The same with weights in less than 32 bits.
+pub(super) fn narrow_nats(model: &CpuDecoder, windows: &[Window], global: &Global) -> f64 {
+    let name = model.format().name();
+    let progress =
+        bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let mut nats = 0.0;
+    for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
+        let batch: Vec<(&[u32], usize)> =
+            batch.iter().map(|window| (window.ids.as_slice(), window.counted)).collect();
+        nats += narrow::nats(model, &batch);
+        progress.inc(batch.len() as u64);
+    }
+    progress.finish_and_clear();
+    nats
+}
+
+/// About 4,096 tokens at once.
+fn rows_at_once(context: usize) -> usize {
+    (4096 / context).max(1)
+}

@@ -1,0 +1,95 @@
+//! What all models have in common: they are made from a config, and written to folders and read from them.
+
+use crate::TransformerError;
+use crate::bidirectional::Bidirectional;
+use crate::config::{ModelConfig, ModelKind};
+use crate::decoder::Decoder;
+use burn::module::Module;
+use burn::tensor::{Device, Int, Tensor};
+use firebrand_backend::ops::AttentionMask;
+
+/// A model that a [`ModelConfig`] describes.
+pub trait Model: Module {
+    /// Which kind of config describes it.
+    const KIND: ModelKind;
+
+    /// A fresh model on `device` (one with autodiff, to train it). The weights depend on `config` and `seed` only.
+    ///
+    /// # Errors
+    /// When `config` describes no model, or one of another kind.
+    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError>;
+
+    /// A model on `device` whose weights are to be read: its matrices are zero.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError>;
+
+    /// What this model is.
+    fn config(&self) -> &ModelConfig;
+
+    /// Where its weights are.
+    fn device(&self) -> Device;
+
+    /// This model with activation checkpointing [Chen 2016] on or off: in training each layer keeps only its input, and
+    /// is run a second time in the backward pass. It changes no number. On devices other than `cpu` nothing changes.
+    #[must_use]
+    fn with_checkpointing(self, checkpointing: bool) -> Self;
+}
+
+/// Refuses configs that describe no model of this kind.
+pub(crate) fn check(config: &ModelConfig, wanted: ModelKind) -> Result<(), TransformerError> {
+    config.validate()?;
+    match config.kind == wanted {
+        true => Ok(()),
+        false => Err(TransformerError::Config(format!(
+            "this is a {} model, and a {} model is wanted",
+            config.kind.name(),
+            wanted.name()
+        ))),
+    }
+}
+
+/// A model of whatever kind a folder holds.
+#[derive(Debug)]
+pub enum AnyModel {
+    /// [`ModelKind::Decoder`]
+    Decoder(Box<Decoder>),
+    /// [`ModelKind::Bidirectional`]
+    Bidirectional(Box<Bidirectional>),
+}
+
+impl AnyModel {
+    /// What this model is.
+    pub fn config(&self) -> &ModelConfig {
+        match self {
+            Self::Decoder(model) => model.config(),
+            Self::Bidirectional(model) => model.config(),
+        }
+    }
+
+    /// Where its weights are.
+    pub fn device(&self) -> Device {
+        match self {
+            Self::Decoder(model) => model.device(),
+            Self::Bidirectional(model) => model.device(),
+        }
+    }
+
+    /// The states of each layer for `ids` `[batch, seq]`: `n_layers + 1` of `[batch, seq, d]`, the embedding first. Of a bidirectional
+    /// model `d` is twice `d_model`.
+    pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        match self {
+            Self::Decoder(model) => model.layer_states(ids, &AttentionMask::Causal),
+            Self::Bidirectional(model) => model.layer_states(ids),
+        }
+    }
+
+    /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
+    pub fn into_causal(self) -> Decoder {
+        match self {
+            Self::Decoder(model) => *model,
+            Self::Bidirectional(model) => model.forward(),
+        }
+    }
+}

@@ -176,12 +176,12 @@ pub fn activate(activation: Activation, x: &mut [f32]) {
     token::activate(activation, x);
 }
 
-/// `y = silu(gate) · up`, `[rows, width]`: `gate_up` is `[rows, 2 · width]`, each row the gates first.
+/// `y = f(gate) · up`, `[rows, width]`, for an activation that has a gate: `gate_up` is `[rows, 2 · width]`, each row the gates first.
 ///
 /// # Panics
 /// When the slices do not fit each other.
-pub fn swiglu(gate_up: &[f32], width: usize, y: &mut [f32]) {
-    token::swiglu(gate_up, width, y);
+pub fn gated(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) {
+    token::gated(activation, gate_up, width, y);
 }
 
 /// Rotates the heads of each row of `x`, `[rows, width]`, by the row's angles, whose cosines and sines are

@@ -69,16 +69,24 @@ pub enum Activation {
     Gelu,
     /// GELU as GPT-2 computes it: `½x(1 + tanh(√(2/π)(x + 0.044715x³)))`.
     GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
     /// `max(x, 0)²` [So 2021].
     Relu2,
     /// SwiGLU [Shazeer 2020]: of `[…, 2 · d_ff]` the first half is the gate, and the output is `silu(gate) · up`.
     Swiglu,
+    /// GEGLU [Shazeer 2020], as T5 1.1: the same with `GeluTanh` of the gate.
+    Geglu,
 }
 
 impl Activation {
+    /// Every one there is.
+    pub const ALL: [Self; 6] =
+        [Self::Gelu, Self::GeluTanh, Self::Relu, Self::Relu2, Self::Swiglu, Self::Geglu];
+
     /// How many numbers it takes for each that it gives.
     pub fn inputs(self) -> usize {
-        if self == Self::Swiglu { 2 } else { 1 }
+        if matches!(self, Self::Swiglu | Self::Geglu) { 2 } else { 1 }
     }
 }
 

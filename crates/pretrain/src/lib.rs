@@ -1,9 +1,21 @@
 //! Pretraining objectives, one module each.
 //!
-//! Adding one: a module here that implements `firebrand_training::Objective`, and its line in the cli's registry.
+//! Adding one: a module here that implements `firebrand_training::Objective`, and its line in the cli's registry. For an
+//! encoder–decoder a `Noising` is enough.
 
 mod bidirectional;
 mod causal;
+mod denoising;
+mod draws;
+mod mixture;
+mod pairs;
+mod sentinels;
+mod span_corruption;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
+pub use denoising::{Denoising, DenoisingConfig, MASK};
+pub use mixture::{Denoiser, Mixture, MixtureConfig, Mode, ModeTokens};
+pub use pairs::{EncoderDecoderLm, Noising, Pair, PairBatch};
+pub use sentinels::Sentinels;
+pub use span_corruption::{SpanCorruption, SpanCorruptionConfig, Spans};

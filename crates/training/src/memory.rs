@@ -50,7 +50,7 @@ impl MemoryEstimate {
         let pieces = training.grad_accum_steps.max(1);
         let tokens = (training.batch_size / pieces).max(1) * training.seq_len;
         let activations = model.activations(tokens, training.precision);
-        let kept = activations.peak(model.n_stacks() * model.n_layers, training.activation_checkpointing);
+        let kept = activations.peak(model.layers_in_all(), training.activation_checkpointing);
 
         let muon = optimizer.kind == OptimizerKind::Muon;
         let in_muon = if muon { model.layer_matrix_numbers() } else { 0 };

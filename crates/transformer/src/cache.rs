@@ -109,6 +109,22 @@ impl Cache {
         LayerCache { layer: &mut self.layers[index], used }
     }
 
+    /// The positions of what stands in the slots, `[rows][slots]`, or one row where all are alike.
+    pub(crate) fn slot_positions(&self) -> Vec<Vec<usize>> {
+        let positions = |row: &Vec<bool>| {
+            let mut next = 0;
+            row.iter()
+                .map(|&filled| {
+                    next += usize::from(filled);
+                    // An empty slot is hidden from all; any position will do.
+                    next.saturating_sub(1)
+                })
+                .collect()
+        };
+        let all: Vec<Vec<usize>> = self.filled.iter().map(positions).collect();
+        if all.windows(2).all(|pair| pair[0] == pair[1]) { all.into_iter().take(1).collect() } else { all }
+    }
+
     /// The mask for the last `new` slots as queries and all slots as keys.
     pub(crate) fn mask(&self, new: usize, device: &Device) -> AttentionMask {
         if self.filled.iter().all(|row| row.iter().all(|&filled| filled)) {

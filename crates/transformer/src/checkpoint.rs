@@ -15,25 +15,35 @@ pub(crate) fn forward(
     mask: &AttentionMask,
     dropout: &mut Option<&mut Dropout>,
 ) -> Tensor<3> {
-    let mut parameters = Detached::default();
-    let layer = layer.clone().map(&mut Detach(&mut parameters));
     let (angles, mask) = (angles.cloned(), mask.clone());
+    run(layer, x, dropout, move |layer, x, dropout| layer.forward(x, angles.as_ref(), &mask, None, dropout))
+}
+
+/// `part` of `module` and `x` `[batch, seq, d_model]`. It knows no parameters but those of the module that it is given.
+pub(crate) fn run<M: Module + Send + Sync + 'static>(
+    module: &M,
+    x: Tensor<3>,
+    dropout: &mut Option<&mut Dropout>,
+    part: impl Fn(&M, Tensor<3>, &mut Option<&mut Dropout>) -> Tensor<3> + Send + Sync + 'static,
+) -> Tensor<3> {
+    let mut parameters = Detached::default();
+    let module = module.clone().map(&mut Detach(&mut parameters));
     // Both runs begin with the masks as they are now; where the first one ends, the next layer goes on.
     let before = dropout.as_deref().cloned();
     let after = Arc::new(Mutex::new(None));
     let end = after.clone();
-    let part = move |x: Tensor<3>, leaves: Option<&mut Leaves>| {
+    let again = move |x: Tensor<3>, leaves: Option<&mut Leaves>| {
         let mut masks = before.clone();
         let first = leaves.is_none();
-        let attached = leaves.map(|leaves| layer.clone().map(&mut Attach(leaves)));
-        let layer = attached.as_ref().unwrap_or(&layer);
-        let y = layer.forward(x, angles.as_ref(), &mask, None, &mut masks.as_mut());
+        let attached = leaves.map(|leaves| module.clone().map(&mut Attach(leaves)));
+        let module = attached.as_ref().unwrap_or(&module);
+        let y = part(module, x, &mut masks.as_mut());
         if first {
             *end.lock().unwrap_or_else(PoisonError::into_inner) = masks;
         }
         y
     };
-    let y = ops::checkpoint(x, parameters, Arc::new(part));
+    let y = ops::checkpoint(x, parameters, Arc::new(again));
     let after = after.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (Some(dropout), Some(after)) = (dropout, after) {
         **dropout = after;

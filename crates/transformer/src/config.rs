@@ -1,6 +1,7 @@
 //! The one description of a model.
 
 use crate::TransformerError;
+use firebrand_backend::ops::Activation;
 use serde::{Deserialize, Serialize};
 
 /// How activations are normalized.
@@ -21,6 +22,9 @@ pub enum PositionKind {
     Rope,
     /// A learned vector for each position.
     Learned,
+    /// A learned number for each distance and head, added to the scores of self-attention [Raffel 2020]. Distances share numbers,
+    /// the more the farther. For encoder–decoders.
+    RelativeBias,
     /// Not at all: causal attention alone gives some sense of order.
     None,
 }
@@ -35,8 +39,30 @@ pub enum MlpKind {
     Gelu,
     /// GELU with the tanh approximation, as GPT-2 (`gelu_new` in Hugging Face).
     GeluTanh,
+    /// ReLU, as T5.
+    Relu,
     /// Squared ReLU [So 2021].
     Relu2,
+    /// `down(gelu_tanh(gate x) · up x)` [Shazeer 2020], as T5 1.1.
+    Geglu,
+}
+
+impl MlpKind {
+    /// Whether it has a gate beside the map up.
+    pub fn is_gated(self) -> bool {
+        self.activation().inputs() == 2
+    }
+
+    pub(crate) fn activation(self) -> Activation {
+        match self {
+            Self::Swiglu => Activation::Swiglu,
+            Self::Gelu => Activation::Gelu,
+            Self::GeluTanh => Activation::GeluTanh,
+            Self::Relu => Activation::Relu,
+            Self::Relu2 => Activation::Relu2,
+            Self::Geglu => Activation::Geglu,
+        }
+    }
 }
 
 /// What a model is made of, and which way it reads.
@@ -48,6 +74,8 @@ pub enum ModelKind {
     Decoder,
     /// Two stacks, one in each direction, over the same token embedding and head: [`Bidirectional`](crate::Bidirectional).
     Bidirectional,
+    /// A stack that reads a text as a whole, and one that writes another and looks at it: [`EncoderDecoder`](crate::EncoderDecoder).
+    EncoderDecoder,
 }
 
 impl ModelKind {
@@ -56,6 +84,7 @@ impl ModelKind {
         match self {
             Self::Decoder => "decoder",
             Self::Bidirectional => "bidirectional",
+            Self::EncoderDecoder => "encoder-decoder",
         }
     }
 
@@ -73,6 +102,9 @@ pub enum Preset {
     Llama,
     /// Layer norm, learned positions, GELU (tanh), biases, tied head.
     Gpt2,
+    /// For encoder–decoders [Raffel 2020]: RMS norm, relative bias, ReLU, no biases, attention scores as they are, a tied head
+    /// that is scaled.
+    T5,
 }
 
 impl Preset {
@@ -81,6 +113,7 @@ impl Preset {
         match self {
             Self::Llama => "llama",
             Self::Gpt2 => "gpt2",
+            Self::T5 => "t5",
         }
     }
 }
@@ -126,11 +159,54 @@ pub struct ModelConfig {
     pub logit_soft_cap: f64,
     /// Queries and keys are normalized in each head [Henry 2020].
     pub qk_norm: bool,
+    /// Of an encoder–decoder: layers of the decoder, where they are not as many as the encoder's `n_layers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n_decoder_layers: Option<usize>,
+    /// Of an encoder–decoder: attention scores are not divided by `√d_head` [Raffel 2020].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub unscaled_attention: bool,
+    /// Of an encoder–decoder: hidden states are divided by `√d_model` before the head [Raffel 2020].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub scaled_head: bool,
+    /// Relative bias: how many numbers a head has.
+    #[serde(default = "default_buckets", skip_serializing_if = "is_default_buckets")]
+    pub relative_buckets: usize,
+    /// Relative bias: from this distance on all share one number.
+    #[serde(default = "default_distance", skip_serializing_if = "is_default_distance")]
+    pub relative_max_distance: usize,
+    /// Of an encoder–decoder: the id that the decoder begins with, where it is not the end of text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_start: Option<u32>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// As T5.
+fn default_buckets() -> usize {
+    32
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default_buckets(buckets: &usize) -> bool {
+    *buckets == default_buckets()
+}
+
+/// As T5.
+fn default_distance() -> usize {
+    128
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default_distance(distance: &usize) -> bool {
+    *distance == default_distance()
 }
 
 impl ModelConfig {
-    /// The preset's decoder at a size. `d_ff` is 4 · `d_model` for GPT-2 and 8/3 · `d_model`, rounded up to a
-    /// multiple of 32, for Llama.
+    /// The preset's decoder at a size (of T5 the encoder–decoder). `d_ff` is 4 · `d_model` for GPT-2 and T5 and 8/3 · `d_model`,
+    /// rounded up to a multiple of 32, for Llama.
     pub fn preset(
         preset: Preset,
         vocab_size: usize,
@@ -139,40 +215,74 @@ impl ModelConfig {
         n_heads: usize,
         seq_len: usize,
     ) -> Self {
-        let llama = preset == Preset::Llama;
+        let t5 = preset == Preset::T5;
+        let mlp = match preset {
+            Preset::Llama => MlpKind::Swiglu,
+            Preset::Gpt2 => MlpKind::GeluTanh,
+            Preset::T5 => MlpKind::Relu,
+        };
         Self {
-            kind: ModelKind::Decoder,
+            kind: if t5 { ModelKind::EncoderDecoder } else { ModelKind::Decoder },
             vocab_size,
             d_model,
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
-            d_ff: Self::default_d_ff(if llama { MlpKind::Swiglu } else { MlpKind::GeluTanh }, d_model),
+            d_ff: Self::default_d_ff(mlp, d_model),
             seq_len,
-            norm: if llama { NormKind::Rms } else { NormKind::Layer },
-            norm_eps: 1e-5,
-            position: if llama { PositionKind::Rope } else { PositionKind::Learned },
+            norm: if preset == Preset::Gpt2 { NormKind::Layer } else { NormKind::Rms },
+            norm_eps: if t5 { 1e-6 } else { 1e-5 },
+            position: match preset {
+                Preset::Llama => PositionKind::Rope,
+                Preset::Gpt2 => PositionKind::Learned,
+                Preset::T5 => PositionKind::RelativeBias,
+            },
             rope_theta: 10_000.0,
-            mlp: if llama { MlpKind::Swiglu } else { MlpKind::GeluTanh },
-            tied_head: !llama,
-            bias: !llama,
+            mlp,
+            tied_head: preset != Preset::Llama,
+            bias: preset == Preset::Gpt2,
             dropout: 0.0,
             logit_soft_cap: 0.0,
             qk_norm: false,
+            n_decoder_layers: None,
+            unscaled_attention: t5,
+            scaled_head: t5,
+            relative_buckets: default_buckets(),
+            relative_max_distance: default_distance(),
+            decoder_start: None,
         }
     }
 
     /// The usual inner width: as many weights in the feed-forward part whatever its kind.
     pub fn default_d_ff(mlp: MlpKind, d_model: usize) -> usize {
         match mlp {
-            MlpKind::Swiglu => (8 * d_model / 3).div_ceil(32) * 32,
-            MlpKind::Gelu | MlpKind::GeluTanh | MlpKind::Relu2 => 4 * d_model,
+            MlpKind::Swiglu | MlpKind::Geglu => (8 * d_model / 3).div_ceil(32) * 32,
+            MlpKind::Gelu | MlpKind::GeluTanh | MlpKind::Relu | MlpKind::Relu2 => 4 * d_model,
         }
     }
 
     /// Width of one head.
     pub fn d_head(&self) -> usize {
         self.d_model / self.n_heads
+    }
+
+    /// Layers of the decoder stack of an encoder–decoder.
+    pub fn decoder_layers(&self) -> usize {
+        self.n_decoder_layers.unwrap_or(self.n_layers)
+    }
+
+    /// Layers of all stacks together.
+    pub fn layers_in_all(&self) -> usize {
+        match self.kind {
+            ModelKind::Decoder => self.n_layers,
+            ModelKind::Bidirectional => 2 * self.n_layers,
+            ModelKind::EncoderDecoder => self.n_layers + self.decoder_layers(),
+        }
+    }
+
+    /// What attention scores are multiplied by.
+    pub(crate) fn attention_scale(&self) -> f64 {
+        if self.unscaled_attention { 1.0 } else { 1.0 / (self.d_head() as f64).sqrt() }
     }
 
     /// The soft cap as an option.
@@ -194,6 +304,7 @@ impl ModelConfig {
             ("n_kv_heads", self.n_kv_heads),
             ("d_ff", self.d_ff),
             ("seq_len", self.seq_len),
+            ("n_decoder_layers", self.decoder_layers()),
         ];
         for (name, value) in sizes {
             if value == 0 {
@@ -220,6 +331,7 @@ impl ModelConfig {
                 self.d_head()
             ));
         }
+        self.validate_kind()?;
         if !(0.0..1.0).contains(&self.dropout) {
             return fail(format!("dropout {} is not in [0, 1)", self.dropout));
         }
@@ -235,11 +347,45 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// How many stacks of `n_layers` layers there are.
+    /// Refuses parts that models of this kind do not have.
+    fn validate_kind(&self) -> Result<(), TransformerError> {
+        let fail = |message: String| Err(TransformerError::Config(message));
+        if self.position == PositionKind::RelativeBias {
+            let (buckets, distance) = (self.relative_buckets, self.relative_max_distance);
+            // The encoder halves them by direction, and half of those are for single distances.
+            if buckets < 4 || !buckets.is_multiple_of(4) || buckets > 1 << 16 {
+                return fail(format!("relative_buckets {buckets} is no multiple of 4 from 4 on"));
+            }
+            if distance <= buckets / 2 || distance > 1 << 30 {
+                return fail(format!(
+                    "relative_max_distance {distance} should be above half of the {buckets} relative_buckets"
+                ));
+            }
+        }
+        if self.kind == ModelKind::EncoderDecoder {
+            return Ok(());
+        }
+        for (is_there, what) in [
+            (self.position == PositionKind::RelativeBias, "position relative-bias"),
+            (self.unscaled_attention, "unscaled_attention"),
+            (self.scaled_head, "scaled_head"),
+            (self.n_decoder_layers.is_some(), "n_decoder_layers"),
+        ] {
+            if is_there {
+                return fail(format!(
+                    "{what} is for encoder-decoder models only (as the preset t5 describes one), and this is a {} model",
+                    self.kind.name()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// How many stacks of layers there are.
     pub fn n_stacks(&self) -> usize {
         match self.kind {
             ModelKind::Decoder => 1,
-            ModelKind::Bidirectional => 2,
+            ModelKind::Bidirectional | ModelKind::EncoderDecoder => 2,
         }
     }
 
@@ -250,28 +396,47 @@ impl ModelConfig {
         // A gain, and a bias where it is a layer norm with biases.
         let norm_vectors = 1 + bias * usize::from(self.norm == NormKind::Layer);
         let norm = norm_vectors * d;
-        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
+        let ups = self.mlp.activation().inputs();
         let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
         let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
         let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
         let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
-        let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
-        let stack = positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm;
-        embeddings + self.n_stacks() * stack
+        let positions = match self.position {
+            PositionKind::Learned => self.seq_len * d,
+            PositionKind::RelativeBias => self.relative_buckets * self.n_heads,
+            PositionKind::Rope | PositionKind::None => 0,
+        };
+        let layers = self.layers_in_all() * (attention + mlp + 2 * norm + qk);
+        let cross = if self.kind == ModelKind::EncoderDecoder {
+            self.decoder_layers() * (attention + norm + qk)
+        } else {
+            0
+        };
+        embeddings + self.n_stacks() * (positions + norm) + layers + cross
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
-    /// read twice.
+    /// read twice; of an encoder–decoder a token counts in both stacks, as where the target is as long as the input.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        let matmuls =
-            self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
+        let ups = self.mlp.activation().inputs();
+        let (attention, mlp) = (2 * d * d + 2 * d * kv, (ups + 1) * d * self.d_ff);
         // Scores and their use: two products of d numbers for each key, and half of the keys on average.
-        let attention = self.n_layers * d * (seq_len + 1);
-        6.0 * (self.n_stacks() * (matmuls + attention)) as f64
+        let (causal, full) = (d * (seq_len + 1), 2 * d * seq_len);
+        let head = self.vocab_size * d;
+        let sum = match self.kind {
+            ModelKind::Decoder | ModelKind::Bidirectional => {
+                self.n_stacks() * (self.n_layers * (attention + mlp + causal) + head)
+            }
+            ModelKind::EncoderDecoder => {
+                self.n_layers * (attention + mlp + full)
+                    + self.decoder_layers() * (2 * attention + mlp + causal + full)
+                    + head
+            }
+        };
+        6.0 * sum as f64
     }
 }
 

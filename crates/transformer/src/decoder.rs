@@ -115,16 +115,10 @@ impl Decoder {
     pub fn step(&self, rows: &[&[u32]], cache: &mut Cache) -> Tensor<3> {
         assert_eq!(rows.len(), cache.rows(), "one row of ids for each row of the cache");
         let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        let longest = lens.iter().copied().max().unwrap_or(0);
         let positions = cache.extend(&lens);
         let device = self.device();
-        let padded = rows
-            .iter()
-            .flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32))
-            .collect();
-        let ids =
-            Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [rows.len(), longest]), &device);
-        let mask = cache.mask(longest, &device);
+        let ids = padded(rows, &device);
+        let mask = cache.mask(ids.dims()[1], &device);
         self.run(ids, &positions, &mask, Some(cache), None, &mut |_| {})
     }
 
@@ -174,8 +168,18 @@ impl Decoder {
     }
 }
 
+/// Rows of ids as `[rows, longest]`; what stands behind a shorter row is 0.
+pub(crate) fn padded(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
+    let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
+    let ids: Vec<i32> = rows
+        .iter()
+        .flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32))
+        .collect();
+    Tensor::from_data(TensorData::new(ids, [rows.len(), longest]), device)
+}
+
 /// The vectors of `positions` `[rows][seq]` from `table` `[seq_len, d_model]`, as `[rows, seq, d_model]`.
-fn select_positions(table: Tensor<2>, positions: &[Vec<usize>]) -> Tensor<3> {
+pub(crate) fn select_positions(table: Tensor<2>, positions: &[Vec<usize>]) -> Tensor<3> {
     let (rows, seq, d_model) = (positions.len(), positions[0].len(), table.dims()[1]);
     let first = positions[0][0];
     if rows == 1 && positions[0].iter().enumerate().all(|(i, &position)| position == first + i) {

@@ -10,6 +10,8 @@ pub struct Dropout {
     probability: f64,
     // One generator an example; its masks follow one another in the order of the layers.
     examples: Vec<ChaCha8Rng>,
+    /// How many positions of each example there are before its padding.
+    lens: Option<Vec<usize>>,
 }
 
 impl Dropout {
@@ -27,7 +29,13 @@ impl Dropout {
                 rng
             })
             .collect();
-        Self { probability, examples }
+        Self { probability, examples, lens: None }
+    }
+
+    /// From now on example `i` has `lens[i]` positions, and what stands behind them is padding, for which nothing is drawn: how far
+    /// others make an example be padded changes none of its masks.
+    pub(crate) fn for_lens(&mut self, lens: &[usize]) {
+        self.lens = Some(lens.to_vec());
     }
 
     /// Drops each number of `x` `[batch, seq, d]` with the probability, and scales the rest to keep the mean.
@@ -40,8 +48,10 @@ impl Dropout {
         let threshold = (self.probability * (1u64 << 32) as f64) as u32;
         let kept = (1.0 / (1.0 - self.probability)) as f32;
         let mut mask = Vec::with_capacity(batch * seq * d);
-        for rng in &mut self.examples {
-            mask.extend((0..seq * d).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }));
+        for (example, rng) in self.examples.iter_mut().enumerate() {
+            let len = self.lens.as_ref().map_or(seq, |lens| lens[example].min(seq));
+            mask.extend((0..len * d).map(|_| if rng.next_u32() < threshold { 0.0 } else { kept }));
+            mask.resize((example + 1) * seq * d, 0.0);
         }
         let device = x.device().without_autodiff();
         let mask = Tensor::<3>::from_data(TensorData::new(mask, [batch, seq, d]), &device);

@@ -27,6 +27,9 @@ pub enum TransformerError {
     /// Weights that do not fit the config.
     #[error("weights do not fit the config: {0}")]
     Weights(String),
+    /// A model that predicts no next token from those before.
+    #[error("this is an {0} model, which does not continue texts by itself")]
+    NotCausal(&'static str),
     /// A decoder that is not where a [`CpuDecoder`](crate::CpuDecoder) could share its weights.
     #[error("the model is not on the CPU: use `--device cpu`")]
     NotOnCpu,

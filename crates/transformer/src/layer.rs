@@ -58,7 +58,7 @@ impl Norm {
 /// Cosines and sines of the rotary angles, each `[batch or 1, seq, d_head/2]`.
 pub(crate) type Angles = (Tensor<3>, Tensor<3>);
 
-/// Grouped-query self-attention.
+/// Grouped-query attention: of a sequence to itself, or to another.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
     pub(crate) query: Linear,
@@ -69,6 +69,7 @@ pub(crate) struct Attention {
     pub(crate) key_norm: Option<Norm>,
     n_heads: usize,
     n_kv_heads: usize,
+    scale: f64,
 }
 
 impl Attention {
@@ -85,6 +86,7 @@ impl Attention {
             key_norm: head_norm(init),
             n_heads: config.n_heads,
             n_kv_heads: config.n_kv_heads,
+            scale: config.attention_scale(),
         }
     }
 
@@ -93,21 +95,22 @@ impl Attention {
         [&self.query, &self.key, &self.value].map(Linear::parameters).to_vec()
     }
 
-    /// From queries, keys and values, `[batch, seq, (n_heads + 2 n_kv_heads) · d_head]`, to `[batch, seq, d_model]`.
+    /// From queries, keys and values, `[batch, seq, (n_heads + 2 n_kv_heads) · d_head]`, to `[batch, seq, d_model]`. `bias`,
+    /// `[batch or 1, n_heads, seq, keys]`, is added to the scores.
     fn attend(
         &self,
         qkv: Tensor<3>,
         angles: Option<&Angles>,
         mask: &AttentionMask,
+        bias: Option<Tensor<4>>,
         cache: Option<LayerCache<'_>>,
     ) -> Tensor<3> {
         let [batch, seq, width] = qkv.dims();
         let (n_heads, n_kv_heads) = (self.n_heads, self.n_kv_heads);
         let d_head = width / (n_heads + 2 * n_kv_heads);
         let heads = ops::Heads { heads: n_heads, kv_heads: n_kv_heads, d_head };
-        let scale = 1.0 / (d_head as f64).sqrt();
-        if cache.is_none() && self.query_norm.is_none() {
-            return ops::self_attention(qkv, heads, angles, mask, scale);
+        if cache.is_none() && self.query_norm.is_none() && bias.is_none() {
+            return ops::self_attention(qkv, heads, angles, mask, self.scale);
         }
         // [batch, seq, heads, d_head]
         let [mut q, mut k, mut v] = heads.split(ops::wide(qkv));
@@ -120,7 +123,37 @@ impl Attention {
         if let Some(cache) = cache {
             (k, v) = cache.append(k, v);
         }
-        ops::attention(q, k, v, mask, None, scale).reshape([batch, seq, n_heads * d_head])
+        ops::attention(q, k, v, mask, bias, self.scale).reshape([batch, seq, n_heads * d_head])
+    }
+
+    /// Keys and values of another sequence, `memory` `[batch, t, d_model]`.
+    pub(crate) fn keys_values(&self, memory: Tensor<3>) -> KeysValues {
+        let [batch, t, _] = memory.dims();
+        let maps = [&self.key, &self.value].map(Linear::parameters).to_vec();
+        let both = ops::wide(ops::project_narrow(memory, Before::Nothing, maps));
+        let d_head = both.dims()[2] / (2 * self.n_kv_heads);
+        let both = both.reshape([batch, t, 2 * self.n_kv_heads, d_head]);
+        let keys = both.clone().narrow(2, 0, self.n_kv_heads);
+        let keys = match &self.key_norm {
+            Some(norm) => norm.forward(keys),
+            None => keys,
+        };
+        KeysValues { keys, values: both.narrow(2, self.n_kv_heads, self.n_kv_heads) }
+    }
+
+    /// Attention of queries, `[batch, s, d_model]`, to another sequence; returns the like. Rows may share one `memory`, of which they
+    /// then see everything.
+    fn look(&self, q: Tensor<3>, memory: &KeysValues, mask: &AttentionMask) -> Tensor<3> {
+        let [batch, s, width] = q.dims();
+        let shared = memory.keys.dims()[0] == 1;
+        let rows = if shared { [1, batch * s] } else { [batch, s] };
+        let q = ops::wide(q).reshape([rows[0], rows[1], self.n_heads, width / self.n_heads]);
+        let q = match &self.query_norm {
+            Some(norm) => norm.forward(q),
+            None => q,
+        };
+        let KeysValues { keys, values } = memory.clone();
+        ops::attention(q, keys, values, mask, None, self.scale).reshape([batch, s, width])
     }
 }
 
@@ -138,33 +171,44 @@ impl Mlp {
     fn new(config: &ModelConfig, residual_std: f64, init: &mut Init<'_>) -> Self {
         let (d, d_ff, bias) = (config.d_model, config.d_ff, config.bias);
         Self {
-            gate: (config.mlp == MlpKind::Swiglu).then(|| Linear::new(d, d_ff, bias, STD, init)),
+            gate: config.mlp.is_gated().then(|| Linear::new(d, d_ff, bias, STD, init)),
             up: Linear::new(d, d_ff, bias, STD, init),
             down: Linear::new(d_ff, d, bias, residual_std, init),
             kind: config.mlp,
         }
     }
 
-    /// The maps to what the activation takes: for SwiGLU the gate first.
+    /// The maps to what the activation takes: the gate first, where there is one.
     fn inputs(&self) -> Vec<Map> {
         self.gate.iter().chain([&self.up]).map(Linear::parameters).collect()
     }
 
     fn activation(&self) -> Activation {
-        match self.kind {
-            MlpKind::Swiglu => Activation::Swiglu,
-            MlpKind::Gelu => Activation::Gelu,
-            MlpKind::GeluTanh => Activation::GeluTanh,
-            MlpKind::Relu2 => Activation::Relu2,
-        }
+        self.kind.activation()
     }
 }
 
-/// One layer of a decoder.
+/// Keys and values of another sequence, each `[batch, t, n_kv_heads, d_head]`.
+#[derive(Debug, Clone)]
+pub(crate) struct KeysValues {
+    keys: Tensor<4>,
+    values: Tensor<4>,
+}
+
+/// The part of a layer that looks at another sequence.
+#[derive(Module, Debug)]
+pub(crate) struct Cross {
+    pub(crate) norm: Norm,
+    pub(crate) attention: Attention,
+}
+
+/// One layer of a stack.
 #[derive(Module, Debug)]
 pub(crate) struct Layer {
     pub(crate) attention_norm: Norm,
     pub(crate) attention: Attention,
+    /// In the decoder of an encoder–decoder.
+    pub(crate) cross: Option<Cross>,
     pub(crate) mlp_norm: Norm,
     pub(crate) mlp: Mlp,
 }
@@ -173,10 +217,24 @@ impl Layer {
     /// The projections back into the residual stream start smaller, by `1/√(2 · n_layers)`, so that the stream's
     /// variance does not grow with depth [GPT-2].
     pub(crate) fn new(config: &ModelConfig, init: &mut Init<'_>) -> Self {
-        let residual_std = STD / (2.0 * config.n_layers as f64).sqrt();
+        Self::with(config, 2 * config.n_layers, false, init)
+    }
+
+    /// The same with attention to another sequence, in a stack of `n_layers`.
+    pub(crate) fn with_cross(config: &ModelConfig, n_layers: usize, init: &mut Init<'_>) -> Self {
+        Self::with(config, 3 * n_layers, true, init)
+    }
+
+    /// A layer of a stack with so many projections back into the residual stream.
+    fn with(config: &ModelConfig, projections: usize, cross: bool, init: &mut Init<'_>) -> Self {
+        let residual_std = STD / (projections as f64).sqrt();
         Self {
             attention_norm: Norm::new(config, config.d_model, init),
             attention: Attention::new(config, residual_std, init),
+            cross: cross.then(|| Cross {
+                norm: Norm::new(config, config.d_model, init),
+                attention: Attention::new(config, residual_std, init),
+            }),
             mlp_norm: Norm::new(config, config.d_model, init),
             mlp: Mlp::new(config, residual_std, init),
         }
@@ -191,10 +249,51 @@ impl Layer {
         cache: Option<LayerCache<'_>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
+        let x = self.attend(x, angles, mask, None, cache, dropout);
+        self.feed_forward(x, dropout)
+    }
+
+    /// The first part: attention of `x` `[batch, seq, d_model]` to itself, with `bias` as [`Attention::attend`] takes it.
+    pub(crate) fn attend(
+        &self,
+        x: Tensor<3>,
+        angles: Option<&Angles>,
+        mask: &AttentionMask,
+        bias: Option<Tensor<4>>,
+        cache: Option<LayerCache<'_>>,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Tensor<3> {
         let before = Before::Norm(self.attention_norm.parameters());
         let qkv = ops::project_narrow(x.clone(), before, self.attention.inputs());
-        let y = self.attention.attend(qkv, angles, mask, cache);
-        let x = add(x, y, Before::Nothing, &self.attention.output, dropout);
+        let y = self.attention.attend(qkv, angles, mask, bias, cache);
+        add(x, y, Before::Nothing, &self.attention.output, dropout)
+    }
+
+    /// The part that an encoder–decoder has between: attention of `x` to another sequence.
+    pub(crate) fn look(
+        &self,
+        x: Tensor<3>,
+        memory: &KeysValues,
+        mask: &AttentionMask,
+        dropout: &mut Option<&mut Dropout>,
+    ) -> Tensor<3> {
+        let Some(Cross { norm, attention }) = &self.cross else { return x };
+        let before = Before::Norm(norm.parameters());
+        let q = ops::project_narrow(x.clone(), before, vec![attention.query.parameters()]);
+        let y = attention.look(q, memory, mask);
+        add(x, y, Before::Nothing, &attention.output, dropout)
+    }
+
+    /// What `look` wants of another sequence's states, `[batch, t, d_model]`.
+    ///
+    /// # Panics
+    /// In a layer that looks at no other sequence.
+    pub(crate) fn remember(&self, memory: Tensor<3>) -> KeysValues {
+        self.cross.as_ref().expect("a layer of a decoder that looks at an encoder").attention.keys_values(memory)
+    }
+
+    /// The last part.
+    pub(crate) fn feed_forward(&self, x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3> {
         let before = Before::Norm(self.mlp_norm.parameters());
         let up = ops::project_narrow(x.clone(), before, self.mlp.inputs());
         add(x, up, Before::Activation(self.mlp.activation()), &self.mlp.down, dropout)

@@ -1,7 +1,7 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
-//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], or a [`Bidirectional`] model, which is two
-//! decoders over one embedding and one head. [`hugging_face`] maps both to folders that Hugging Face transformers reads,
+//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
+//! decoders over one embedding and one head, or an [`EncoderDecoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -13,6 +13,7 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;
+mod encoder_decoder;
 mod error;
 pub mod hugging_face;
 mod inference;
@@ -21,7 +22,9 @@ mod layer;
 pub mod llama2c;
 mod memory;
 mod model;
+mod relative;
 mod scalar_mix;
+mod stack;
 mod tensor_file;
 mod weights;
 
@@ -30,6 +33,7 @@ pub use cache::Cache;
 pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
+pub use encoder_decoder::{Encoded, EncoderDecoder, Memory};
 pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;

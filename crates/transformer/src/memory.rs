@@ -4,7 +4,7 @@
 //! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
 //! prints estimates beside what was measured.
 
-use crate::config::{MlpKind, ModelConfig};
+use crate::config::{ModelConfig, ModelKind, PositionKind};
 use firebrand_backend::Precision;
 
 /// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
@@ -38,7 +38,7 @@ impl ModelConfig {
     pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
         let kv = self.n_kv_heads * self.d_head();
-        let swiglu = self.mlp == MlpKind::Swiglu;
+        let (gated, cross) = (self.mlp.is_gated(), self.kind == ModelKind::EncoderDecoder);
         // What products of bf16 read is kept in bf16, two to the f32.
         let narrow = |numbers: usize| if precision == Precision::Bf16 { numbers / 2 } else { numbers };
         // What goes into the norms before attention and before the feed-forward part: the residual stream in f32, or
@@ -50,14 +50,23 @@ impl ModelConfig {
         // Heads are taken out to be normalized, and kept before and after.
         let qk_norm = if self.qk_norm { 2 * (d + kv) + self.n_heads + self.n_kv_heads } else { 0 };
         // What the activation takes; what it gives is computed again.
-        let mlp = narrow((if swiglu { 2 } else { 1 }) * ff);
+        let mlp = narrow((if gated { 2 } else { 1 }) * ff);
         // What both branches add, and its mask.
         let dropout = if self.dropout > 0.0 { 4 * d } else { 0 };
         // The gradient of the residual stream and of the branch, and those of the feed-forward part.
-        let working = 2 * d + narrow((if swiglu { 3 } else { 1 }) * ff);
+        let working = 2 * d + narrow((if gated { 3 } else { 1 }) * ff);
+        // What an encoder–decoder has beyond two stacks is counted in every layer, although the encoder's have it not: attention
+        // to the other stack, and both states where a layer keeps its input.
+        let cross = if cross { narrow(d) + 4 + heads + 2 * self.n_heads } else { 0 };
+        let bias = if self.position == PositionKind::RelativeBias {
+            2 * self.n_heads * self.seq_len * self.seq_len
+        } else {
+            0
+        };
+        let inputs = if self.kind == ModelKind::EncoderDecoder { 2 * d } else { d };
         Activations {
-            layer: tokens * (normalized + attention + qk_norm + mlp + dropout),
-            layer_input: tokens * d,
+            layer: tokens * (normalized + attention + qk_norm + mlp + dropout + cross) + bias,
+            layer_input: tokens * inputs,
             top: self.n_stacks() * tokens * (2 * d + 2),
             working: tokens * working,
             loss: self.logits_at_once(tokens) + tokens * d,
@@ -78,8 +87,10 @@ impl ModelConfig {
     /// Numbers in the matrices of the layers, which Muon updates.
     pub fn layer_matrix_numbers(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        self.n_stacks() * self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
+        let ups = self.mlp.activation().inputs();
+        let attention = 2 * d * d + 2 * d * kv;
+        let cross = if self.kind == ModelKind::EncoderDecoder { self.decoder_layers() * attention } else { 0 };
+        self.layers_in_all() * (attention + (ups + 1) * d * self.d_ff) + cross
     }
 
     /// Numbers in the largest of them.

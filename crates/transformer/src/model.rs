@@ -4,6 +4,7 @@ use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::encoder_decoder::EncoderDecoder;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use firebrand_backend::ops::AttentionMask;
@@ -57,6 +58,8 @@ pub enum AnyModel {
     Decoder(Box<Decoder>),
     /// [`ModelKind::Bidirectional`]
     Bidirectional(Box<Bidirectional>),
+    /// [`ModelKind::EncoderDecoder`]
+    EncoderDecoder(Box<EncoderDecoder>),
 }
 
 impl AnyModel {
@@ -65,6 +68,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.config(),
             Self::Bidirectional(model) => model.config(),
+            Self::EncoderDecoder(model) => model.config(),
         }
     }
 
@@ -73,23 +77,29 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.device(),
             Self::Bidirectional(model) => model.device(),
+            Self::EncoderDecoder(model) => model.device(),
         }
     }
 
     /// The states of each layer for `ids` `[batch, seq]`: `n_layers + 1` of `[batch, seq, d]`, the embedding first. Of a bidirectional
-    /// model `d` is twice `d_model`.
+    /// model `d` is twice `d_model`; of an encoder–decoder they are the encoder's.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         match self {
             Self::Decoder(model) => model.layer_states(ids, &AttentionMask::Causal),
             Self::Bidirectional(model) => model.layer_states(ids),
+            Self::EncoderDecoder(model) => model.layer_states(ids),
         }
     }
 
     /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
-    pub fn into_causal(self) -> Decoder {
+    ///
+    /// # Errors
+    /// When nothing of it does, and its kind says what it does instead.
+    pub fn into_causal(self) -> Result<Decoder, TransformerError> {
         match self {
-            Self::Decoder(model) => *model,
-            Self::Bidirectional(model) => model.forward(),
+            Self::Decoder(model) => Ok(*model),
+            Self::Bidirectional(model) => Ok(model.forward()),
+            Self::EncoderDecoder(_) => Err(TransformerError::NotCausal(ModelKind::EncoderDecoder.name())),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn norm<const D: usize>(x: Tensor<D>, norm: Norm) -> Tensor<D> {
     }
 }
 
-/// Applies an [`Activation`]: `[…, d]` to `[…, d]`, for SwiGLU `[…, 2 d]` to `[…, d]`.
+/// Applies an [`Activation`]: `[…, d]` to `[…, d]`, with a gate `[…, 2 d]` to `[…, d]`.
 pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
         Activation::Gelu => burn::tensor::activation::gelu(x),
@@ -53,11 +53,16 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> 
             // ½(1 + tanh z) = sigmoid(2z)
             x * sigmoid(inner * 2.0)
         }
+        Activation::Relu => burn::tensor::activation::relu(x),
         Activation::Relu2 => burn::tensor::activation::relu(x).square(),
-        Activation::Swiglu => {
+        Activation::Swiglu | Activation::Geglu => {
             let width = x.dims()[D - 1] / 2;
             let (gate, up) = (x.clone().narrow(D - 1, 0, width), x.narrow(D - 1, width, width));
-            gate.clone() * sigmoid(gate) * up
+            let gate = match activation {
+                Activation::Geglu => activate(gate, Activation::GeluTanh),
+                _ => gate.clone() * sigmoid(gate),
+            };
+            gate * up
         }
     }
 }

@@ -25,8 +25,11 @@ pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result
     let config = model.config();
     let tensors = names::outward(config, named_tensors(model));
     write_tensors(&dir.join("model.safetensors"), &tensors)?;
-    let generation =
+    let mut generation =
         json!({"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text});
+    if config.kind == ModelKind::EncoderDecoder {
+        generation["decoder_start_token_id"] = json!(config.decoder_start.or(end_of_text));
+    }
     write_json(&dir.join("generation_config.json"), &generation)?;
     write_json(&dir.join("config.json"), &to_json(config, end_of_text))
 }
@@ -48,6 +51,7 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
     Ok(match load_config(dir)?.kind {
         ModelKind::Decoder => AnyModel::Decoder(Box::new(load(dir, device)?)),
         ModelKind::Bidirectional => AnyModel::Bidirectional(Box::new(load(dir, device)?)),
+        ModelKind::EncoderDecoder => AnyModel::EncoderDecoder(Box::new(load(dir, device)?)),
     })
 }
 

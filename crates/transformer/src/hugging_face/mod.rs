@@ -1,16 +1,17 @@
 //! Model folders as Hugging Face transformers reads them: `config.json`, `model.safetensors`, `generation_config.json`.
 //!
-//! A config that maps to Llama or GPT-2 is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
+//! A config that maps to Llama, GPT-2 or T5 is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
 //! Firebrand reads. Our own description of the model stands in `config.json` too, under the key `firebrand`, so that a folder we
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
 mod files;
 mod names;
+mod t5;
 
 pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;
-use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind};
+use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -21,10 +22,14 @@ pub enum Architecture {
     Llama,
     /// `GPT2LMHeadModel`.
     Gpt2,
+    /// `T5ForConditionalGeneration`.
+    T5,
     /// A decoder that no architecture of transformers computes: `FirebrandForCausalLM`.
     Firebrand,
     /// `FirebrandForBidirectionalLM`: transformers has no such model.
     FirebrandBidirectional,
+    /// An encoder–decoder that no architecture of transformers computes: `FirebrandForConditionalGeneration`.
+    FirebrandEncoderDecoder,
 }
 
 impl Architecture {
@@ -36,10 +41,13 @@ impl Architecture {
             && config.mlp == MlpKind::Swiglu;
         let gpt2 = config.norm == NormKind::Layer
             && config.position == PositionKind::Learned
-            && config.mlp != MlpKind::Swiglu
+            && !config.mlp.is_gated()
             && config.n_kv_heads == config.n_heads;
-        if config.kind == ModelKind::Bidirectional {
-            return Self::FirebrandBidirectional;
+        match config.kind {
+            ModelKind::Decoder => {}
+            ModelKind::Bidirectional => return Self::FirebrandBidirectional,
+            ModelKind::EncoderDecoder if plain && t5::computes(config) => return Self::T5,
+            ModelKind::EncoderDecoder => return Self::FirebrandEncoderDecoder,
         }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
@@ -53,14 +61,16 @@ impl Architecture {
         match self {
             Self::Llama => "LlamaForCausalLM",
             Self::Gpt2 => "GPT2LMHeadModel",
+            Self::T5 => "T5ForConditionalGeneration",
             Self::Firebrand => "FirebrandForCausalLM",
             Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
+            Self::FirebrandEncoderDecoder => "FirebrandForConditionalGeneration",
         }
     }
 
     /// Whether Hugging Face transformers has it.
     pub fn is_in_transformers(self) -> bool {
-        matches!(self, Self::Llama | Self::Gpt2)
+        matches!(self, Self::Llama | Self::Gpt2 | Self::T5)
     }
 }
 
@@ -98,7 +108,10 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "attn_pdrop": 0.0,
             "resid_pdrop": config.dropout,
         }),
-        Architecture::Firebrand | Architecture::FirebrandBidirectional => json!({"model_type": "firebrand"}),
+        Architecture::T5 => t5::to_json(config, end_of_text),
+        Architecture::Firebrand
+        | Architecture::FirebrandBidirectional
+        | Architecture::FirebrandEncoderDecoder => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);
@@ -121,10 +134,11 @@ pub(crate) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
         match json["model_type"].as_str() {
             Some("llama") => llama_from_json(json, path)?,
             Some("gpt2") => gpt2_from_json(json, path)?,
+            Some("t5") => t5::from_json(json, path)?,
             Some(other) => {
                 return Err(TransformerError::format(
                     path,
-                    format!("model_type `{other}` is not supported; llama and gpt2 are"),
+                    format!("model_type `{other}` is not supported; llama, gpt2 and t5 are"),
                 ));
             }
             None => {
@@ -163,25 +177,16 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         ));
     }
     let theta = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(json["rope_theta"].as_f64());
+    let (vocab_size, n_layers) = (field.count("vocab_size")?, field.count("num_hidden_layers")?);
+    let seq_len = field.count("max_position_embeddings")?;
     Ok(ModelConfig {
-        kind: ModelKind::Decoder,
-        vocab_size: field.count("vocab_size")?,
-        d_model,
-        n_layers: field.count("num_hidden_layers")?,
-        n_heads,
         n_kv_heads: json["num_key_value_heads"].as_u64().map_or(n_heads, |n| n as usize),
         d_ff: field.count("intermediate_size")?,
-        seq_len: field.count("max_position_embeddings")?,
-        norm: NormKind::Rms,
         norm_eps: json["rms_norm_eps"].as_f64().unwrap_or(1e-6),
-        position: PositionKind::Rope,
         rope_theta: theta.unwrap_or(10_000.0),
-        mlp: MlpKind::Swiglu,
         tied_head: json["tie_word_embeddings"] == true,
         bias: attention_bias,
-        dropout: 0.0,
-        logit_soft_cap: 0.0,
-        qk_norm: false,
+        ..ModelConfig::preset(Preset::Llama, vocab_size, d_model, n_layers, n_heads, seq_len)
     })
 }
 
@@ -191,6 +196,7 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
     let mlp = match act {
         "gelu_new" | "gelu_pytorch_tanh" => MlpKind::GeluTanh,
         "gelu" => MlpKind::Gelu,
+        "relu" => MlpKind::Relu,
         "relu2" => MlpKind::Relu2,
         other => {
             return Err(TransformerError::format(
@@ -205,25 +211,15 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
         }
     }
     let (d_model, n_heads) = (field.count("n_embd")?, field.count("n_head")?);
+    let (vocab_size, n_layers) = (field.count("vocab_size")?, field.count("n_layer")?);
+    let seq_len = field.count("n_positions")?;
     Ok(ModelConfig {
-        kind: ModelKind::Decoder,
-        vocab_size: field.count("vocab_size")?,
-        d_model,
-        n_layers: field.count("n_layer")?,
-        n_heads,
-        n_kv_heads: n_heads,
         d_ff: json["n_inner"].as_u64().map_or(4 * d_model, |n| n as usize),
-        seq_len: field.count("n_positions")?,
-        norm: NormKind::Layer,
         norm_eps: json["layer_norm_epsilon"].as_f64().unwrap_or(1e-5),
-        position: PositionKind::Learned,
-        rope_theta: 10_000.0,
         mlp,
         tied_head: json["tie_word_embeddings"] != false,
-        bias: true,
         dropout: json["resid_pdrop"].as_f64().unwrap_or(0.0),
-        logit_soft_cap: 0.0,
-        qk_norm: false,
+        ..ModelConfig::preset(Preset::Gpt2, vocab_size, d_model, n_layers, n_heads, seq_len)
     })
 }
 
@@ -231,8 +227,10 @@ fn activation_name(mlp: MlpKind) -> &'static str {
     match mlp {
         MlpKind::Gelu => "gelu",
         MlpKind::GeluTanh => "gelu_new",
+        MlpKind::Relu => "relu",
         MlpKind::Relu2 => "relu2",
         MlpKind::Swiglu => "silu",
+        MlpKind::Geglu => "gelu_new",
     }
 }
 

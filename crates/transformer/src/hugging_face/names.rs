@@ -1,19 +1,19 @@
 //! Tensor names and layouts: ours (`[d_in, d_out]`, one tensor a map) and those of each architecture.
 
-use super::Architecture;
+use super::{Architecture, t5};
 use crate::TransformerError;
 use crate::config::ModelConfig;
 use crate::weights::NamedTensor;
 use std::collections::BTreeMap;
 
 /// How one tensor of the folder is made from ours.
-struct Rule {
+pub(super) struct Rule {
     /// Its name in the folder.
-    name: String,
+    pub(super) name: String,
     /// Our tensors, side by side in the last dimension (GPT-2 keeps query, key and value in one).
-    parts: Vec<String>,
+    pub(super) parts: Vec<String>,
     /// Whether the folder holds it transposed (`[d_out, d_in]`).
-    transposed: bool,
+    pub(super) transposed: bool,
 }
 
 /// Our tensors as the folder holds them.
@@ -86,6 +86,7 @@ pub(super) fn inward(
         !(name.ends_with(".attn.bias")
             || name.ends_with(".attn.masked_bias")
             || name.ends_with("rotary_emb.inv_freq")
+            || (Architecture::of(config) == Architecture::T5 && t5::is_copy_of_embedding(name))
             || (config.tied_head && name == "lm_head.weight"))
     });
     match (missing.first(), theirs.keys().next()) {
@@ -107,6 +108,9 @@ fn is_absent_bias(config: &ModelConfig, part: &str) -> bool {
 
 /// The shape of every tensor a model of this config may have, biases included.
 fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
+    if Architecture::of(config) == Architecture::T5 {
+        return t5::shapes(config);
+    }
     let (d, kv, d_ff) = (config.d_model, config.n_kv_heads * config.d_head(), config.d_ff);
     let mut shapes = BTreeMap::from([
         ("token_embedding".to_string(), vec![config.vocab_size, d]),
@@ -147,7 +151,8 @@ fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
-        Architecture::FirebrandBidirectional => None,
+        Architecture::T5 => Some(t5::rules(config)),
+        Architecture::FirebrandBidirectional | Architecture::FirebrandEncoderDecoder => None,
     }
 }
 
@@ -213,7 +218,7 @@ fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
             ("mlp.up_proj", "mlp.up"),
             ("mlp.down_proj", "mlp.down"),
         ] {
-            if ours == "mlp.gate" && config.mlp != crate::config::MlpKind::Swiglu {
+            if ours == "mlp.gate" && !config.mlp.is_gated() {
                 continue;
             }
             let (theirs, ours) = (format!("model.layers.{layer}.{theirs}"), format!("layers.{layer}.{ours}"));

@@ -2,8 +2,7 @@
 
 use super::cache::Row;
 use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
-use crate::config::MlpKind;
-use firebrand_backend::inference::{self as slices, Activation, HeadSizes, Scratch, Write};
+use firebrand_backend::inference::{self as slices, HeadSizes, Scratch, Write};
 use firebrand_backend::threads;
 
 /// So many tokens go through the layers together; more of them go one part after the other.
@@ -184,17 +183,12 @@ impl CpuDecoder {
         let Buffers { x, normed, gate, up, scratch, .. } = buffers;
         layer.mlp_norm.apply(x, normed);
         layer.up.apply(normed, up, scratch);
-        let activation = match self.config.mlp {
-            MlpKind::Swiglu => {
-                let width = self.config.d_ff;
-                gate.resize(up.len() / 2, 0.0);
-                slices::swiglu(up, width, gate);
-                return layer.down.add(gate, x, scratch);
-            }
-            MlpKind::Gelu => Activation::Gelu,
-            MlpKind::GeluTanh => Activation::GeluTanh,
-            MlpKind::Relu2 => Activation::Relu2,
-        };
+        let activation = self.config.mlp.activation();
+        if self.config.mlp.is_gated() {
+            gate.resize(up.len() / 2, 0.0);
+            slices::gated(activation, up, self.config.d_ff, gate);
+            return layer.down.add(gate, x, scratch);
+        }
         slices::activate(activation, up);
         layer.down.add(up, x, scratch);
     }

@@ -42,6 +42,29 @@ fn gelu_tanh_slope<const FMA: bool>(x: f32) -> f32 {
 }
 
 #[inline(always)]
+pub(super) fn relu(x: f32) -> f32 {
+    if x > 0.0 { x } else { 0.0 }
+}
+
+#[inline(always)]
+fn relu_slope(x: f32) -> f32 {
+    if x > 0.0 { 1.0 } else { 0.0 }
+}
+
+#[inline(always)]
+pub(super) fn silu<const FMA: bool>(x: f32) -> f32 {
+    x * sigmoid::<FMA>(x)
+}
+
+/// `silu(x)` and its slope, `σ + silu (1 − σ)`.
+#[inline(always)]
+fn silu_and_slope<const FMA: bool>(x: f32) -> (f32, f32) {
+    let sigmoid = sigmoid::<FMA>(x);
+    let silu = x * sigmoid;
+    (silu, mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid))
+}
+
+#[inline(always)]
 pub(super) fn relu2<const FMA: bool>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
     positive * positive
@@ -67,6 +90,16 @@ fn scale<T: Number>(x: &[T], grad: &mut [T], slope: impl Fn(f32) -> f32) {
 }
 
 #[inline(always)]
+fn gated<T: Number>(x: &[T], width: usize, y: &mut [Slot<T>], f: impl Fn(f32) -> f32) {
+    for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
+        let (gate, up) = x.split_at(width);
+        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+            y.write(T::narrow(f(gate.widen()) * up.widen()));
+        }
+    }
+}
+
+#[inline(always)]
 fn forward_body<const FMA: bool, T: Number>(
     activation: Activation,
     x: &[T],
@@ -76,16 +109,10 @@ fn forward_body<const FMA: bool, T: Number>(
     match activation {
         Activation::Gelu => map(x, y, gelu::<FMA>),
         Activation::GeluTanh => map(x, y, gelu_tanh::<FMA>),
+        Activation::Relu => map(x, y, relu),
         Activation::Relu2 => map(x, y, relu2::<FMA>),
-        Activation::Swiglu => {
-            for (x, y) in x.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
-                let (gate, up) = x.split_at(width);
-                for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                    let gate = gate.widen();
-                    y.write(T::narrow(gate * sigmoid::<FMA>(gate) * up.widen()));
-                }
-            }
-        }
+        Activation::Swiglu => gated(x, width, y, silu::<FMA>),
+        Activation::Geglu => gated(x, width, y, gelu_tanh::<FMA>),
     }
 }
 
@@ -95,24 +122,46 @@ fn backward_body<const FMA: bool, T: Number>(activation: Activation, x: &[T], gr
     match activation {
         Activation::Gelu => scale(x, grad, gelu_slope::<FMA>),
         Activation::GeluTanh => scale(x, grad, gelu_tanh_slope::<FMA>),
+        Activation::Relu => scale(x, grad, relu_slope),
         Activation::Relu2 => scale(x, grad, relu2_slope::<FMA>),
-        Activation::Swiglu => unreachable!("SwiGLU has two inputs"),
+        Activation::Swiglu | Activation::Geglu => unreachable!("a gated activation has two inputs"),
     }
 }
 
-/// SwiGLU: from the gradient of the output, `[rows, width]`, that of the input, `[rows, 2 · width]`.
+/// Gated activations: from the gradient of the output, `[rows, width]`, that of the input, `[rows, 2 · width]`.
 #[inline(always)]
-fn gated_backward_body<const FMA: bool, T: Number>(x: &[T], width: usize, grad: &[T], d_x: &mut [Slot<T>]) {
+fn gated_backward_body<const FMA: bool, T: Number>(
+    activation: Activation,
+    x: &[T],
+    width: usize,
+    grad: &[T],
+    d_x: &mut [Slot<T>],
+) {
+    match activation {
+        Activation::Geglu => {
+            gated_slopes(x, width, grad, d_x, |gate| (gelu_tanh::<FMA>(gate), gelu_tanh_slope::<FMA>(gate)))
+        }
+        _ => gated_slopes(x, width, grad, d_x, silu_and_slope::<FMA>),
+    }
+}
+
+/// `of` gives what becomes of a gate, and the slope of that.
+#[inline(always)]
+fn gated_slopes<T: Number>(
+    x: &[T],
+    width: usize,
+    grad: &[T],
+    d_x: &mut [Slot<T>],
+    of: impl Fn(f32) -> (f32, f32),
+) {
     let rows = x.chunks_exact(2 * width).zip(grad.chunks_exact(width)).zip(d_x.chunks_exact_mut(2 * width));
     for ((x, grad), d_x) in rows {
         let ((gate, up), (d_gate, d_up)) = (x.split_at(width), d_x.split_at_mut(width));
         for ((((d_gate, d_up), gate), up), grad) in d_gate.iter_mut().zip(d_up).zip(gate).zip(up).zip(grad) {
             let (gate, up, grad) = (gate.widen(), up.widen(), grad.widen());
-            let sigmoid = sigmoid::<FMA>(gate);
-            let silu = gate * sigmoid;
-            // silu' = σ + silu (1 − σ)
-            d_gate.write(T::narrow(grad * up * mul_add::<FMA>(silu, 1.0 - sigmoid, sigmoid)));
-            d_up.write(T::narrow(grad * silu));
+            let (value, slope) = of(gate);
+            d_gate.write(T::narrow(grad * up * slope));
+            d_up.write(T::narrow(grad * value));
         }
     }
 }
@@ -122,8 +171,13 @@ vectorized!(
 );
 vectorized!(fn backward_block<T: Number>(activation: Activation, x: &[T], grad: &mut [T]) = backward_body);
 vectorized!(
-    fn gated_backward_block<T: Number>(x: &[T], width: usize, grad: &[T], d_x: &mut [Slot<T>])
-        = gated_backward_body
+    fn gated_backward_block<T: Number>(
+        activation: Activation,
+        x: &[T],
+        width: usize,
+        grad: &[T],
+        d_x: &mut [Slot<T>],
+    ) = gated_backward_body
 );
 
 /// Rows in a block.
@@ -131,7 +185,7 @@ fn rows_of(width: usize) -> usize {
     (BLOCK / width.max(1)).max(1)
 }
 
-/// `f(x)` for rows of `width` outputs: `x` is `[rows, width]`, or `[rows, 2 · width]` for SwiGLU, whose gate comes first.
+/// `f(x)` for rows of `width` outputs: `x` is `[rows, width]`, or `[rows, 2 · width]` where there is a gate, which comes first.
 /// Returns `[rows, width]`.
 #[allow(unsafe_code, reason = "the output is not cleared before it is written")]
 pub(crate) fn forward<T: Number>(activation: Activation, x: &[T], width: usize) -> Vec<T> {
@@ -170,7 +224,8 @@ pub(crate) fn backward<T: Number>(activation: Activation, x: &[T], width: usize,
                 let part = |width: usize| (start * width, rows * width);
                 let ((x_start, x_len), (start, len)) = (part(2 * width), part(width));
                 let x = &x[x_start..][..x_len];
-                gated_backward_block(x, width, &grad[start..][..len], d_x.slots(x_start, x_len));
+                let (grad, d_x) = (&grad[start..][..len], d_x.slots(x_start, x_len));
+                gated_backward_block(activation, x, width, grad, d_x);
             });
         })
     }
@@ -203,7 +258,9 @@ mod tests {
         for (activation, width) in [
             (Activation::Gelu, 17),
             (Activation::GeluTanh, 59),
+            (Activation::Relu, 1002),
             (Activation::Relu2, 1002),
+            (Activation::Geglu, 167),
             (Activation::Swiglu, 501),
             (Activation::Swiglu, 167),
         ] {
@@ -221,7 +278,7 @@ mod tests {
                 close(&got, &twin);
             } else {
                 let mut twin = slots(len);
-                gated_backward_body::<false, f32>(x, width, grad, &mut twin);
+                gated_backward_body::<false, f32>(activation, x, width, grad, &mut twin);
                 // SAFETY: created with a value each.
                 close(&got, unsafe { as_written(&mut twin) });
             }

@@ -1,8 +1,8 @@
 //! What decoding needs besides products: norms, activations, rotary embedding and attention of single queries, written
 //! into buffers that are there already.
 
-use super::activation::{gelu, gelu_tanh, relu2};
-use super::math::{exp, sigmoid};
+use super::activation::{gelu, gelu_tanh, relu, relu2, silu};
+use super::math::exp;
 use super::memory::{BLOCK, Shared, as_written, block, for_each};
 use super::reduce::{exponentials, maximum, sum_over};
 use super::vector::mul_add;
@@ -41,17 +41,26 @@ fn activate_body<const FMA: bool>(activation: Activation, x: &mut [f32]) {
     match activation {
         Activation::Gelu => x.iter_mut().for_each(|x| *x = gelu::<FMA>(*x)),
         Activation::GeluTanh => x.iter_mut().for_each(|x| *x = gelu_tanh::<FMA>(*x)),
+        Activation::Relu => x.iter_mut().for_each(|x| *x = relu(*x)),
         Activation::Relu2 => x.iter_mut().for_each(|x| *x = relu2::<FMA>(*x)),
-        Activation::Swiglu => unreachable!("SwiGLU has two inputs"),
+        Activation::Swiglu | Activation::Geglu => unreachable!("a gated activation has two inputs"),
     }
 }
 
 #[inline(always)]
-fn swiglu_body<const FMA: bool>(gate_up: &[f32], width: usize, y: &mut [f32]) {
+fn gated_body<const FMA: bool>(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) {
+    match activation {
+        Activation::Geglu => gate_with(gate_up, width, y, gelu_tanh::<FMA>),
+        _ => gate_with(gate_up, width, y, silu::<FMA>),
+    }
+}
+
+#[inline(always)]
+fn gate_with(gate_up: &[f32], width: usize, y: &mut [f32], f: impl Fn(f32) -> f32) {
     for (gate_up, y) in gate_up.chunks_exact(2 * width).zip(y.chunks_exact_mut(width)) {
         let (gate, up) = gate_up.split_at(width);
         for ((y, &gate), &up) in y.iter_mut().zip(gate).zip(up) {
-            *y = gate * sigmoid::<FMA>(gate) * up;
+            *y = f(gate) * up;
         }
     }
 }
@@ -120,7 +129,9 @@ vectorized!(
     fn norm_block(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) = norm_body
 );
 vectorized!(fn activate_block(activation: Activation, x: &mut [f32]) = activate_body);
-vectorized!(fn swiglu_block(gate_up: &[f32], width: usize, y: &mut [f32]) = swiglu_body);
+vectorized!(
+    fn gated_block(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) = gated_body
+);
 vectorized!(fn rotate_position(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body);
 vectorized!(
     fn query_block(
@@ -169,16 +180,16 @@ pub(crate) fn activate(activation: Activation, x: &mut [f32]) {
     });
 }
 
-/// `y = silu(gate) · up`, `[rows, width]`: `gate_up` is `[rows, 2 · width]`, each row the gates first.
+/// `y = f(gate) · up`, `[rows, width]`, for an activation that has a gate: `gate_up` is `[rows, 2 · width]`, each row the gates first.
 #[allow(unsafe_code, reason = "tasks write disjoint rows")]
-pub(crate) fn swiglu(gate_up: &[f32], width: usize, y: &mut [f32]) {
+pub(crate) fn gated(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) {
     assert!(gate_up.len() == 2 * y.len() && y.len().is_multiple_of(width), "y is half of every row");
     let (rows, shared) = (y.len() / width, Shared::of(y));
     for_each(rows.div_ceil(ROWS), gate_up.len() * 8, |index| {
         let (first, rows) = block(index, ROWS, rows);
         // SAFETY: these rows are this task's alone.
         let y = unsafe { part(shared, first * width, rows * width) };
-        swiglu_block(&gate_up[2 * first * width..][..2 * rows * width], width, y);
+        gated_block(activation, &gate_up[2 * first * width..][..2 * rows * width], width, y);
     });
 }
 
@@ -312,7 +323,7 @@ mod tests {
             norm_body::<false>(&x, &gain, bias, centred, 1e-5, &mut twin);
             close(&y, &twin);
         }
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2] {
+        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Relu2] {
             let (mut y, mut twin) = (x.clone(), x.clone());
             activate(activation, &mut y);
             activate_body::<false>(activation, &mut twin);
@@ -320,8 +331,12 @@ mod tests {
             close(&y, &super::super::activation::forward(activation, &x, 37));
         }
         let (gate_up, mut y, mut twin) = (numbers(222, 4), vec![0.0; 111], vec![0.0; 111]);
-        swiglu(&gate_up, 37, &mut y);
-        swiglu_body::<false>(&gate_up, 37, &mut twin);
+        gated(Activation::Geglu, &gate_up, 37, &mut y);
+        gated_body::<false>(Activation::Geglu, &gate_up, 37, &mut twin);
+        close(&y, &twin);
+        close(&y, &super::super::activation::forward(Activation::Geglu, &gate_up, 37));
+        gated(Activation::Swiglu, &gate_up, 37, &mut y);
+        gated_body::<false>(Activation::Swiglu, &gate_up, 37, &mut twin);
         close(&y, &twin);
         assert_eq!(y[37], gate_up[74] / (1.0 + (-gate_up[74]).exp()) * gate_up[111]);
         let (cos, sin): (Vec<f32>, Vec<f32>) = (0..10).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();

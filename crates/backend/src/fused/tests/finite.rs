@@ -67,13 +67,18 @@ fn projections_of_activations_are_what_they_are_defined_to_be() {
         |x: f64| 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh());
     let silu = |x: f64| x / (1.0 + (-x).exp());
     let (rows, d, d_out) = (3, 7, 5);
-    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2, Activation::Swiglu] {
+    for activation in Activation::ALL {
         let wide = activation.inputs() * d;
         let h = |x: &[f64]| -> Vec<f64> {
             match activation {
                 Activation::Gelu => map(x, |x| 1.5 * x * (1.0 + erf(3.0 * x / 2f64.sqrt()))),
                 Activation::GeluTanh => map(x, |x| tanh(3.0 * x)),
                 Activation::Relu2 => map(x, |x| (3.0 * x).max(0.0).powi(2)),
+                Activation::Relu => map(x, |x| (3.0 * x).max(0.0)),
+                Activation::Geglu => x
+                    .chunks(wide)
+                    .flat_map(|row| (0..d).map(|i| tanh(3.0 * row[i]) * 3.0 * row[d + i]))
+                    .collect(),
                 Activation::Swiglu => x
                     .chunks(wide)
                     .flat_map(|row| (0..d).map(|i| silu(3.0 * row[i]) * 3.0 * row[d + i]))

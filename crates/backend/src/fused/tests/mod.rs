@@ -92,7 +92,7 @@ type Project = fn(Tensor<3>, Before, Vec<Map>, Option<Tensor<3>>) -> Tensor<3>;
 
 #[test]
 fn projections_of_activations_agree_with_primitives() {
-    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2, Activation::Swiglu] {
+    for activation in Activation::ALL {
         let wide = 11 * activation.inputs();
         let with = |f: Project| {
             move |[x, w, residual]: [Tensor<1>; 3]| {

@@ -94,7 +94,7 @@ fn what_is_stored_in_bf16_costs_little_over_rounding_operands() {
         ops::project(y, Before::Nothing, vec![Map { weight: out.reshape([d, d]), bias: None }], Some(x))
     });
     let ff = 40;
-    for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Relu2, Activation::Swiglu] {
+    for activation in Activation::ALL {
         let what = format!("feed-forward, {activation:?}");
         check_narrow(
             &what,

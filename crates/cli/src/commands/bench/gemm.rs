@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Distribution, Tensor};
 use firebrand_backend::ops::{linear, seed_gradient};
-use firebrand_transformer::{MlpKind, ModelConfig};
+use firebrand_transformer::ModelConfig;
 use std::time::Instant;
 
 /// One shape of linear layer, with its three products: the output, the input's gradient, the weight's gradient.
@@ -29,7 +29,7 @@ impl Products {
     pub(super) fn new(config: &ModelConfig, tokens: usize, device: &Device) -> Self {
         let (d, layers) = (config.d_model, config.n_layers);
         let kv = config.n_kv_heads * config.d_head();
-        let ups = if config.mlp == MlpKind::Swiglu { 2 } else { 1 };
+        let ups = if config.mlp.is_gated() { 2 } else { 1 };
         let shapes = [
             (2 * layers, d, d),
             (2 * layers, d, kv),

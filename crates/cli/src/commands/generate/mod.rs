@@ -35,7 +35,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model, tokenizer, device } = trained;
-    let loaded = Loaded::new(model.into_causal(), args.weights, &device, global)?;
+    let loaded = Loaded::new(model.into_causal()?, args.weights, &device, global)?;
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
     let mut banned = Vec::new();

@@ -4,6 +4,8 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
+use firebrand_pretrain::{DenoisingConfig, MASK, MixtureConfig, ModeTokens, Sentinels, SpanCorruptionConfig};
+use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -13,13 +15,19 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 9] = [
+pub(crate) const BUILT_IN: [(&str, &str); 15] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
+    ("span-corruption-smoke", include_str!("../../../configs/pretrain/span-corruption-smoke.toml")),
+    ("denoising-smoke", include_str!("../../../configs/pretrain/denoising-smoke.toml")),
+    ("mixture-smoke", include_str!("../../../configs/pretrain/mixture-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
+    ("span-corruption", include_str!("../../../configs/pretrain/span-corruption.toml")),
+    ("denoising", include_str!("../../../configs/pretrain/denoising.toml")),
+    ("mixture", include_str!("../../../configs/pretrain/mixture.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -37,6 +45,15 @@ pub(crate) struct PretrainConfig {
     pub(crate) seed: u64,
     pub(crate) data: DataConfig,
     pub(crate) model: ModelSection,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) span_corruption: Option<SpanCorruptionConfig>,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) denoising: Option<DenoisingConfig>,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mixture: Option<MixtureConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -48,12 +65,96 @@ pub(crate) struct PretrainConfig {
 impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
-        let model = self.model.resolve(vocab_size, self.training.seq_len);
+        let model = self.model.resolve(vocab_size, self.context());
         ModelConfig { kind: self.objective.model_kind(), ..model }
+    }
+
+    /// The longest context that the objective makes of a row.
+    pub(crate) fn context(&self) -> usize {
+        self.training.seq_len + self.objective.added_tokens()
+    }
+
+    /// The special tokens that the objective needs, which are put behind those of the data's tokenizer.
+    pub(crate) fn special_tokens(&self) -> Vec<String> {
+        let mut tokens = self.objective.special_tokens();
+        tokens.extend(Sentinels::names(self.most_spans()));
+        tokens
+    }
+
+    /// How many sentinels a row needs at most.
+    fn most_spans(&self) -> usize {
+        let len = self.training.seq_len.max(2);
+        match self.objective {
+            ObjectiveName::SpanCorruption => self.span_corruption.unwrap_or_default().spans().counts(len).1,
+            ObjectiveName::Mixture => self.mixture.clone().unwrap_or_default().most_spans(len),
+            _ => 0,
+        }
+    }
+
+    /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
+    fn with_options(mut self) -> Self {
+        match self.objective {
+            ObjectiveName::SpanCorruption => _ = self.span_corruption.get_or_insert_default(),
+            ObjectiveName::Denoising => _ = self.denoising.get_or_insert_default(),
+            ObjectiveName::Mixture => _ = self.mixture.get_or_insert_default(),
+            _ => {}
+        }
+        self
+    }
+
+    /// Options of another objective than the run's say that somebody is mistaken.
+    fn check_options(&self) -> anyhow::Result<()> {
+        let sections = [
+            ("span_corruption", self.span_corruption.is_some(), ObjectiveName::SpanCorruption),
+            ("denoising", self.denoising.is_some(), ObjectiveName::Denoising),
+            ("mixture", self.mixture.is_some(), ObjectiveName::Mixture),
+        ];
+        for (section, is_there, objective) in sections {
+            if is_there && objective != self.objective {
+                return Err(usage(format!(
+                    "[{section}] has options of the objective {}, and this run's is {}",
+                    objective.name(),
+                    self.objective.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what objectives for encoder–decoders ask of a row.
+    fn check_spans(&self) -> anyhow::Result<()> {
+        if self.objective.model_kind() == ModelKind::EncoderDecoder && self.training.seq_len < 2 {
+            return Err(usage(format!(
+                "training.seq_len {} is too short for the objective {}: at least 2",
+                self.training.seq_len,
+                self.objective.name()
+            )));
+        }
+        let spans = self.most_spans();
+        if spans > Sentinels::MOST {
+            return Err(usage(format!(
+                "training.seq_len {} would need {spans} sentinels, and there are {} at most: make it shorter, or spans fewer or \
+                 longer (rate, mean_span)",
+                self.training.seq_len,
+                Sentinels::MOST
+            )));
+        }
+        Ok(())
     }
 
     /// Checks every number that can be checked without the data.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        self.check_options()?;
+        if let Some(options) = &self.span_corruption {
+            options.validate()?;
+        }
+        if let Some(options) = &self.denoising {
+            options.validate()?;
+        }
+        if let Some(options) = &self.mixture {
+            options.validate()?;
+        }
+        self.check_spans()?;
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -63,6 +164,7 @@ impl PretrainConfig {
         for (key, value) in [
             ("model.d_model", model.d_model),
             ("model.n_layers", model.n_layers),
+            ("model.n_decoder_layers", model.n_decoder_layers.unwrap_or(0)),
             ("model.d_ff", model.d_ff.unwrap_or(0)),
             ("model.seq_len", model.seq_len.unwrap_or(0)),
             ("training.batch_size", training.batch_size),
@@ -83,22 +185,50 @@ pub(crate) enum ObjectiveName {
     #[default]
     Causal,
     Bidirectional,
+    SpanCorruption,
+    Denoising,
+    Mixture,
 }
 
 impl ObjectiveName {
+    /// The name written in configs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Causal => "causal",
+            Self::Bidirectional => "bidirectional",
+            Self::SpanCorruption => "span-corruption",
+            Self::Denoising => "denoising",
+            Self::Mixture => "mixture",
+        }
+    }
+
+    /// How many tokens it may add to a row: the end of text, a mask, a mode.
+    fn added_tokens(self) -> usize {
+        match self {
+            Self::Causal | Self::Bidirectional => 0,
+            Self::SpanCorruption | Self::Denoising | Self::Mixture => 2,
+        }
+    }
+
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
             Self::Causal => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
+            Self::SpanCorruption | Self::Denoising | Self::Mixture => ModelKind::EncoderDecoder,
         }
     }
 
-    /// The special tokens that it needs, which are put behind those of the data's tokenizer.
-    pub(crate) fn special_tokens(self) -> Vec<String> {
-        match self {
+    /// The special tokens that it needs whatever its options are.
+    fn special_tokens(self) -> Vec<String> {
+        // Inputs and targets end with an end of text, also where no document of the data does.
+        let names: Vec<&str> = match self {
             Self::Causal | Self::Bidirectional => vec![],
-        }
+            Self::SpanCorruption => vec![END_OF_TEXT],
+            Self::Denoising => vec![END_OF_TEXT, MASK],
+            Self::Mixture => [&[END_OF_TEXT], &ModeTokens::NAMES[..]].concat(),
+        };
+        names.into_iter().map(String::from).collect()
     }
 }
 
@@ -197,6 +327,16 @@ pub(crate) struct ModelSection {
     pub(crate) logit_soft_cap: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qk_norm: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) n_decoder_layers: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) unscaled_attention: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scaled_head: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relative_buckets: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) relative_max_distance: Option<usize>,
 }
 
 impl ModelSection {
@@ -206,6 +346,7 @@ impl ModelSection {
         let base =
             ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
         let mlp = self.mlp.unwrap_or(base.mlp);
+        let tied_head = self.tied_head.unwrap_or(base.tied_head);
         ModelConfig {
             n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
             d_ff: self.d_ff.unwrap_or(ModelConfig::default_d_ff(mlp, self.d_model)),
@@ -214,11 +355,17 @@ impl ModelSection {
             position: self.position.unwrap_or(base.position),
             rope_theta: self.rope_theta.unwrap_or(base.rope_theta),
             mlp,
-            tied_head: self.tied_head.unwrap_or(base.tied_head),
+            tied_head,
             bias: self.bias.unwrap_or(base.bias),
             dropout: self.dropout.unwrap_or(base.dropout),
             logit_soft_cap: self.logit_soft_cap.unwrap_or(base.logit_soft_cap),
             qk_norm: self.qk_norm.unwrap_or(base.qk_norm),
+            n_decoder_layers: self.n_decoder_layers.filter(|&layers| layers != self.n_layers),
+            unscaled_attention: self.unscaled_attention.unwrap_or(base.unscaled_attention),
+            // T5 scales a tied head only.
+            scaled_head: self.scaled_head.unwrap_or(base.scaled_head && tied_head),
+            relative_buckets: self.relative_buckets.unwrap_or(base.relative_buckets),
+            relative_max_distance: self.relative_max_distance.unwrap_or(base.relative_max_distance),
             ..base
         }
     }
@@ -231,7 +378,7 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
     for assignment in set {
         apply(&mut table, assignment)?;
     }
-    table.try_into().map_err(|error: toml::de::Error| {
+    let config = table.try_into().map_err(|error: toml::de::Error| {
         // The same mistake in the text alone has a line, which a table no longer knows.
         let in_text = toml::from_str::<PretrainConfig>(&text).err();
         let in_text = in_text.filter(|in_text| in_text.message() == error.message());
@@ -239,7 +386,8 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
             Some(error) => usage(explain(&origin, &error)),
             None => usage(explain(&format!("{origin} with --set"), &error)),
         }
-    })
+    });
+    config.map(PretrainConfig::with_options)
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {

@@ -40,7 +40,9 @@ impl DenoisingConfig {
         }
         match mean_span > 0.0 && mean_span <= 500.0 {
             true => Ok(()),
-            false => Err(TrainingError::Config(format!("denoising: mean_span {mean_span} is not in (0, 500]"))),
+            false => {
+                Err(TrainingError::Config(format!("denoising: mean_span {mean_span} is not in (0, 500]")))
+            }
         }
     }
 }

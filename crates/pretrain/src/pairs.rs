@@ -70,8 +70,10 @@ impl Padded {
 
 impl PairBatch {
     fn new(pairs: &[Pair], start: u32, dropout: Option<Dropout>, device: &Device) -> Self {
-        let written: Vec<Vec<u32>> =
-            pairs.iter().map(|Pair { target, .. }| [&[start], &target[..target.len() - 1]].concat()).collect();
+        let written: Vec<Vec<u32>> = pairs
+            .iter()
+            .map(|Pair { target, .. }| [&[start], &target[..target.len() - 1]].concat())
+            .collect();
         let written = Padded::new(written.iter().map(Vec::as_slice), start, device);
         let seq = written.ids.dims()[1];
         let vector = |ids: Vec<i32>| {
@@ -80,7 +82,8 @@ impl PairBatch {
         };
         let is_padded = written.lens.iter().any(|&len| len < seq);
         let places = is_padded.then(|| {
-            let of_row = |(row, &len): (usize, &usize)| (row * seq..row * seq + len).map(|place| place as i32);
+            let of_row =
+                |(row, &len): (usize, &usize)| (row * seq..row * seq + len).map(|place| place as i32);
             vector(written.lens.iter().enumerate().flat_map(of_row).collect())
         });
         Self {

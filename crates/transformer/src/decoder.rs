@@ -171,10 +171,8 @@ impl Decoder {
 /// Rows of ids as `[rows, longest]`; what stands behind a shorter row is 0.
 pub(crate) fn padded(rows: &[&[u32]], device: &Device) -> Tensor<2, Int> {
     let longest = rows.iter().map(|row| row.len()).max().unwrap_or(0);
-    let ids: Vec<i32> = rows
-        .iter()
-        .flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32))
-        .collect();
+    let ids: Vec<i32> =
+        rows.iter().flat_map(|row| (0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32)).collect();
     Tensor::from_data(TensorData::new(ids, [rows.len(), longest]), device)
 }
 

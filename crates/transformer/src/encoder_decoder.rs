@@ -82,12 +82,7 @@ impl EncoderDecoder {
     ///
     /// # Panics
     /// When there is not one length a row.
-    pub fn encode(
-        &self,
-        ids: Tensor<2, Int>,
-        lens: &[usize],
-        mut dropout: Option<&mut Dropout>,
-    ) -> Encoded {
+    pub fn encode(&self, ids: Tensor<2, Int>, lens: &[usize], mut dropout: Option<&mut Dropout>) -> Encoded {
         let states = self.run_encoder(ids, lens, &mut dropout, &mut |_| {});
         Encoded { states: drop(states, &mut dropout), lens: lens.to_vec() }
     }
@@ -97,8 +92,7 @@ impl EncoderDecoder {
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         let [batch, seq] = ids.dims();
         let mut states = Vec::with_capacity(self.encoder.layers.len() + 1);
-        let last =
-            self.run_encoder(ids, &vec![seq; batch], &mut None, &mut |x| states.push(x.clone()));
+        let last = self.run_encoder(ids, &vec![seq; batch], &mut None, &mut |x| states.push(x.clone()));
         states.pop();
         states.push(last);
         states

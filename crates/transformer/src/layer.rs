@@ -289,7 +289,11 @@ impl Layer {
     /// # Panics
     /// In a layer that looks at no other sequence.
     pub(crate) fn remember(&self, memory: Tensor<3>) -> KeysValues {
-        self.cross.as_ref().expect("a layer of a decoder that looks at an encoder").attention.keys_values(memory)
+        self.cross
+            .as_ref()
+            .expect("a layer of a decoder that looks at an encoder")
+            .attention
+            .keys_values(memory)
     }
 
     /// The last part.

@@ -89,7 +89,8 @@ impl ModelConfig {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = self.mlp.activation().inputs();
         let attention = 2 * d * d + 2 * d * kv;
-        let cross = if self.kind == ModelKind::EncoderDecoder { self.decoder_layers() * attention } else { 0 };
+        let cross =
+            if self.kind == ModelKind::EncoderDecoder { self.decoder_layers() * attention } else { 0 };
         self.layers_in_all() * (attention + (ups + 1) * d * self.d_ff) + cross
     }
 

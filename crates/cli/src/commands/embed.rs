@@ -117,8 +117,12 @@ impl Text {
 
 fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
     let around = trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text());
-    // A text begins after an end of text; whoever reads from the end begins there too.
-    let after = around.filter(|_| trained.model.config().kind == ModelKind::Bidirectional);
+    // A text begins after an end of text; whoever reads from the end begins there too. What an encoder reads ends with one.
+    let (before, after) = match trained.model.config().kind {
+        ModelKind::Bidirectional => (around, around),
+        ModelKind::EncoderDecoder => (None, around),
+        _ => (around, None),
+    };
     let mut texts = Vec::new();
     for ids in &args.ids {
         let ids = parse_ids(ids)?;
@@ -138,7 +142,7 @@ fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
     }
     for text in given {
         let ids = trained.tokenizer()?.encode(&text);
-        texts.push(Text { text: Some(text), ids, before: around, after });
+        texts.push(Text { text: Some(text), ids, before, after });
     }
     match texts.is_empty() {
         true => Err(usage("nothing to embed: give --text, --file or --ids, or texts on stdin, one a line")),

@@ -54,6 +54,9 @@ pub(super) fn inward(
 ) -> Result<Vec<NamedTensor>, TransformerError> {
     let Some(rules) = rules(config) else { return Ok(tensors) };
     let gpt2 = Architecture::of(config) == Architecture::Gpt2;
+    if Architecture::of(config) == Architecture::T5 {
+        t5::check_head(config, &tensors)?;
+    }
     let mut theirs: BTreeMap<String, NamedTensor> = tensors
         .into_iter()
         .map(|tensor| {

@@ -4,6 +4,7 @@ use super::Fields;
 use super::names::Rule;
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
+use crate::weights::NamedTensor;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +17,6 @@ pub(super) fn computes(config: &ModelConfig) -> bool {
         && !config.bias
         && config.n_kv_heads == config.n_heads
         && config.unscaled_attention
-        && config.scaled_head == config.tied_head
 }
 
 /// What `config.json` says of it alone.
@@ -36,6 +36,7 @@ pub(super) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
         "layer_norm_epsilon": config.norm_eps,
         "dropout_rate": config.dropout,
         "feed_forward_proj": if config.mlp == MlpKind::Relu { "relu" } else { "gated-gelu" },
+        "scale_decoder_outputs": config.scaled_head,
         "pad_token_id": end_of_text,
         "decoder_start_token_id": config.decoder_start.or(end_of_text),
     })
@@ -72,13 +73,27 @@ pub(super) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
         norm_eps: json["layer_norm_epsilon"].as_f64().unwrap_or(1e-6),
         mlp,
         tied_head,
-        scaled_head: tied_head,
+        // Before transformers 5 the one said the other.
+        scaled_head: json["scale_decoder_outputs"].as_bool().unwrap_or(tied_head),
         dropout: json["dropout_rate"].as_f64().unwrap_or(0.0),
         relative_buckets: or("relative_attention_num_buckets", base.relative_buckets),
         relative_max_distance: or("relative_attention_max_distance", base.relative_max_distance),
         decoder_start: json["decoder_start_token_id"].as_u64().map(|id| id as u32),
         ..base
     })
+}
+
+/// Refuses a head of its own where the config has none: transformers would use it nevertheless.
+pub(super) fn check_head(config: &ModelConfig, tensors: &[NamedTensor]) -> Result<(), TransformerError> {
+    let find = |name: &str| tensors.iter().find(|tensor| tensor.name == name);
+    match (find("lm_head.weight"), find("shared.weight")) {
+        (Some(head), Some(shared)) if config.tied_head && head.values != shared.values => {
+            Err(TransformerError::Weights(
+                "lm_head.weight is not shared.weight, though config.json ties them: set its tie_word_embeddings to false".into(),
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Old files hold the shared embedding once more for each stack.
@@ -90,7 +105,8 @@ pub(super) fn is_copy_of_embedding(name: &str) -> bool {
 fn tensors(config: &ModelConfig) -> Vec<(String, String, Vec<usize>, bool)> {
     let (d, d_ff) = (config.d_model, config.d_ff);
     let table = vec![config.relative_buckets, config.n_heads];
-    let mut tensors = vec![("shared.weight".to_string(), "token_embedding".to_string(), vec![config.vocab_size, d], false)];
+    let mut tensors =
+        vec![("shared.weight".to_string(), "token_embedding".to_string(), vec![config.vocab_size, d], false)];
     for (stack, layers) in [("encoder", config.n_layers), ("decoder", config.decoder_layers())] {
         let last = if stack == "encoder" { 1 } else { 2 };
         tensors.push((
@@ -131,7 +147,12 @@ fn tensors(config: &ModelConfig) -> Vec<(String, String, Vec<usize>, bool)> {
             }
             add(&format!("{feed_forward}.wo"), "mlp.down", vec![d_ff, d]);
         }
-        tensors.push((format!("{stack}.final_layer_norm.weight"), format!("{stack}.norm.weight"), vec![d], false));
+        tensors.push((
+            format!("{stack}.final_layer_norm.weight"),
+            format!("{stack}.norm.weight"),
+            vec![d],
+            false,
+        ));
     }
     if !config.tied_head {
         tensors.push(("lm_head.weight".into(), "head".into(), vec![config.vocab_size, d], false));

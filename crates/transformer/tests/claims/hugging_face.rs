@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 /// A folder of `golden` to damage.
-fn copy(name: &str) -> TempDir {
+pub(crate) fn copy(name: &str) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     for entry in std::fs::read_dir(golden(name)).expect("the folder is committed") {
         let from = entry.expect("readable").path();
@@ -30,7 +30,7 @@ fn complaint(name: &str, damage: impl FnOnce(&Path)) -> String {
 }
 
 /// Sets a key of `config.json`.
-fn set(key: &str, value: Value) -> impl FnOnce(&Path) {
+pub(crate) fn set(key: &str, value: Value) -> impl FnOnce(&Path) {
     move |dir| {
         let path = dir.join("config.json");
         let text = std::fs::read_to_string(&path).expect("read");
@@ -144,7 +144,7 @@ fn what_is_not_supported_is_named() {
         (llama("model_type", Value::Null), "`model_type`"),
         (llama("hidden_size", json!("wide")), "`hidden_size`"),
         (llama("num_key_value_heads", json!(3)), "n_kv_heads 3"),
-        (gpt2("activation_function", json!("relu")), "activation_function `relu`"),
+        (gpt2("activation_function", json!("tanh")), "activation_function `tanh`"),
         (gpt2("scale_attn_weights", json!(false)), "scale_attn_weights"),
         (gpt2("scale_attn_by_inverse_layer_idx", json!(true)), "scale_attn_by_inverse_layer_idx"),
         (gpt2("firebrand", json!({"vocab_size": 3})), "another version of Firebrand"),
@@ -205,22 +205,27 @@ fn an_export_that_cannot_be_written_names_the_file() {
     assert!(load_config(dir.path()).is_err(), "the config is written last");
 }
 
-/// Python with transformers, and the peer script that computes logits; or why there is none.
-fn peer() -> Result<(PathBuf, PathBuf), String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers/logits_hf.py");
-    if !script.is_file() {
-        return Err(format!("there is no {}", script.display()));
-    }
+/// Python with transformers, or why there is none.
+pub(crate) fn python() -> Result<PathBuf, String> {
     let chosen = std::env::var_os("FIREBRAND_PYTHON").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".venvs/peers/bin/python"));
     for python in chosen.into_iter().chain(home).chain(["python3".into()]) {
         // Finding the packages is quick; importing them is not.
         let find = "import importlib.util as i, sys; sys.exit(not (i.find_spec('torch') and i.find_spec('transformers')))";
         if Command::new(&python).args(["-c", find]).output().is_ok_and(|output| output.status.success()) {
-            return Ok((python, script));
+            return Ok(python);
         }
     }
     Err("no Python with torch and transformers is found; FIREBRAND_PYTHON may name one".into())
+}
+
+/// Python with transformers, and the peer script that computes logits; or why there is none.
+fn peer() -> Result<(PathBuf, PathBuf), String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers/logits_hf.py");
+    if !script.is_file() {
+        return Err(format!("there is no {}", script.display()));
+    }
+    Ok((python()?, script))
 }
 
 fn check_against_transformers(preset: Preset) {

@@ -1,6 +1,7 @@
 //! What a decoder promises, over a table of configs that uses every option.
 
 mod cpu;
+mod encoder_decoder;
 mod forward;
 mod hugging_face;
 mod llama2c;
@@ -50,10 +51,13 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
     ]
 }
 
-/// A model far from its first weights: larger ones, and no gain or bias at its neutral value. Differences that an
-/// untrained model would hide are seen.
+/// A model far from its first weights. Differences that an untrained model would hide are seen.
 fn model(config: &ModelConfig, device: &Device) -> Decoder {
-    let model = Decoder::new(config, 7, device).expect("the config is a model's");
+    far_from_first(Decoder::new(config, 7, device).expect("the config is a model's"))
+}
+
+/// The same with larger weights, and no gain or bias at its neutral value.
+fn far_from_first<M: Model>(model: M) -> M {
     let tensors = named_tensors(&model).into_iter().map(|tensor| {
         let matrix = tensor.shape.len() == 2;
         let change = |(i, value): (usize, f32)| {

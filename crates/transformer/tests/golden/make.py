@@ -9,7 +9,9 @@ import json
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration,
+)
 
 HERE = Path(__file__).parent
 IDS = [3, 14, 15, 9, 2, 6, 5, 30, 0, 31]
@@ -49,3 +51,33 @@ gpt2 = GPT2Config(
     bos_token_id=0, eos_token_id=0,
 )
 write("gpt2", randomize(GPT2LMHeadModel(gpt2), 3))
+
+
+def write_t5(name, config, seed, free_head=False):
+    """An encoder–decoder: `ids` are what the encoder reads, `decoder_ids` what the decoder has written."""
+    folder = HERE / name
+    model = randomize(T5ForConditionalGeneration(config), seed)
+    if free_head:
+        # transformers 5 ties the head of a new T5 in any case, and reads one of its own.
+        noise = torch.randn(model.shared.weight.shape, generator=torch.Generator().manual_seed(seed + 1))
+        model.lm_head.weight = torch.nn.Parameter(0.3 * noise)
+    model.save_pretrained(folder)
+    if free_head:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"tie_word_embeddings": False}, indent=2) + "\n")
+    again = T5ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    decoder_ids = IDS[:3] + list(range(4, 27))
+    with torch.no_grad():
+        logits = again(input_ids=torch.tensor([IDS * 3]), decoder_input_ids=torch.tensor([decoder_ids])).logits[0]
+    rows = [[round(x, 6) for x in row] for row in logits.tolist()]
+    (folder / "logits.json").write_text(
+        json.dumps({"ids": IDS * 3, "decoder_ids": decoder_ids, "logits": rows}) + "\n"
+    )
+
+
+t5 = dict(
+    vocab_size=32, d_model=16, d_kv=4, num_heads=4, d_ff=24, num_layers=2, relative_attention_num_buckets=8,
+    relative_attention_max_distance=20, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
+)
+write_t5("t5", T5Config(**t5, num_decoder_layers=3, feed_forward_proj="relu"), 4)
+write_t5("t5-gated", T5Config(**t5, feed_forward_proj="gated-gelu", tie_word_embeddings=False), 5, free_head=True)

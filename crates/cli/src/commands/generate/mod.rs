@@ -1,6 +1,8 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod encoder_decoder;
+mod fill;
 mod model;
 mod speculation;
 mod stop;
@@ -14,17 +16,28 @@ use firebrand_decode::{
     Sampling, Sliding, Stop, Strategy, generate, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::WeightFormat;
+use firebrand_transformer::{AnyModel, WeightFormat};
 use model::Loaded;
 use speculation::{Drafting, Report};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use stop::{UpToStop, when_spelled};
 
+pub(crate) use encoder_decoder::Knows;
+
 /// A prompt as it was given and as ids.
 struct Prompt {
     text: Option<String>,
     ids: Vec<u32>,
+    /// What an encoder reads, where there is one: then the text is not continued, and `ids` are what its decoder begins with.
+    input: Option<Vec<u32>>,
+}
+
+impl Prompt {
+    /// The text that generated ones go on with.
+    fn continued(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| self.input.is_none())
+    }
 }
 
 pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
@@ -33,26 +46,49 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--stop is empty: every text would end at once"));
     }
     let trained = Trained::open(&args.run, global)?;
+    let config = config(args, strategy, trained.tokenizer.as_ref())?;
+    if let AnyModel::EncoderDecoder(model) = &trained.model {
+        return encoder_decoder::run(model, &config, &trained, args, global);
+    }
+    fill::check(args, &trained.model)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model, tokenizer, device } = trained;
     let loaded = Loaded::new(model.into_causal()?, args.weights, &device, global)?;
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
+    let job = Job {
+        prompts: &prompts,
+        config: &config,
+        drafting: drafting.as_ref(),
+        tokenizer: tokenizer.as_ref(),
+    };
+    match args.sliding_window {
+        true => guide(&Sliding::new(&model), &job, args, global),
+        false => guide(&model, &job, args, global),
+    }
+}
+
+/// What is chosen, and when it ends.
+fn config(
+    args: &GenerateArgs,
+    strategy: Strategy,
+    tokenizer: Option<&Tokenizer>,
+) -> anyhow::Result<GenerateConfig> {
     let mut banned = Vec::new();
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);
     }
     let forced = match &args.force {
-        Some(text) => needed(tokenizer.as_ref(), "--force")?.encode(text),
+        Some(text) => needed(tokenizer, "--force")?.encode(text),
         None => Vec::new(),
     };
     let stop = match args.stop.as_slice() {
         [] => Stop::default(),
-        texts => when_spelled(texts, needed(tokenizer.as_ref(), "--stop")?.token_table()),
+        texts => when_spelled(texts, needed(tokenizer, "--stop")?.token_table()),
     };
-    let end_of_text = tokenizer.as_ref().and_then(boundary);
-    let constraint = constraint::asked_for(args, tokenizer.as_ref(), end_of_text)?;
-    let config = GenerateConfig {
+    let end_of_text = tokenizer.and_then(boundary);
+    let constraint = constraint::asked_for(args, tokenizer, end_of_text)?;
+    Ok(GenerateConfig {
         strategy,
         n_best: args.n_best,
         penalties: Penalties {
@@ -69,17 +105,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         end_of_text,
         stop,
         constraint,
-    };
-    let job = Job {
-        prompts: &prompts,
-        config: &config,
-        drafting: drafting.as_ref(),
-        tokenizer: tokenizer.as_ref(),
-    };
-    match args.sliding_window {
-        true => guide(&Sliding::new(&model), &job, args, global),
-        false => guide(&model, &job, args, global),
-    }
+    })
 }
 
 /// The tokenizer, for an option that is text.
@@ -149,7 +175,7 @@ fn write<M: LanguageModel>(
     let table = tokenizer.token_table();
     let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
     let mut up_to_stop = UpToStop::new(&args.stop);
-    let mut prompt_text = prompt.text.as_deref();
+    let mut prompt_text = prompt.continued();
     let mut write_one = |id: u32| -> anyhow::Result<()> {
         piece(prompt_text.take().unwrap_or_default())?;
         match table.is_special(id) {
@@ -215,6 +241,9 @@ fn show(
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
         });
+        if let Some(input) = &prompt.input {
+            json["input_ids"] = input.clone().into();
+        }
         if let Some(report) = report {
             json["speculation"] = report.json();
         }
@@ -229,7 +258,7 @@ fn show(
         ))?;
     }
     match text {
-        Some(text) => line(format!("{}{text}\n", prompt.text.as_deref().unwrap_or(""))),
+        Some(text) => line(format!("{}{text}\n", prompt.continued().unwrap_or(""))),
         None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
     }
 }
@@ -323,10 +352,25 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
     for text in &args.prompt_ids {
         let ids = parse_ids(text)?;
         trained.check_ids(&ids)?;
-        prompts.push(Prompt { text: None, ids });
+        prompts.push(Prompt { text: None, ids, input: None });
     }
+    for text in prompt_texts(args, !prompts.is_empty(), global)? {
+        let tokenizer = trained.tokenizer()?;
+        let ids = prompt_ids(&text, tokenizer);
+        if ids.is_empty() {
+            return Err(usage(
+                "the prompt is empty, and this model has no token that starts a text: give it some text",
+            ));
+        }
+        prompts.push(Prompt { text: Some(text), ids, input: None });
+    }
+    Ok(prompts)
+}
+
+/// The texts of the command line, or where there is nothing at all those of stdin.
+fn prompt_texts(args: &GenerateArgs, has_others: bool, global: &Global) -> anyhow::Result<Vec<String>> {
     let mut texts = args.prompt.clone();
-    if texts.is_empty() && prompts.is_empty() {
+    if texts.is_empty() && !has_others {
         if std::io::stdin().is_terminal() {
             say(global, "type a prompt a line, then Ctrl-D");
         }
@@ -339,15 +383,5 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
             ));
         }
     }
-    for text in texts {
-        let tokenizer = trained.tokenizer()?;
-        let ids = prompt_ids(&text, tokenizer);
-        if ids.is_empty() {
-            return Err(usage(
-                "the prompt is empty, and this model has no token that starts a text: give it some text",
-            ));
-        }
-        prompts.push(Prompt { text: Some(text), ids });
-    }
-    Ok(prompts)
+    Ok(texts)
 }

@@ -52,9 +52,13 @@ pub(super) fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
 
 pub(super) fn check_context(config: &PretrainConfig, model: &ModelConfig) -> anyhow::Result<()> {
     model.validate()?;
-    if config.training.seq_len > model.seq_len {
+    if config.context() > model.seq_len {
+        let added = match config.context() - config.training.seq_len {
+            0 => String::new(),
+            added => format!(" and the {added} tokens that the objective may add"),
+        };
         return Err(usage(format!(
-            "training.seq_len {} is longer than the model's context, model.seq_len {}",
+            "training.seq_len {}{added} is longer than the model's context, model.seq_len {}",
             config.training.seq_len, model.seq_len
         )));
     }

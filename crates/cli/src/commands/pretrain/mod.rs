@@ -16,11 +16,14 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{
+    BidirectionalLm, Causal, Denoising, EncoderDecoderLm, MASK, Mixture, ModeTokens, Noising, Sentinels,
+    SpanCorruption,
+};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
-use firebrand_transformer::{Model, ModelConfig};
+use firebrand_transformer::{Model, ModelConfig, ModelKind};
 use std::path::{Path, PathBuf};
 
 use checks::{
@@ -64,7 +67,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         config.clone(),
     );
     // What the objective marks is not in any text.
-    let special = config.objective.special_tokens();
+    let special = config.special_tokens();
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
     let model = config.model(tokenizer.vocab_size());
@@ -73,7 +76,44 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     match job.config.objective {
         ObjectiveName::Causal => train(Causal { dropout, end_of_text }, job),
         ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),
+        ObjectiveName::SpanCorruption => {
+            let spans = job.config.span_corruption.unwrap_or_default().spans();
+            let (sentinels, end_of_text) = (Sentinels::of(|name| job.special(name)), job.end_of_text());
+            train_pairs(SpanCorruption { spans, sentinels, end_of_text }, job)
+        }
+        ObjectiveName::Denoising => {
+            let config = job.config.denoising.unwrap_or_default();
+            let mask = job.special(MASK).expect("the objective's tokens were put in just now");
+            let ends_sentence = ends_sentence(&job.tokenizer).into();
+            train_pairs(Denoising { config, mask, end_of_text: job.end_of_text(), ends_sentence }, job)
+        }
+        ObjectiveName::Mixture => {
+            let config = job.config.mixture.clone().unwrap_or_default();
+            let modes = ModeTokens::of(|name| job.special(name))
+                .expect("the objective's tokens were put in just now");
+            let sentinels = Sentinels::of(|name| job.special(name));
+            train_pairs(Mixture { config, modes, sentinels, end_of_text: job.end_of_text() }, job)
+        }
     }
+}
+
+/// Trains an encoder–decoder.
+fn train_pairs<N: Noising>(noising: N, job: Job<'_>) -> anyhow::Result<()> {
+    let (dropout, end_of_text) = (job.model.dropout, job.end_of_text());
+    train(EncoderDecoderLm { noising, dropout, end_of_text }, job)
+}
+
+/// For each id, whether a sentence ends with it: a full stop, a question or exclamation mark, perhaps with quotes, brackets or
+/// space behind.
+fn ends_sentence(tokenizer: &Tokenizer) -> Vec<bool> {
+    let table = tokenizer.token_table();
+    let ends = |id: u32| {
+        let bytes = table.bytes(id);
+        let text = bytes.trim_ascii_end();
+        let end = text.iter().rposition(|byte| !b"\"')]}".contains(byte));
+        end.is_some_and(|end| b".!?".contains(&text[end]))
+    };
+    (0..tokenizer.vocab_size() as u32).map(|id| !table.is_special(id) && ends(id)).collect()
 }
 
 /// A run before its first step.
@@ -90,6 +130,18 @@ struct Job<'a> {
     /// With autodiff.
     device: Device,
     global: &'a Global,
+}
+
+impl Job<'_> {
+    /// The id of a special token.
+    fn special(&self, name: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(name)
+    }
+
+    /// The end of text, for objectives that ask for one.
+    fn end_of_text(&self) -> u32 {
+        self.tokenizer.end_of_text().expect("the objective's tokens were put in just now")
+    }
 }
 
 /// Trains a model for an objective, whichever that is.
@@ -228,10 +280,13 @@ fn introduce(
     say(
         global,
         format!(
-            "{} parameters ({}{} layers, d_model {}), {} tokens of vocabulary, on {device}",
+            "{} parameters ({} layers, d_model {}), {} tokens of vocabulary, on {device}",
             thousands(model.n_params() as u64),
-            if model.n_stacks() > 1 { format!("{} × ", model.n_stacks()) } else { String::new() },
-            model.n_layers,
+            match model.kind {
+                ModelKind::EncoderDecoder => format!("{} + {}", model.n_layers, model.decoder_layers()),
+                _ if model.n_stacks() > 1 => format!("{} × {}", model.n_stacks(), model.n_layers),
+                _ => model.n_layers.to_string(),
+            },
             model.d_model,
             thousands(tokenizer.vocab_size() as u64),
         ),

@@ -1,6 +1,7 @@
 //! `firebrand score`: log-likelihood, perplexity, bits per byte, logits.
 
 mod documents;
+mod encoder_decoder;
 mod windows;
 
 use super::narrow::{self, f32_bytes, narrow};
@@ -57,9 +58,15 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--logits are those of one --text or --ids, not of a --file"));
     }
     let Trained { model, tokenizer, device } = trained;
+    if let AnyModel::EncoderDecoder(model) = &model {
+        let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, args, global)?;
+        let score = Score::of(&documents, nats, floor, device);
+        return if global.json { line(score.json(&[])) } else { score.print(&[]) };
+    }
     let reading =
         |name, decoder, documents| Reading::new(name, decoder, documents, args.weights, &device, global);
     let readings = match model {
+        AnyModel::EncoderDecoder(_) => unreachable!("it was scored above"),
         AnyModel::Decoder(model) => vec![reading(None, *model, documents)?],
         AnyModel::Bidirectional(model) => {
             let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
@@ -103,6 +110,13 @@ impl Score {
             floor,
             device,
         }
+    }
+
+    /// Of a model that says itself what its tokens cost.
+    fn of(documents: &[Scored], nats: f64, floor: Option<f64>, device: String) -> Self {
+        let tokens = documents.iter().map(|document| document.ids.len().saturating_sub(1) as u64).sum();
+        let bytes = documents.iter().map(|document| document.bytes).sum();
+        Self { nats, f32_nats: nats, tokens, bytes, documents: documents.len(), floor, device }
     }
 
     fn loss(&self) -> f64 {

@@ -1,0 +1,98 @@
+//! What a text costs an encoder–decoder that has read nothing of it: the decoder writes the whole text for an input of one blank
+//! (`<extra_id_0>`, or `[MASK]`; after `[S]` where the model knows modes), or of nothing but an end of text where it knows none.
+
+use super::documents::Scored;
+use super::windows::{Window, windows};
+use crate::args::{Global, ScoreArgs, WeightsName};
+use crate::commands::generate::Knows;
+use crate::exit::usage;
+use crate::output::bar;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use firebrand_pretrain::Mode;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{EncoderDecoder, Model};
+
+/// What the encoder reads, and what the decoder has written before the text.
+struct Given {
+    input: Vec<u32>,
+    begin: Vec<u32>,
+    end_of_text: Option<u32>,
+}
+
+impl Given {
+    fn new(model: &EncoderDecoder, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Self> {
+        let knows = Knows::new(model, tokenizer)?;
+        let end_of_text = tokenizer.and_then(Tokenizer::end_of_text);
+        let sentinel = (!knows.sentinels.is_empty()).then(|| knows.sentinels.id(0));
+        let mode = knows.modes.map(|modes| modes.id(Mode::S));
+        let input: Vec<u32> = mode.into_iter().chain(sentinel.or(knows.mask)).chain(end_of_text).collect();
+        // Without a tokenizer there is no end of text: then what the decoder begins with is all that is read.
+        let input = if input.is_empty() { vec![knows.start] } else { input };
+        Ok(Self { input, begin: [knows.start].into_iter().chain(sentinel).collect(), end_of_text })
+    }
+
+    /// What the decoder writes for a window, the last `counted` ids of which count.
+    fn written(&self, window: &Window) -> Vec<u32> {
+        // An end of text before a text is for models that continue it; here the beginning takes its place.
+        let text = match window.ids.split_first() {
+            Some((&first, text)) if Some(first) == self.end_of_text => text,
+            _ => &window.ids,
+        };
+        [&self.begin, text].concat()
+    }
+}
+
+/// Nats of all targets.
+pub(super) fn nats(
+    model: &EncoderDecoder,
+    tokenizer: Option<&Tokenizer>,
+    documents: &[Scored],
+    args: &ScoreArgs,
+    global: &Global,
+) -> anyhow::Result<f64> {
+    if args.weights != WeightsName::F32 {
+        return Err(usage("--weights are for decoders, and this is an encoder-decoder model"));
+    }
+    if args.logits.is_some() {
+        return Err(usage("--logits are those of a decoder, and this is an encoder-decoder model"));
+    }
+    let given = Given::new(model, tokenizer)?;
+    let context = model.config().seq_len;
+    let Some(room) = context.checked_sub(given.begin.len()).filter(|&room| room > 0) else {
+        return Err(usage(format!("the model's context of {context} leaves no room for a text")));
+    };
+    let windows = windows(documents, room);
+    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
+    let mut sum = 0.0;
+    for batch in windows.chunks((4096 / context).max(1)) {
+        sum += nats_of(model, &given, batch, &model.device());
+        progress.inc(batch.len() as u64);
+    }
+    progress.finish_and_clear();
+    Ok(sum)
+}
+
+fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Device) -> f64 {
+    let rows: Vec<Vec<u32>> = batch.iter().map(|window| given.written(window)).collect();
+    let seq = rows.iter().map(|row| row.len() - 1).max().unwrap_or(1);
+    let tensor = |rows: Vec<Vec<u32>>, seq: usize| {
+        let n = rows.len();
+        let padded = |row: Vec<u32>| (0..seq).map(move |i| row.get(i).copied().unwrap_or(0) as i32);
+        let ids: Vec<i32> = rows.into_iter().flat_map(padded).collect();
+        Tensor::<2, Int>::from_data(TensorData::new(ids, [n, seq]), device)
+    };
+    let n = rows.len();
+    let input = tensor(vec![given.input.clone(); n], given.input.len());
+    let encoded = model.encode(input, &vec![given.input.len(); n], None);
+    let lens: Vec<usize> = rows.iter().map(|row| row.len() - 1).collect();
+    let ids = tensor(rows.iter().map(|row| row[..row.len() - 1].to_vec()).collect(), seq);
+    let targets = tensor(rows.iter().map(|row| row[1..].to_vec()).collect(), seq).reshape([n * seq]);
+    let hidden = model.hidden(&encoded, ids, &lens, None);
+    let nats = model.nats(hidden.reshape([n * seq, model.config().d_model]), targets);
+    let nats: Vec<f32> = nats.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+    let counted = batch.iter().zip(&lens).zip(nats.chunks(seq));
+    counted
+        .flat_map(|((window, &len), row)| &row[len - window.counted..len])
+        .map(|&nats| f64::from(nats))
+        .sum()
+}

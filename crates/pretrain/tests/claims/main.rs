@@ -3,6 +3,7 @@
 mod bidirectional;
 mod devices;
 mod gradients;
+mod noising;
 mod objectives;
 mod optimizing;
 mod precision;

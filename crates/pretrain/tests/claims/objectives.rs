@@ -5,7 +5,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{
+    BidirectionalLm, Causal, Denoising, DenoisingConfig, EncoderDecoderLm, Mixture, MixtureConfig,
+    ModeTokens, Sentinels, SpanCorruption, SpanCorruptionConfig,
+};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
@@ -52,6 +55,62 @@ impl Case for OfBidirectional {
     }
     fn config() -> ModelConfig {
         ModelConfig { kind: ModelKind::Bidirectional, ..tiny(Preset::Gpt2) }
+    }
+}
+
+/// An encoder–decoder has room for what an objective adds to a row.
+fn encoder_decoder(preset: Preset) -> ModelConfig {
+    ModelConfig { kind: ModelKind::EncoderDecoder, seq_len: 10, ..tiny(preset) }
+}
+
+/// Special tokens at the top of the vocabulary.
+pub(crate) fn special(name: &str) -> Option<u32> {
+    let names = ["[X]", "[S]", "[R]", "<extra_id_1>", "<extra_id_0>"];
+    let at = names.iter().position(|known| *known == name)?;
+    Some((VOCAB_SIZE - names.len() + at) as u32)
+}
+
+pub(crate) struct OfSpanCorruption;
+
+impl Case for OfSpanCorruption {
+    type Objective = EncoderDecoderLm<SpanCorruption>;
+    fn objective(dropout: f64) -> Self::Objective {
+        let spans = SpanCorruptionConfig { rate: 0.3, mean_span: 1.0 }.spans();
+        let noising = SpanCorruption { spans, sentinels: Sentinels::of(special), end_of_text: 0 };
+        EncoderDecoderLm { noising, dropout, end_of_text: 0 }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { n_decoder_layers: Some(1), ..encoder_decoder(Preset::T5) }
+    }
+}
+
+pub(crate) struct OfDenoising;
+
+impl Case for OfDenoising {
+    type Objective = EncoderDecoderLm<Denoising>;
+    fn objective(dropout: f64) -> Self::Objective {
+        let ends_sentence = vec![false, false, true].into();
+        let config = DenoisingConfig::default();
+        let noising = Denoising { config, mask: VOCAB_SIZE as u32 - 1, end_of_text: 0, ends_sentence };
+        EncoderDecoderLm { noising, dropout, end_of_text: 0 }
+    }
+    fn config() -> ModelConfig {
+        encoder_decoder(Preset::Gpt2)
+    }
+}
+
+pub(crate) struct OfMixture;
+
+impl Case for OfMixture {
+    type Objective = EncoderDecoderLm<Mixture>;
+    fn objective(dropout: f64) -> Self::Objective {
+        let modes = ModeTokens::of(special).expect("all three are there");
+        let sentinels = Sentinels::of(special);
+        let noising = Mixture { config: MixtureConfig::default(), modes, sentinels, end_of_text: 0 };
+        EncoderDecoderLm { noising, dropout, end_of_text: 0 }
+    }
+    fn config() -> ModelConfig {
+        encoder_decoder(Preset::Llama)
     }
 }
 
@@ -103,6 +162,9 @@ macro_rules! claims {
 claims! {
     causal: OfCausal,
     bidirectional: OfBidirectional,
+    span_corruption: OfSpanCorruption,
+    denoising: OfDenoising,
+    mixture: OfMixture,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };

@@ -220,6 +220,7 @@ impl From<WeightsName> for WeightFormat {
 #[command(after_help = "Examples:
   firebrand score runs/quickstart --text \"Once there was a fox.\"
   firebrand score runs/quickstart --file val.txt --boundary blank-line --json
+  firebrand score runs/quickstart --file lines.txt --boundary line --each
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
   firebrand score runs/quickstart --file val.txt --weights int8")]
 pub(crate) struct ScoreArgs {
@@ -238,6 +239,9 @@ pub(crate) struct ScoreArgs {
     /// Where the documents of --file end [default: as in the run's data]
     #[arg(long, value_enum)]
     pub(crate) boundary: Option<Boundary>,
+    /// A line of JSON for each document, in their order, instead of what all have in common
+    #[arg(long, requires = "file")]
+    pub(crate) each: bool,
     /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,

@@ -137,9 +137,14 @@ pub(crate) fn feed<M: LanguageModel>(
 ) -> Result<Logits, DecodeError> {
     let logits =
         model.step(state, rows, Positions::Last).map_err(|error| DecodeError::Model(Box::new(error)))?;
-    let (got, expected) = ((logits.rows(), logits.vocab_size()), (rows.len(), model.vocab_size()));
-    assert_eq!(got, expected, "the model returned logits of another shape (rows, vocab_size)");
+    check_logits(&logits, rows.len(), model.vocab_size());
     Ok(logits)
+}
+
+/// A model that breaks its contract is found where it does.
+pub(crate) fn check_logits(logits: &Logits, rows: usize, vocab_size: usize) {
+    let got = (logits.rows(), logits.vocab_size());
+    assert_eq!(got, (rows, vocab_size), "the model returned logits of another shape (rows, vocab_size)");
 }
 
 /// Why a sequence of a prompt and new ids ends, if it does.

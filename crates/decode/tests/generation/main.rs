@@ -3,6 +3,7 @@
 mod beam;
 mod best_of;
 mod constraint;
+mod contrastive;
 mod decoder;
 mod errors;
 mod fake;

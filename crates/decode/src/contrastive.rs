@@ -5,12 +5,13 @@
 //! its hidden state has in common with any before it counts against it. The pass that finds this out gives the logits for the
 //! next position too: there is one pass an id, of `k` rows.
 
-use std::ops::ControlFlow;
+use std::collections::HashMap;
 
 use crate::choose::Processor;
 use crate::error::{ConfigError, DecodeError};
 use crate::generate::{Generation, check_logits, check_prompts, finish_reason};
 use crate::model::{HiddenStates, Positions};
+use crate::observe::{self, Contrast, Event, Observer, Step};
 use crate::processors;
 use crate::sequence::Sequence;
 use crate::strategy::{GenerateConfig, Strategy};
@@ -63,7 +64,7 @@ pub fn generate_contrastive<M: HiddenStates>(
     prompts: &[Vec<u32>],
     options: &Contrastive,
     config: &GenerateConfig,
-    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Generation>, DecodeError> {
     config.validate(model.vocab_size())?;
     options.validate()?;
@@ -85,6 +86,8 @@ pub fn generate_contrastive<M: HiddenStates>(
     let mut state = model.start(prompts.len());
     // Row by row what the rows that are fed are candidates for; prompts and what is decided already are the only ones.
     let mut candidates: Vec<Vec<Candidate>> = vec![Vec::new(); prompts.len()];
+    // What will be told of the choice among them, where somebody wants to know.
+    let mut told: HashMap<usize, Step> = HashMap::new();
     loop {
         let rows: Vec<&[u32]> = fed.iter().map(Vec::as_slice).collect();
         let stepped = model.step_with_hidden(&mut state, &rows, Positions::Last);
@@ -101,8 +104,12 @@ pub fn generate_contrastive<M: HiddenStates>(
                 let penalties: Vec<f64> = penalties.collect();
                 let best = best(options, candidates, &penalties);
                 row += best;
-                sequence.push(candidates[best].id, candidates[best].log_prob);
-                let flow = on_token(index, candidates[best].id);
+                let Candidate { id, log_prob, .. } = candidates[best];
+                if let Some(step) = told.get(&index) {
+                    observer.on_event(&Event::Chosen(compared(step, id, candidates, &penalties, options)));
+                }
+                sequence.push(id, log_prob);
+                let flow = observer.on_token(index, id);
                 if let Some(reason) =
                     finish_reason(sequence.prompt_len, &sequence.ids, flow, config, model.max_len())
                 {
@@ -114,8 +121,13 @@ pub fn generate_contrastive<M: HiddenStates>(
             let row_logits = logits.last(row);
             let place = sequence.place(index);
             let mut found = likeliest(processor.process(row_logits, place)?, row_logits, most);
-            if found.is_empty() {
+            let Some(likeliest) = found.first() else {
                 return Err(processor.nothing_to_choose(place));
+            };
+            let wanted = observer.candidates();
+            if wanted > 0 {
+                let step = Step::new(index, likeliest.id, row_logits, processor.processed(), wanted);
+                told.insert(index, step);
             }
             let is_full = model.max_len().is_some_and(|max_len| sequence.ids.len() >= max_len);
             if is_full {
@@ -127,8 +139,11 @@ pub fn generate_contrastive<M: HiddenStates>(
             }
             // There is nothing to compare: what ends here is not fed.
             let only = &found[0];
+            if let Some(step) = told.remove(&index) {
+                observer.on_event(&Event::Chosen(step));
+            }
             sequence.push(only.id, only.log_prob);
-            let flow = on_token(index, only.id);
+            let flow = observer.on_token(index, only.id);
             match finish_reason(sequence.prompt_len, &sequence.ids, flow, config, model.max_len()) {
                 Some(reason) => sequence.finish_reason = reason,
                 None => next.add_decided(index, row, only.id),
@@ -210,6 +225,32 @@ fn best(options: &Contrastive, candidates: &[Candidate], penalties: &[f64]) -> u
         score(a) > score(b) || (score(a) == score(b) && candidates[a].id < candidates[b].id)
     };
     (1..candidates.len()).fold(0, |best, at| if is_better(at, best) { at } else { best })
+}
+
+/// What is told of a choice, with what it came from.
+fn compared(
+    step: &Step,
+    id: u32,
+    candidates: &[Candidate],
+    penalties: &[f64],
+    options: &Contrastive,
+) -> Step {
+    let mut step = Step { id, ..step.clone() };
+    for (candidate, &penalty) in candidates.iter().zip(penalties) {
+        let contrast = Contrast { penalty, score: options.score(candidate, penalty) };
+        match step.candidates.iter_mut().find(|told| told.id == candidate.id) {
+            Some(told) => told.contrast = Some(contrast),
+            // More are compared than are told of; the chosen one is told of always.
+            None if candidate.id == id => step.candidates.push(observe::Candidate {
+                id,
+                model: candidate.log_prob.exp(),
+                processed: candidate.prob,
+                contrast: Some(contrast),
+            }),
+            None => {}
+        }
+    }
+    step
 }
 
 /// The hidden states of a sequence, each divided by its length.

@@ -16,6 +16,7 @@
 //! - [`generate_contrastive`]: what is likely and unlike the text so far.
 //! - [`Guided`]: a model guided away from another prompt, with which every strategy works.
 //! - [`Sliding`]: a model without a limit, which sees the newest ids only.
+//! - [`observe`]: who watches, and what is told of how ids came about.
 //! - [`error`]: everything that can go wrong.
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, the constraint, temperature,
@@ -84,6 +85,7 @@ pub mod generate;
 mod guided;
 pub mod model;
 mod ngrams;
+pub mod observe;
 pub mod processors;
 pub mod sampler;
 mod sequence;
@@ -102,6 +104,7 @@ pub use generate::{FinishReason, Generation, generate, generate_n_best};
 pub use guided::{Guided, GuidedState};
 pub use model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 pub use ngrams::NgramTable;
+pub use observe::{Event, Observer};
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Mirostat, Sampling, Use};
 pub use sliding::{Sliding, SlidingState};

@@ -11,6 +11,7 @@ mod golden;
 mod greedy;
 mod guided;
 mod limits;
+mod observe;
 mod processors;
 mod reference;
 mod sampler;

@@ -18,6 +18,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
+  firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --trace tree.html
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
@@ -143,6 +144,9 @@ pub(crate) struct GenerateArgs {
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+    /// Write a page here that shows how each text came about: what else there was to choose, the tree of a search, a draft's proposals
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) trace: Option<PathBuf>,
     /// How weights are stored: less memory to read for each token, and another rounding (see `score --weights`)
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,

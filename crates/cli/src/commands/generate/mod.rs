@@ -5,14 +5,15 @@ mod model;
 mod speculation;
 mod stop;
 mod strategy;
+mod trace;
 
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
-    Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Penalties, Sliding, Stop,
-    generate_contrastive, generate_n_best,
+    Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Observer, Penalties,
+    Sliding, Stop, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
@@ -22,6 +23,7 @@ use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use stop::{UpToStop, when_spelled};
 use strategy::Asked;
+use trace::{Recorded, Recorder};
 
 /// A prompt as it was given and as ids.
 struct Prompt {
@@ -72,16 +74,25 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         stop,
         constraint,
     };
-    let job = Job {
-        prompts: &prompts,
-        config: &config,
-        contrastive: contrastive.as_ref(),
-        drafting: drafting.as_ref(),
-        tokenizer: tokenizer.as_ref(),
+    let generate = |recorded: Option<&mut Recorded>| {
+        let mut job = Job {
+            prompts: &prompts,
+            config: &config,
+            contrastive: contrastive.as_ref(),
+            drafting: drafting.as_ref(),
+            tokenizer: tokenizer.as_ref(),
+            recorded,
+        };
+        match args.sliding_window {
+            true => guide(&Sliding::new(&model), &mut job, args, global),
+            false => guide(&model, &mut job, args, global),
+        }
     };
-    match args.sliding_window {
-        true => guide(&Sliding::new(&model), &job, args, global),
-        false => guide(&model, &job, args, global),
+    match &args.trace {
+        None => generate(None),
+        Some(path) => {
+            trace::around(path, &prompts, tokenizer.as_ref(), global, |recorded| generate(Some(recorded)))
+        }
     }
 }
 
@@ -93,7 +104,7 @@ fn needed<'t>(tokenizer: Option<&'t Tokenizer>, option: &str) -> anyhow::Result<
 /// With guidance, if it is asked for.
 fn guide<M: HiddenStates>(
     model: &M,
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -117,34 +128,48 @@ struct Job<'a> {
     contrastive: Option<&'a Contrastive>,
     drafting: Option<&'a Drafting>,
     tokenizer: Option<&'a Tokenizer>,
+    /// For `--trace`.
+    recorded: Option<&'a mut Recorded>,
 }
 
 impl Job<'_> {
     /// The generations of each prompt, the best first.
     fn generate<M: HiddenStates>(
+        &mut self,
+        model: &M,
+        args: &GenerateArgs,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<(Vec<Vec<Generation>>, Option<Report>)> {
+        match self.recorded.take() {
+            None => self.generate_for(model, args, observer),
+            Some(recorded) => self.generate_for(model, args, &mut Recorder::new(recorded, observer)),
+        }
+    }
+
+    fn generate_for<M: HiddenStates>(
         &self,
         model: &M,
         args: &GenerateArgs,
-        on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> anyhow::Result<(Vec<Vec<Generation>>, Option<Report>)> {
         let prompts: Vec<Vec<u32>> = self.prompts.iter().map(|prompt| prompt.ids.clone()).collect();
         let one = |found: Vec<Generation>| found.into_iter().map(|one| vec![one]).collect();
         if let Some(options) = self.contrastive {
-            let found = generate_contrastive(model, &prompts, options, self.config, on_token)?;
+            let found = generate_contrastive(model, &prompts, options, self.config, observer)?;
             return Ok((one(found), None));
         }
         if let Some(drafting) = self.drafting {
-            let (found, report) = drafting.generate(model, &prompts, self.config, args, on_token)?;
+            let (found, report) = drafting.generate(model, &prompts, self.config, args, observer)?;
             return Ok((one(found), Some(report)));
         }
-        Ok((generate_n_best(model, &prompts, self.config, on_token)?, None))
+        Ok((generate_n_best(model, &prompts, self.config, observer)?, None))
     }
 }
 
 /// Generates and writes, one text as it comes.
 fn write<M: HiddenStates>(
     model: &M,
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {

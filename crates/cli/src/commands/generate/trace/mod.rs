@@ -17,6 +17,7 @@ use crate::exit::usage;
 use crate::html::{self, escaped};
 use crate::output::{say, size};
 use anyhow::Context;
+use firebrand_decode::observe::Step;
 use firebrand_tokenizer::Tokenizer;
 use record::Sequence;
 pub(super) use record::{Recorded, Recorder};
@@ -120,6 +121,11 @@ fn section(
     format!("<section id=\"text-{at}\">\n{heading}{shown}</section>\n")
 }
 
+/// Whether contrastive search chose.
+fn is_compared(step: &Step) -> bool {
+    step.candidates.iter().any(|candidate| candidate.contrast.is_some())
+}
+
 /// What colours and lines mean.
 fn key(sequence: &Sequence) -> &'static str {
     if !sequence.rounds.is_empty() {
@@ -128,6 +134,8 @@ fn key(sequence: &Sequence) -> &'static str {
         TREE
     } else if !sequence.ranked.is_empty() {
         RANKED
+    } else if sequence.steps.iter().any(is_compared) {
+        CONTRAST
     } else {
         STEPS
     }
@@ -135,8 +143,10 @@ fn key(sequence: &Sequence) -> &'static str {
 
 const STEPS: &str = "<div class=\"help\"><p>Point at a token, or go along with ← →, to see what else there was to choose: \
     the model's probability, and the one after penalties, constraint, temperature and truncation where those change it. A \
-    click holds the table. <b>Likeness</b>, in contrastive search, is how much a token would be like the text before it, and \
-    <b>score</b> is what the tokens are compared by.</p>\n\
+    click holds the table.</p>\n<p class=\"scale\">unlikely <span></span> likely for the model</p></div>\n";
+const CONTRAST: &str = "<div class=\"help\"><p>Point at a token, or go along with ← →, to see what it was compared with. <b>Model</b> \
+    is the model's probability, <b>likeness</b> how much a token would be like the text so far, and <b>score</b> what is compared: \
+    of what is likely, the least like. A click holds the table.</p>\n\
     <p class=\"scale\">unlikely <span></span> likely for the model</p></div>\n";
 const ROUNDS: &str = "<div class=\"help\"><p>A bar begins a round: the draft proposes, the model looks at all of it in one \
     pass. Point at a token, or go along with ← →, to see what the model made of it.</p>\n<p class=\"text\"><span class=\"tok kept\">\

@@ -89,7 +89,7 @@ impl<'w> Steps<'w> {
 fn table(step: &Step, words: &Words<'_>) -> String {
     let close = |candidate: &Candidate| (candidate.model - candidate.processed).abs() < 1e-6;
     let processed = !step.candidates.iter().all(close);
-    let contrast = step.candidates.iter().any(|candidate| candidate.contrast.is_some());
+    let contrast = super::is_compared(step);
     let mut html = "<table><thead><tr><th scope=\"col\">Token</th><th scope=\"col\">Model</th>".to_owned();
     if processed {
         html += "<th scope=\"col\">After processors</th>";

@@ -1,5 +1,5 @@
 use super::*;
-use firebrand_decode::observe::{Candidate, Contrast, Extension, Fate, Proposed, Step, Verdict};
+use firebrand_decode::observe::{Candidate, Contrast, Extension, Fate, Proposed, Verdict};
 use firebrand_decode::{Event, FinishReason, Generation};
 use firebrand_tokenizer::ByteLevelConfig;
 

@@ -13,7 +13,8 @@ impl<'t> Words<'t> {
 
     /// The bytes that a token stands for, or else its name.
     fn spelling(&self, id: u32) -> Result<&[u8], String> {
-        let named = |tokenizer: &Tokenizer| tokenizer.id_to_token(id).map(|name| name.to_string());
+        // llama2.c's begin with a line of their own.
+        let named = |tokenizer: &Tokenizer| tokenizer.id_to_token(id).map(|name| name.trim().to_owned());
         match &self.0 {
             // A vocabulary may be larger than its tokenizer's.
             Some((_, table)) if id as usize >= table.len() => Err(format!("id {id}")),

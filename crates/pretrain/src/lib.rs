@@ -3,5 +3,7 @@
 //! Adding one: a module here that implements `firebrand_training::Objective`, and its line in the cli's registry.
 
 mod causal;
+mod distillation;
 
 pub use causal::{Causal, CausalBatch};
+pub use distillation::{Distillation, DistillationBatch, DistillationConfig};

@@ -1,6 +1,7 @@
-//! What training promises, with the causal objective on models small enough to train in a blink.
+//! What training promises, on models small enough to train in a blink.
 
 mod devices;
+mod distilling;
 mod gradients;
 mod optimizing;
 mod precision;
@@ -11,7 +12,7 @@ use burn::tensor::Device;
 use firebrand_backend::device;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::Causal;
-use firebrand_training::{OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
+use firebrand_training::{Objective, OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
 use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 use std::path::Path;
 
@@ -77,6 +78,17 @@ fn trainer(
     device: &Device,
     run_dir: &Path,
 ) -> Trainer<Causal> {
-    Trainer::new(causal(dropout), model, training, optimizer, constant(), 3, device, run_dir)
+    trainer_by(causal(dropout), model, training, optimizer, device, run_dir)
+}
+
+fn trainer_by<O: Objective<Model = Decoder>>(
+    objective: O,
+    model: Decoder,
+    training: TrainingConfig,
+    optimizer: OptimizerConfig,
+    device: &Device,
+    run_dir: &Path,
+) -> Trainer<O> {
+    Trainer::new(objective, model, training, optimizer, constant(), 3, device, run_dir)
         .expect("the configs make sense")
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod dry_run;
 mod pace;
+mod teacher;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
@@ -12,19 +13,21 @@ use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
 use crate::text::{self, HashedTokenizer};
 use crate::{interrupt, screen};
+use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::Causal;
-use firebrand_training::{Checkpoints, Data, Event, Outcome, Trainer, TrainingError};
-use firebrand_transformer::ModelConfig;
+use firebrand_pretrain::{Causal, Distillation, DistillationConfig};
+use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
+use firebrand_transformer::{Decoder, ModelConfig};
 use std::path::{Path, PathBuf};
 
 use checks::{
     check_checkpointing, check_context, check_same_run, lock, make_folder, new_model, start_or_resume,
 };
 use pace::Pace;
+use teacher::Teacher;
 use view::{Bar, EventFileView, Heading, Tui, View};
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
@@ -39,8 +42,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         .map_err(|error| usage(format!("training.precision: {error}")))?;
     let device = device.autodiff();
     check_checkpointing(&config, &device_name)?;
+    let teacher = config.distillation.as_ref();
+    let teacher = teacher.map(|teacher| Teacher::find(teacher, config.training.seq_len, &dir)).transpose()?;
     if args.dry_run {
-        return dry_run::run(&config, &device_name, global);
+        return dry_run::run(&config, teacher.as_ref(), &device_name, global);
     }
     if args.tui {
         // Before data is read, which may take its time.
@@ -55,6 +60,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let (tokenizer, shards) = text::load(&config.data, global)?;
     let model_config = config.model.resolve(tokenizer.tokenizer.vocab_size(), config.training.seq_len);
     check_context(&config, &model_config)?;
+    teacher.as_ref().map_or(Ok(()), |teacher| teacher.check_tokenizer(&tokenizer))?;
     let train = shards.split(Split::Train)?;
     let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
     let run_file = RunFile::new(
@@ -63,6 +69,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         tokenizer.sha256.clone(),
         shards.provenance().map_or(String::new(), |provenance| provenance.key.clone()),
         args.from.clone(),
+        teacher.as_ref().map(Teacher::hashes).transpose()?,
         config.clone(),
     );
     if RunFile::path(&dir).exists() {
@@ -77,15 +84,46 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     }
     let model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?
         .with_checkpointing(config.training.activation_checkpointing);
+    let opened = teacher.as_ref().map(|teacher| teacher.open(&device)).transpose()?;
     // Only now is anything written: a refused command leaves a run as it was.
     tokenizer.tokenizer.save(&dir)?;
     run_file.write(&dir)?;
 
-    let objective = match config.objective {
-        ObjectiveName::Causal => {
-            Causal { dropout: model_config.dropout, end_of_text: tokenizer.tokenizer.end_of_text() }
+    introduce(&model_config, &tokenizer, &shards, &device_name, &config, global);
+    let ObjectiveName::Causal = config.objective;
+    let causal = Causal { dropout: model_config.dropout, end_of_text: tokenizer.tokenizer.end_of_text() };
+    let held_out_bytes = target_bytes(&shards, &tokenizer)?;
+    let data = Data { train, order: &order, held_out: shards.get(Split::HeldOut), held_out_bytes };
+    let start = Start { model, data, config: &config, device: &device, dir: &dir };
+    let heading = heading(&dir, &model_config, &device_name, &config);
+    match teacher.as_ref().zip(opened) {
+        None => train_model(causal, start, heading, args, global),
+        Some((Teacher { distillation, model }, teacher)) => {
+            introduce_teacher(distillation, model, global);
+            let objective = Distillation::new(causal, teacher, distillation);
+            train_model(objective, start, heading, args, global)
         }
-    };
+    }
+}
+
+/// What a run begins with.
+struct Start<'a> {
+    model: Decoder,
+    data: Data<'a>,
+    config: &'a PretrainConfig,
+    device: &'a Device,
+    dir: &'a Path,
+}
+
+/// Trains from the start, or from the newest checkpoint on, and says what came of it.
+fn train_model<O: Objective<Model = Decoder>>(
+    objective: O,
+    start: Start<'_>,
+    heading: Heading,
+    args: &PretrainArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let Start { model, data, config, device, dir } = start;
     let mut trainer = Trainer::new(
         objective,
         model,
@@ -93,10 +131,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         config.optimizer.clone(),
         config.schedule.clone(),
         config.seed,
-        &device,
-        &dir,
+        device,
+        dir,
     )?;
-    let (checkpoint, damaged) = Checkpoints::new(&dir).load_latest()?;
+    let (checkpoint, damaged) = Checkpoints::new(dir).load_latest()?;
     for error in damaged {
         complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));
     }
@@ -104,19 +142,15 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         say(global, format!("going on after step {}", checkpoint.progress.step));
         trainer = trainer.resume(checkpoint)?;
     }
-    introduce(&model_config, &tokenizer, &shards, &device_name, &config, global);
-
-    let held_out = shards.get(Split::HeldOut);
-    let data = Data { train, order: &order, held_out, held_out_bytes: target_bytes(&shards, &tokenizer)? };
     let stop = interrupt::heed()?;
     let begun = trainer.progress();
     let mut pace = Pace::new(begun.step, config.training.steps);
     let mut views: Vec<Box<dyn View + '_>> = Vec::new();
     if args.tensorboard {
-        views.push(Box::new(EventFileView::new(&dir, begun.step)?));
+        views.push(Box::new(EventFileView::new(dir, begun.step)?));
     }
     views.push(match args.tui {
-        true => Box::new(Tui::new(heading(&dir, &model_config, &device_name, &config), &dir, begun)?),
+        true => Box::new(Tui::new(heading, dir, begun)?),
         false => Box::new(Bar::new(global, begun.step, config.training.steps)),
     });
     let outcome = trainer.run(data, stop, &mut |event| {
@@ -145,7 +179,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(&dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+            report(dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -206,6 +240,19 @@ fn introduce(
             thousands(step),
             thousands(train),
             (config.training.steps * step) as f64 / train.max(1) as f64
+        ),
+    );
+}
+
+fn introduce_teacher(distillation: &DistillationConfig, teacher: &ModelConfig, global: &Global) {
+    say(
+        global,
+        format!(
+            "distilled from {} ({} parameters): weight {}, temperature {}",
+            distillation.teacher.display(),
+            thousands(teacher.n_params() as u64),
+            distillation.weight,
+            distillation.temperature
         ),
     );
 }

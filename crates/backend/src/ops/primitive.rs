@@ -180,7 +180,8 @@ pub(crate) fn distillation(student: Scores, teacher: Scores, temperature: f64) -
     let Scores { hidden, head, soft_cap } = teacher;
     let teacher = log_probs(Scores { hidden: constant(hidden), head: constant(head), soft_cap });
     let teacher = if student.hidden.device().is_autodiff() { Tensor::from_inner(teacher) } else { teacher };
-    (teacher.clone().exp() * (teacher - log_probs(student))).sum()
+    // Row by row first: one running sum of so many numbers would lose the last digits of an f32.
+    (teacher.clone().exp() * (teacher - log_probs(student))).sum_dim(1).sum()
 }
 
 /// [`sum_of_squares`](super::sum_of_squares)

@@ -83,7 +83,9 @@ impl MemoryEstimate {
         let backward_begins = backward_begins + taught.kept;
         let step = sums + backward_begins.max(backward_ends).max(update).max(taught.pass);
         // A checkpoint takes no more: its tensors are written one by one.
-        let of_step = numbers + state + taught.weights + step;
+        // While a teacher is read there are its file, the tensors in it, and the model that they are for.
+        let loading = numbers + 3 * taught.weights;
+        let of_step = (numbers + state + taught.weights + step).max(loading);
 
         let read = training.steps.saturating_mul((training.batch_size * (training.seq_len + 1)) as u64);
         let data = data.min(usize::try_from(read).unwrap_or(usize::MAX).saturating_mul(2));

@@ -5,8 +5,7 @@ use super::needed;
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
-use crate::run::Trained;
-use crate::text::sha256_of;
+use crate::run::{Trained, tokenizer_hash};
 use firebrand_decode::{
     Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Observer, Sliding, Speculation, Strategy,
     generate, generate_speculative,
@@ -202,10 +201,4 @@ impl Report {
         }
         say(global, text);
     }
-}
-
-/// Of the `tokenizer.json` in a folder, if it has one.
-fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<String>> {
-    let path = dir.join("tokenizer.json");
-    path.exists().then(|| sha256_of(&path)).transpose()
 }

@@ -144,8 +144,7 @@ impl Score {
             if let Some(name) = reading.name {
                 let nats: f64 = reading.nats.iter().sum();
                 let loss = nats / self.tokens as f64;
-                result[name] =
-                    json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
+                result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
         }
         if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {

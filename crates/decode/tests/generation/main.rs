@@ -3,6 +3,7 @@
 mod beam;
 mod best_of;
 mod constraint;
+mod cost;
 mod decoder;
 mod errors;
 mod fake;
@@ -16,6 +17,7 @@ mod sampler;
 mod sampling;
 mod sliding;
 mod speculative;
+mod uncached;
 
 use std::ops::ControlFlow;
 

@@ -13,6 +13,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --n-best 3
   firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
   firebrand generate runs/quickstart --prompt \"Once\" --draft runs/draft
+  firebrand generate runs/quickstart --prompt \"Once\" --explain-cost
   firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
@@ -94,6 +95,15 @@ pub(crate) struct GenerateArgs {
     /// Decode without the draft too, and say by how much that is slower
     #[arg(long, requires = "draft", help_heading = SPECULATION)]
     pub(crate) compare: bool,
+    /// Keep nothing between tokens and read the whole text again for each: for learning what the cache saves
+    #[arg(long, help_heading = COST)]
+    pub(crate) no_cache: bool,
+    /// Say what was spent where, what the formulas predict, and what it takes without the cache, which is measured too
+    #[arg(long, conflicts_with_all = ["no_cache", "sliding_window", "guidance"], help_heading = COST)]
+    pub(crate) explain_cost: bool,
+    /// Draw time over new tokens here, predicted and measured
+    #[arg(long, value_name = "FILE.svg", requires = "explain_cost", help_heading = COST)]
+    pub(crate) cost_plot: Option<PathBuf>,
     /// Go on when the context is full, and take longer prompts: the older half of what is seen is forgotten
     #[arg(long)]
     pub(crate) sliding_window: bool,
@@ -144,6 +154,7 @@ pub(crate) struct GenerateArgs {
 const SAMPLING: &str = "Sampling";
 const SEARCH: &str = "Beam search";
 const SPECULATION: &str = "Speculative decoding";
+const COST: &str = "Cost";
 const TOKENS: &str = "Tokens";
 
 /// `ID=X`.
@@ -315,4 +326,14 @@ pub(crate) struct BenchGenerateArgs {
     /// Write the model here, for a peer.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCostArgs {
+    /// How often each generation is measured.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Draw the curves here.
+    #[arg(long)]
+    pub(crate) plot: Option<PathBuf>,
 }

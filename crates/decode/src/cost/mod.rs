@@ -142,7 +142,7 @@ mod tests {
         // Without a cache those passes read 5 and 6 ids.
         let (five, six) = (200.0 + 100.0 + 50.0 + 7.0, 200.0 + 120.0 + 72.0 + 7.0);
         assert_eq!(COST.without_cache(4, 3), [prompt, prompt + five, prompt + five + six]);
-        assert_eq!(COST.with_cache(4, 0), []);
+        assert!(COST.with_cache(4, 0).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod cost;
 mod model;
 mod speculation;
 mod stop;
@@ -8,15 +9,16 @@ mod stop;
 use crate::args::{BestBy, GenerateArgs, Global, StrategyName};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
+use crate::plot;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Guided, LanguageModel, Mirostat, Penalties,
-    Sampling, Sliding, Stop, Strategy, generate, generate_n_best,
+    Sampling, Sliding, Stop, Strategy, Uncached, generate, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
 use model::Loaded;
-use speculation::{Drafting, Report};
+use speculation::Drafting;
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use stop::{UpToStop, when_spelled};
@@ -31,6 +33,9 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let strategy = strategy(args)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
+    }
+    if let Some(path) = &args.cost_plot {
+        plot::check("--cost-plot", path)?;
     }
     let trained = Trained::open(&args.run, global)?;
     let prompts = prompts(args, &trained, global)?;
@@ -76,9 +81,23 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         drafting: drafting.as_ref(),
         tokenizer: tokenizer.as_ref(),
     };
+    match (args.explain_cost, args.no_cache) {
+        (true, _) => cost::explain(&loaded, &job, args, global),
+        (false, true) => slide(&Uncached::new(&model), &job, args, global),
+        (false, false) => slide(&model, &job, args, global),
+    }
+}
+
+/// With a window over the text, if it is asked for.
+fn slide<M: LanguageModel>(
+    model: &M,
+    job: &Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
     match args.sliding_window {
-        true => guide(&Sliding::new(&model), &job, args, global),
-        false => guide(&model, &job, args, global),
+        true => guide(&Sliding::new(model), job, args, global),
+        false => guide(model, job, args, global),
     }
 }
 
@@ -138,9 +157,10 @@ fn write<M: LanguageModel>(
                 (found.into_iter().map(|one| vec![one]).collect(), Some(report))
             }
         };
+        let more: Vec<_> = report.iter().map(|report| ("speculation", report.json())).collect();
         for (n_best, prompt) in found.iter().zip(prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer, report.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer, &more, args, global)?;
             }
         }
         return Ok(());
@@ -185,12 +205,13 @@ fn write<M: LanguageModel>(
     Ok(())
 }
 
+/// Writes a generation; as JSON with `more` in it.
 fn show(
     generation: &Generation,
     rank: usize,
     prompt: &Prompt,
     tokenizer: Option<&Tokenizer>,
-    report: Option<&Report>,
+    more: &[(&str, serde_json::Value)],
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -215,9 +236,7 @@ fn show(
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
         });
-        if let Some(report) = report {
-            json["speculation"] = report.json();
-        }
+        more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
     if args.n_best > 1 {

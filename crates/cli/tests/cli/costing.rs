@@ -62,7 +62,7 @@ fn a_cost_is_explained_with_its_numbers() {
     let shown = scratch.run(&[&FIRST[..], &["--explain-cost"]].concat()).succeeds().stdout;
     assert!(shown.starts_with(&text), "{shown}");
     for part in [
-        "K = 1, |V| = 300",
+        "K = 1, logits |V| = 300",
         "pass over the prompt",
         "O(kpL + k²L) = ",
         "O(t·|V|) = ",

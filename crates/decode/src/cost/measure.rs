@@ -9,12 +9,15 @@ use crate::model::LanguageModel;
 use crate::strategy::GenerateConfig;
 use crate::timed::Timed;
 
-/// How often a pass is timed, at most; the median counts.
-const REPEATS: usize = 9;
+/// How often something is timed, at most. The mean counts: a generation is a sum of passes, and what else the machine does is in it.
+const REPEATS: usize = 5;
 /// After so many seconds a timing is not repeated again.
 const ENOUGH_SECONDS: f64 = 0.5;
 /// Steps of the generation that choices are timed in.
 const CHOICES: usize = 16;
+/// Steps of the generation that passes over new ids are timed in. All but the first are such passes: an odd number, so that there is one
+/// in the middle.
+const STEPS: usize = 10;
 
 /// Timings of single passes, `(n, seconds)`: none of them is part of a generation that a prediction is compared with.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,13 +75,8 @@ impl Calibration {
         assert!(!lengths.contains(&0), "a pass over nothing, among the lengths {lengths:?}");
         let rows = config.strategy.hypotheses();
         let few = config.at_most(CHOICES);
-        // Also warms up. It comes before anything that takes a valid prompt for granted.
-        let mut choices = Vec::new();
-        repeat(|| {
-            let measured = Measured::new(model, prompt, &few)?;
-            choices.push(measured.choice());
-            Ok(measured.seconds())
-        })?;
+        // It comes before anything that takes a valid prompt for granted.
+        let choice = mean_of(|| Ok(Measured::new(model, prompt, &few)?.choice()))?;
         let text: Vec<u32> =
             prompt.iter().copied().cycle().take(lengths.iter().copied().max().unwrap_or(0)).collect();
         let at_lengths = |time: &dyn Fn(&[u32]) -> Result<f64, DecodeError>| {
@@ -89,16 +87,32 @@ impl Calibration {
             1 => prompts.clone(),
             _ => at_lengths(&|text| time_whole(model, text, rows))?,
         };
-        // The new id is the last of each length.
-        let behind = |(n, seconds): (usize, f64)| (n - 1, seconds);
-        let tokens = at_lengths(&|text| time_token(model, text, rows))?.into_iter().map(behind).collect();
-        Ok(Self { prompts, wholes, tokens, choice: median(choices) })
+        // Whatever would end such a generation early is left out.
+        let steps = GenerateConfig {
+            strategy: config.strategy.clone(),
+            max_new_tokens: STEPS,
+            ..GenerateConfig::default()
+        };
+        let mut tokens = Vec::new();
+        for &n in lengths {
+            let mut passes = 0;
+            let seconds = mean_of(|| {
+                let measured = Measured::new(model, &text[..n], &steps)?;
+                passes = measured.steps() - 1;
+                Ok(measured.tokens / passes.max(1) as f64)
+            })?;
+            // Where the context was full there is none.
+            if passes > 0 {
+                tokens.push((n + (passes - 1) / 2, seconds));
+            }
+        }
+        Ok(Self { prompts, wholes, tokens, choice })
     }
 }
 
 fn time_whole<M: LanguageModel>(model: &M, text: &[u32], rows: usize) -> Result<f64, DecodeError> {
     let texts = vec![text; rows];
-    repeat(|| {
+    mean_of(|| {
         let mut state = model.start(rows);
         let started = Instant::now();
         feed(model, &mut state, &texts)?;
@@ -106,36 +120,15 @@ fn time_whole<M: LanguageModel>(model: &M, text: &[u32], rows: usize) -> Result<
     })
 }
 
-fn time_token<M: LanguageModel>(model: &M, text: &[u32], rows: usize) -> Result<f64, DecodeError> {
-    let (context, new) = text.split_at(text.len() - 1);
-    let mut state = model.start(1);
-    if !context.is_empty() {
-        feed(model, &mut state, &[context])?;
+/// The mean of several times, fewer of what takes long; before them one that does not count, to warm up.
+fn mean_of(mut time: impl FnMut() -> Result<f64, DecodeError>) -> Result<f64, DecodeError> {
+    time()?;
+    let (started, mut sum, mut times) = (Instant::now(), 0.0, 0_usize);
+    while times == 0 || (times < REPEATS && started.elapsed().as_secs_f64() < ENOUGH_SECONDS) {
+        sum += time()?;
+        times += 1;
     }
-    let mut state = model.fork(&state, &vec![0; rows]);
-    let new = vec![new; rows];
-    repeat(|| {
-        let started = Instant::now();
-        feed(model, &mut state, &new)?;
-        let seconds = started.elapsed().as_secs_f64();
-        (0..rows).for_each(|row| model.truncate(&mut state, row, context.len()));
-        Ok(seconds)
-    })
-}
-
-/// The median of several times, fewer of what takes long.
-fn repeat(mut time: impl FnMut() -> Result<f64, DecodeError>) -> Result<f64, DecodeError> {
-    let (started, mut times) = (Instant::now(), Vec::new());
-    while times.is_empty() || (times.len() < REPEATS && started.elapsed().as_secs_f64() < ENOUGH_SECONDS) {
-        times.push(time()?);
-    }
-    Ok(median(times))
-}
-
-/// The middle value, the upper of two. Of nothing it is none.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    Ok(sum / times as f64)
 }
 
 impl Measured {

@@ -11,7 +11,7 @@ impl Explained {
     pub(super) fn lines(&self) -> Vec<String> {
         let Sizes { layers, prompt, new, hypotheses, vocab } = self.sizes;
         let sizes = format!(
-            "L = {layers} layers, p = {prompt} tokens of prompt, k = t = {new} new ones, K = {hypotheses}, |V| = {}",
+            "Layers L = {layers}, tokens of the prompt p = {prompt}, new ones k = t = {new}, hypotheses K = {hypotheses}, logits |V| = {}",
             thousands(vocab as u64)
         );
         let mut all = vec![sizes, String::new(), "Where the time went, with the cache:".into()];
@@ -75,7 +75,7 @@ impl Explained {
 
     fn fitted(&self) -> Vec<String> {
         let many = self.sizes.hypotheses;
-        let mut rows = vec![["a pass, nothing cached: a".to_owned(), polynomial(&self.cost.prompt)]];
+        let mut rows = vec![["a pass, nothing cached: a(n)".to_owned(), polynomial(&self.cost.prompt)]];
         if many > 1 {
             rows.push([format!("the same for each of {many}"), polynomial(&self.cost.whole)]);
         }
@@ -99,6 +99,8 @@ impl Explained {
             1 => ("", String::new()),
             _ => ("K·", format!("{hypotheses}·")),
         };
+        let summed =
+            |beams: &str, sum: String| if beams.is_empty() { sum } else { format!("{beams}({sum})") };
         let quadratic = |layers: usize| product(&[k, p, layers]).saturating_add(product(&[k, k, layers]));
         let plain = product(&[hypotheses, quadratic(layers)]);
         let cached = product(&[p, layers]).saturating_add(product(&[hypotheses, k, layers]));
@@ -106,7 +108,9 @@ impl Explained {
             [
                 "without a cache".to_owned(),
                 format!(
-                    "O({beams}(kpL + k²L)) = {times}({k}·{p}·{layers} + {k}²·{layers}) = {}",
+                    "O({}) = {} = {}",
+                    summed(beams, "kpL + k²L".into()),
+                    summed(&times, format!("{k}·{p}·{layers} + {k}²·{layers}")),
                     count(plain)
                 ),
             ],

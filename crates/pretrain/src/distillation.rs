@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use firebrand_backend::ops;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::Decoder;
+use firebrand_transformer::{Decoder, Model};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod configs;
+mod costing;
 mod datasets;
 mod distilling;
 mod faults;

@@ -10,7 +10,7 @@ use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::{Distillation, DistillationConfig};
 use firebrand_training::{Checkpoints, OptimizerConfig, Outcome, Trainer, TrainingConfig};
-use firebrand_transformer::{Decoder, ModelConfig, NamedTensor, Preset, named_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors};
 use std::path::Path;
 
 /// Another width, other norms, positions and caps than the student's, and the same vocabulary.

@@ -1,7 +1,7 @@
 //! An encoder–decoder as a [`LanguageModel`] of what its decoder writes.
 
-use crate::model::{LanguageModel, Logits, Positions};
-use burn::tensor::{Int, Tensor, TensorData};
+use crate::model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
+use crate::transformer::{counts, step_tensors};
 use firebrand_transformer::{Cache, EncoderDecoder, Memory, Model};
 use std::convert::Infallible;
 
@@ -17,6 +17,19 @@ impl<'a> EncoderDecoderModel<'a> {
     /// Reads `text`, which is not empty, with a model without autodiff.
     pub fn new(model: &'a EncoderDecoder, text: &[u32]) -> Self {
         Self { model, memory: model.remember(text) }
+    }
+}
+
+impl EncoderDecoderModel<'_> {
+    fn feed(
+        &self,
+        cache: &mut Cache,
+        ids: &[&[u32]],
+        counts: &[usize],
+        wants_hidden: bool,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let step = || self.model.step(&self.memory, ids, cache);
+        step_tensors(step, |hidden| self.model.logits(hidden), ids, counts, wants_hidden)
     }
 }
 
@@ -38,24 +51,8 @@ impl LanguageModel for EncoderDecoderModel<'_> {
     }
 
     fn step(&self, state: &mut Cache, ids: &[&[u32]], positions: Positions) -> Result<Logits, Infallible> {
-        let count = |row: &&[u32]| if positions == Positions::All { row.len() } else { row.len().min(1) };
-        let counts: Vec<usize> = ids.iter().map(count).collect();
-        let longest = ids.iter().map(|row| row.len()).max().unwrap_or(0);
-        if longest == 0 {
-            return Ok(Logits::new(Vec::new(), self.vocab_size(), &counts));
-        }
-        // [rows, longest, d_model]
-        let hidden = self.model.step(&self.memory, ids, state);
-        let [rows, _, d_model] = hidden.dims();
-        let wanted = |(row, (ids, &count)): (usize, (&&[u32], &usize))| {
-            (ids.len() - count..ids.len()).map(move |position| (row * longest + position) as i32)
-        };
-        let index: Vec<i32> = ids.iter().zip(&counts).enumerate().flat_map(wanted).collect();
-        let len = index.len();
-        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [len]), &hidden.device());
-        let logits = self.model.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
-        let logits = logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
-        Ok(Logits::new(logits, self.vocab_size(), &counts))
+        let counts = counts(ids, positions);
+        Ok(Logits::new(self.feed(state, ids, &counts, false).0, self.vocab_size(), &counts))
     }
 
     fn fork(&self, state: &Cache, rows: &[usize]) -> Cache {
@@ -70,5 +67,19 @@ impl LanguageModel for EncoderDecoderModel<'_> {
 
     fn truncate(&self, state: &mut Cache, row: usize, len: usize) {
         state.truncate(row, len);
+    }
+}
+
+impl HiddenStates for EncoderDecoderModel<'_> {
+    fn step_with_hidden(
+        &self,
+        state: &mut Cache,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<(Logits, Hidden), Infallible> {
+        let counts = counts(ids, positions);
+        let (logits, hidden) = self.feed(state, ids, &counts, true);
+        let fed: Vec<usize> = ids.iter().map(|row| row.len()).collect();
+        Ok((Logits::new(logits, self.vocab_size(), &counts), Hidden::new(hidden, &fed)))
     }
 }

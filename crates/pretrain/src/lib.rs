@@ -6,6 +6,7 @@
 mod bidirectional;
 mod causal;
 mod denoising;
+mod distillation;
 mod draws;
 mod mixture;
 mod pairs;
@@ -15,6 +16,7 @@ mod span_corruption;
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
 pub use denoising::{Denoising, DenoisingConfig, MASK};
+pub use distillation::{Distillation, DistillationBatch, DistillationConfig};
 pub use mixture::{Denoiser, Mixture, MixtureConfig, Mode, ModeTokens};
 pub use pairs::{EncoderDecoderLm, Noising, Pair, PairBatch};
 pub use sentinels::Sentinels;

@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod configs;
+mod costing;
 mod datasets;
+mod distilling;
+mod encoder_decoding;
 mod faults;
 mod fetching;
 mod generating;
@@ -17,5 +20,6 @@ mod streams;
 mod support;
 mod text_to_model;
 mod tools;
+mod tracing;
 mod watching;
 mod web;

@@ -6,7 +6,7 @@ use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::line;
 use crate::run::{Trained, parse_ids};
-use firebrand_decode::{EncoderDecoderModel, GenerateConfig, generate_n_best};
+use firebrand_decode::{Contrastive, EncoderDecoderModel, GenerateConfig, generate_n_best};
 use firebrand_pretrain::{MASK, Mode, ModeTokens, Sentinels};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{EncoderDecoder, Model};
@@ -35,6 +35,7 @@ impl Knows {
 pub(super) fn run(
     model: &EncoderDecoder,
     config: &GenerateConfig,
+    contrastive: Option<&Contrastive>,
     trained: &Trained,
     args: &GenerateArgs,
     global: &Global,
@@ -44,6 +45,10 @@ pub(super) fn run(
         (args.sliding_window, "--sliding-window"),
         (args.guidance.is_some(), "--guidance"),
         (args.weights != WeightsName::F32, "--weights"),
+        (args.no_cache, "--no-cache"),
+        (args.explain_cost, "--explain-cost"),
+        (args.trace.is_some(), "--trace"),
+        (contrastive.is_some() && !args.fill.is_empty(), "contrastive search with --fill"),
     ] {
         if is_given {
             return Err(usage(format!("{option} is for decoders, and this is an encoder-decoder model")));
@@ -59,7 +64,10 @@ pub(super) fn run(
         check_len(input, model)?;
         let reader = EncoderDecoderModel::new(model, input);
         let tokenizer = trained.tokenizer.as_ref();
-        write(&reader, &Job { prompts: &[prompt], config, drafting: None, tokenizer }, args, global)?;
+        let prompts = [prompt];
+        let mut job =
+            Job { prompts: &prompts, config, contrastive, drafting: None, tokenizer, recorded: None };
+        write(&reader, &mut job, args, global)?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ use std::path::PathBuf;
   firebrand generate runs/t5 --fill \"The [Z] went home.\"
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to continue; may be given several times [default: stdin, a prompt a line]
@@ -253,7 +253,7 @@ impl From<WeightsName> for WeightFormat {
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
   firebrand score runs/quickstart --file val.txt --weights int8")]
 pub(crate) struct ScoreArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to score, after an end of text
@@ -317,7 +317,7 @@ pub(crate) enum Pool {
   firebrand embed runs/elmo --file lines.txt --pool mean --out lines.safetensors
   printf 'One day\\nOnce\\n' | firebrand embed runs/quickstart --layer 2")]
 pub(crate) struct EmbedArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to embed; may be given several times [default: stdin, a text a line]

@@ -6,6 +6,7 @@ mod constraint;
 mod contrastive;
 mod cost;
 mod decoder;
+mod encoder_decoder;
 mod errors;
 mod fake;
 mod golden;

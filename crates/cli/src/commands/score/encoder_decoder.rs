@@ -42,14 +42,14 @@ impl Given {
     }
 }
 
-/// Nats of all targets.
+/// Nats of all targets of each document.
 pub(super) fn nats(
     model: &EncoderDecoder,
     tokenizer: Option<&Tokenizer>,
     documents: &[Scored],
     args: &ScoreArgs,
     global: &Global,
-) -> anyhow::Result<f64> {
+) -> anyhow::Result<Vec<f64>> {
     if args.weights != WeightsName::F32 {
         return Err(usage("--weights are for decoders, and this is an encoder-decoder model"));
     }
@@ -63,16 +63,19 @@ pub(super) fn nats(
     };
     let windows = windows(documents, room);
     let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
-    let mut sum = 0.0;
+    let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks((4096 / context).max(1)) {
-        sum += nats_of(model, &given, batch, &model.device());
+        for (window, of_window) in batch.iter().zip(nats_of(model, &given, batch, &model.device())) {
+            nats[window.document] += of_window;
+        }
         progress.inc(batch.len() as u64);
     }
     progress.finish_and_clear();
-    Ok(sum)
+    Ok(nats)
 }
 
-fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Device) -> f64 {
+/// Nats of the counted targets of each window.
+fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Device) -> Vec<f64> {
     let rows: Vec<Vec<u32>> = batch.iter().map(|window| given.written(window)).collect();
     let seq = rows.iter().map(|row| row.len() - 1).max().unwrap_or(1);
     let tensor = |rows: Vec<Vec<u32>>, seq: usize| {
@@ -91,8 +94,8 @@ fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Dev
     let nats = model.nats(hidden.reshape([n * seq, model.config().d_model]), targets);
     let nats: Vec<f32> = nats.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
     let counted = batch.iter().zip(&lens).zip(nats.chunks(seq));
-    counted
-        .flat_map(|((window, &len), row)| &row[len - window.counted..len])
-        .map(|&nats| f64::from(nats))
-        .sum()
+    let sum = |((window, &len), row): ((&Window, &usize), &[f32])| {
+        row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum()
+    };
+    counted.map(sum).collect()
 }

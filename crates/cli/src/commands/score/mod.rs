@@ -63,7 +63,10 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let Trained { model, tokenizer, device } = trained;
     if let AnyModel::EncoderDecoder(model) = &model {
         let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, args, global)?;
-        let score = Score::of(&documents, nats, floor, device);
+        if args.each {
+            return print_each(&documents, &nats);
+        }
+        let score = Score::of(&documents, nats.iter().sum(), floor, device);
         return if global.json { line(score.json(&[])) } else { score.print(&[]) };
     }
     let reading =
@@ -84,16 +87,19 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         write_logits(path, &readings)?;
     }
     if args.each {
-        return print_each(&readings);
+        let mean = |index: usize| {
+            readings.iter().map(|reading| reading.nats[index]).sum::<f64>() / readings.len() as f64
+        };
+        let nats: Vec<f64> = (0..n_documents).map(mean).collect();
+        return print_each(&readings[0].documents, &nats);
     }
     let score = Score::new(&readings, n_documents, floor, device);
     if global.json { line(score.json(&readings)) } else { score.print(&readings) }
 }
 
 /// A line of JSON for each document; of a model that reads both ways, the mean of the two.
-fn print_each(readings: &[Reading]) -> anyhow::Result<()> {
-    for (index, document) in readings[0].documents.iter().enumerate() {
-        let nats = readings.iter().map(|reading| reading.nats[index]).sum::<f64>() / readings.len() as f64;
+fn print_each(documents: &[Scored], nats: &[f64]) -> anyhow::Result<()> {
+    for (document, nats) in documents.iter().zip(nats) {
         let tokens = document.ids.len().saturating_sub(1);
         line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": document.bytes}))?;
     }

@@ -12,7 +12,7 @@ use firebrand_transformer::{CpuDecoder, Decoder, Model};
 /// context and were counted before).
 pub(super) struct Window {
     /// The number of its document.
-    document: usize,
+    pub(super) document: usize,
     pub(super) ids: Vec<u32>,
     pub(super) counted: usize,
 }

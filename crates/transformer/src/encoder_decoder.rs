@@ -1,6 +1,9 @@
 //! The encoder–decoder [Vaswani 2017; Raffel 2020, <https://arxiv.org/abs/1910.10683>]: a stack that reads a text as a whole, and one
 //! that writes another text from left to right and looks at the states of the first. They share the token embedding.
 
+mod relative;
+mod stack;
+
 use crate::TransformerError;
 use crate::cache::Cache;
 use crate::config::{ModelConfig, ModelKind};
@@ -9,10 +12,10 @@ use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{KeysValues, drop};
 use crate::model::{self, Model};
-use crate::stack::{Given, Other, Stack};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask};
+use stack::{Given, Other, Stack};
 
 /// An encoder and a decoder over one token embedding.
 #[derive(Module, Debug)]

@@ -22,9 +22,7 @@ mod layer;
 pub mod llama2c;
 mod memory;
 mod model;
-mod relative;
 mod scalar_mix;
-mod stack;
 mod tensor_file;
 mod weights;
 

@@ -1,5 +1,6 @@
 //! One of the two stacks of an encoder–decoder: layers with their own positions and last norm.
 
+use super::relative::Buckets;
 use crate::cache::Cache;
 use crate::checkpoint;
 use crate::config::{ModelConfig, PositionKind};
@@ -7,7 +8,6 @@ use crate::decoder::select_positions;
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{KeysValues, Layer, Norm, angles, drop};
-use crate::relative::Buckets;
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use firebrand_backend::ops::{self, AttentionMask};

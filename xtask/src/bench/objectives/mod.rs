@@ -60,7 +60,8 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     for (name, config, layers) in wanted {
         let run = folder.join(name);
         let trained = train(firebrand, config, layers, &corpus, &run, options)?;
-        let mut add = |unit, value: f64| figures.extend(Figure::new(Bench::Objectives.name(), name, unit, &[value]));
+        let mut add =
+            |unit, value: f64| figures.extend(Figure::new(Bench::Objectives.name(), name, unit, &[value]));
         add("tokens/s of training", trained.tokens_per_s);
         add("MiB at the peak", trained.peak_bytes / f64::from(1u32 << 20));
         let evaluations = run_directory::evaluations(&run)?;
@@ -71,7 +72,11 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
             }
         }
         for ((task, texts), units) in ["reviews", "pairs"].iter().zip(&tasks).zip([
-            ("of the reviews right, last layer", "of the reviews right, best layer", "of the reviews right, mix"),
+            (
+                "of the reviews right, last layer",
+                "of the reviews right, best layer",
+                "of the reviews right, mix",
+            ),
             ("of the pairs right, last layer", "of the pairs right, best layer", "of the pairs right, mix"),
         ]) {
             let probed = probed(firebrand, &run, &folder, task, texts)?;
@@ -145,7 +150,8 @@ fn labelled(firebrand: &Path, folder: &Path, kind: &str) -> Result<Vec<Labelled>
         .map(|line| {
             let record: serde_json::Value = json(line)?;
             let field = |name: &str| record[name].as_str().map(str::to_owned);
-            let text = field("text").or_else(|| Some(format!("{} {}", field("premise")?, field("hypothesis")?)));
+            let text =
+                field("text").or_else(|| Some(format!("{} {}", field("premise")?, field("hypothesis")?)));
             let (Some(text), Some(label)) = (text, field("label")) else {
                 bail!("{}: a line without text or label: {line}", file.display());
             };
@@ -178,7 +184,8 @@ fn probed(firebrand: &Path, run: &Path, folder: &Path, task: &str, texts: &[Labe
     let mut names: Vec<&str> = texts.iter().map(|labelled| labelled.label.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    let label = |labelled: &Labelled| names.iter().position(|name| *name == labelled.label).unwrap_or_default();
+    let label =
+        |labelled: &Labelled| names.iter().position(|name| *name == labelled.label).unwrap_or_default();
     let labels: Vec<usize> = texts.iter().map(label).collect();
     let one = |layer| probe::accuracy(&layers, Reads::Layer(layer), &labels, HELD_OUT);
     Ok(Probed {
@@ -197,12 +204,14 @@ fn n_layers(run: &Path) -> Result<u64> {
 /// The one matrix of a safetensors file: eight bytes that say how long the header is, the header, numbers.
 fn read_layer(file: &Path) -> Result<Layer> {
     let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (length, rest) = content.split_first_chunk::<8>().context("a safetensors file begins with eight bytes")?;
+    let (length, rest) =
+        content.split_first_chunk::<8>().context("a safetensors file begins with eight bytes")?;
     let (header, numbers) = rest
         .split_at_checked(u64::from_le_bytes(*length) as usize)
         .context("a safetensors file holds its header")?;
     let header: serde_json::Value = serde_json::from_slice(header)?;
-    let width = header["embeddings"]["shape"][1].as_u64().context("`firebrand embed --pool mean` writes a matrix")?;
+    let width =
+        header["embeddings"]["shape"][1].as_u64().context("`firebrand embed --pool mean` writes a matrix")?;
     let values = numbers.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     Ok(Layer { width: width as usize, values })
 }
@@ -239,6 +248,7 @@ fn prefers(firebrand: &Path, run: &Path, pairs: &Path) -> Result<f64> {
     let printed = process::output("score minimal pairs", &mut command)?;
     let scores: Vec<Score> = printed.lines().map(json).collect::<Result<_>>()?;
     let pairs = scores.as_chunks().0;
-    let right = pairs.iter().filter(|[good, bad]: &&[Score; 2]| good.log_likelihood > bad.log_likelihood).count();
+    let right =
+        pairs.iter().filter(|[good, bad]: &&[Score; 2]| good.log_likelihood > bad.log_likelihood).count();
     Ok(right as f64 / pairs.len().max(1) as f64)
 }

@@ -36,7 +36,11 @@ fn standardized(layer: &Layer, train: usize) -> Layer {
         let mean = (0..train).map(of).sum::<f64>() / train as f64;
         let variance = (0..train).map(|row| (of(row) - mean).powi(2)).sum::<f64>() / train as f64;
         let scale = 1.0 / (variance.sqrt() + 1e-6);
-        values.iter_mut().skip(column).step_by(width).for_each(|x| *x = ((f64::from(*x) - mean) * scale) as f32);
+        values
+            .iter_mut()
+            .skip(column)
+            .step_by(width)
+            .for_each(|x| *x = ((f64::from(*x) - mean) * scale) as f32);
     }
     Layer { width, values }
 }
@@ -67,8 +71,10 @@ impl Probe {
             for (i, gradient) in gradient.into_iter().enumerate() {
                 mean[i] = 0.9 * mean[i] + 0.1 * gradient;
                 square[i] = 0.99 * square[i] + 0.01 * gradient * gradient;
-                let (mean, square) =
-                    (mean[i] / (1.0 - 0.9f64.powi(step as i32)), square[i] / (1.0 - 0.99f64.powi(step as i32)));
+                let (mean, square) = (
+                    mean[i] / (1.0 - 0.9f64.powi(step as i32)),
+                    square[i] / (1.0 - 0.99f64.powi(step as i32)),
+                );
                 probe.parameters[i] -= Self::RATE * mean / (square.sqrt() + 1e-9);
             }
         }
@@ -90,7 +96,8 @@ impl Probe {
     }
 
     fn probabilities(&self, x: &[f64]) -> Vec<f64> {
-        let logit = |row: &[f64]| row[..self.width].iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + row[self.width];
+        let logit =
+            |row: &[f64]| row[..self.width].iter().zip(x).map(|(w, x)| w * x).sum::<f64>() + row[self.width];
         let rows = self.parameters[..self.classes * (self.width + 1)].chunks(self.width + 1);
         softmax(&rows.map(logit).collect::<Vec<f64>>())
     }
@@ -132,7 +139,8 @@ impl Probe {
 
     fn choose(&self, layers: &[Layer], text: usize) -> usize {
         let probabilities = self.probabilities(&self.mixed(layers, &self.shares(), text));
-        let better = |best: usize, class: usize| if probabilities[class] > probabilities[best] { class } else { best };
+        let better =
+            |best: usize, class: usize| if probabilities[class] > probabilities[best] { class } else { best };
         (0..self.classes).fold(0, better)
     }
 }
@@ -183,12 +191,14 @@ mod tests {
     #[test]
     fn its_gradient_agrees_with_finite_differences() {
         let (layers, labels) = example();
-        let mut probe = Probe { classes: 3, width: 6, parameters: (0..23).map(|i| (i as f64).sin()).collect() };
+        let mut probe =
+            Probe { classes: 3, width: 6, parameters: (0..23).map(|i| (i as f64).sin()).collect() };
         let loss = |probe: &Probe| {
             let shares = probe.shares();
-            let nats = labels.iter().enumerate().map(|(text, &label)| {
-                -probe.probabilities(&probe.mixed(&layers, &shares, text))[label].ln()
-            });
+            let nats = labels
+                .iter()
+                .enumerate()
+                .map(|(text, &label)| -probe.probabilities(&probe.mixed(&layers, &shares, text))[label].ln());
             let weights = probe.parameters[..21].iter().map(|w| w * w).sum::<f64>();
             nats.sum::<f64>() / labels.len() as f64 + 0.5 * Probe::DECAY * weights
         };

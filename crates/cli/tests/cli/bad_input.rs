@@ -135,7 +135,7 @@ fn runs_that_cannot_be_used_are_named() {
     with("run/model.safetensors", b"", 1, &["model.safetensors"]);
     with("run/model.safetensors", &[0xff; 64], 1, &["model.safetensors"]);
     let unknown = br#"{"model_type": "mamba", "vocab_size": 300}"#;
-    with("run/config.json", unknown, 1, &["config.json", "`mamba` is not supported; llama and gpt2 are"]);
+    with("run/config.json", unknown, 1, &["config.json", "`mamba` is not supported; llama, gpt2"]);
     with("run/config.json", b"{}", 1, &["config.json", "no `model_type`"]);
     with("run/config.json", b"not JSON", 1, &["config.json", "is not JSON"]);
     with("run/tokenizer.json", b"[]", 1, &["tokenizer.json"]);

@@ -4,6 +4,8 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
+use firebrand_pretrain::{FillInTheMiddleConfig, MiddleTokens};
+use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -13,13 +15,15 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 9] = [
+pub(crate) const BUILT_IN: [(&str, &str); 11] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
+    ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
+    ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -37,6 +41,9 @@ pub(crate) struct PretrainConfig {
     pub(crate) seed: u64,
     pub(crate) data: DataConfig,
     pub(crate) model: ModelSection,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fill_in_the_middle: Option<FillInTheMiddleConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -52,8 +59,36 @@ impl PretrainConfig {
         ModelConfig { kind: self.objective.model_kind(), ..model }
     }
 
+    /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
+    fn with_options(mut self) -> Self {
+        if self.objective == ObjectiveName::FillInTheMiddle {
+            self.fill_in_the_middle.get_or_insert_default();
+        }
+        self
+    }
+
+    /// Options of another objective than the run's say that somebody is mistaken.
+    fn check_options(&self) -> anyhow::Result<()> {
+        let sections =
+            [("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle)];
+        for (section, is_there, objective) in sections {
+            if is_there && objective != self.objective {
+                return Err(usage(format!(
+                    "[{section}] has options of the objective {}, and this run's is {}",
+                    objective.name(),
+                    self.objective.name()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks every number that can be checked without the data.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        self.check_options()?;
+        if let Some(options) = &self.fill_in_the_middle {
+            options.validate()?;
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -83,13 +118,23 @@ pub(crate) enum ObjectiveName {
     #[default]
     Causal,
     Bidirectional,
+    FillInTheMiddle,
 }
 
 impl ObjectiveName {
+    /// The name written in configs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Causal => "causal",
+            Self::Bidirectional => "bidirectional",
+            Self::FillInTheMiddle => "fill-in-the-middle",
+        }
+    }
+
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
-            Self::Causal => ModelKind::Decoder,
+            Self::Causal | Self::FillInTheMiddle => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
         }
     }
@@ -98,6 +143,10 @@ impl ObjectiveName {
     pub(crate) fn special_tokens(self) -> Vec<String> {
         match self {
             Self::Causal | Self::Bidirectional => vec![],
+            // A middle ends with an end of text, also where no document of the data does.
+            Self::FillInTheMiddle => {
+                [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat().into_iter().map(String::from).collect()
+            }
         }
     }
 }
@@ -231,7 +280,7 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
     for assignment in set {
         apply(&mut table, assignment)?;
     }
-    table.try_into().map_err(|error: toml::de::Error| {
+    let config = table.try_into().map_err(|error: toml::de::Error| {
         // The same mistake in the text alone has a line, which a table no longer knows.
         let in_text = toml::from_str::<PretrainConfig>(&text).err();
         let in_text = in_text.filter(|in_text| in_text.message() == error.message());
@@ -239,7 +288,8 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
             Some(error) => usage(explain(&origin, &error)),
             None => usage(explain(&format!("{origin} with --set"), &error)),
         }
-    })
+    });
+    config.map(PretrainConfig::with_options)
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {

@@ -4,6 +4,9 @@
 
 mod bidirectional;
 mod causal;
+mod draws;
+mod fill_in_the_middle;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
+pub use fill_in_the_middle::{FillInTheMiddle, FillInTheMiddleConfig, MiddleTokens};

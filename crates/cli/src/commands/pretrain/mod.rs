@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
@@ -72,6 +72,13 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let job = Job { args, dir, config, run_file, tokenizer, shards, model, device_name, device, global };
     match job.config.objective {
         ObjectiveName::Causal => train(Causal { dropout, end_of_text }, job),
+        ObjectiveName::FillInTheMiddle => {
+            let probability = job.config.fill_in_the_middle.clone().unwrap_or_default().probability;
+            let id = |name: &str| job.tokenizer.token_to_id(name);
+            let tokens =
+                MiddleTokens::of(id, end_of_text).expect("the objective's tokens were put in just now");
+            train(FillInTheMiddle { probability, tokens, causal: Causal { dropout, end_of_text } }, job)
+        }
         ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),
     }
 }

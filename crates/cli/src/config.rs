@@ -15,15 +15,17 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 11] = [
+pub(crate) const BUILT_IN: [(&str, &str); 13] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
+    ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
     ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
+    ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -56,7 +58,8 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.training.seq_len);
-        ModelConfig { kind: self.objective.model_kind(), ..model }
+        let prefix_attention = self.objective == ObjectiveName::Prefix;
+        ModelConfig { kind: self.objective.model_kind(), prefix_attention, ..model }
     }
 
     /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
@@ -119,6 +122,7 @@ pub(crate) enum ObjectiveName {
     Causal,
     Bidirectional,
     FillInTheMiddle,
+    Prefix,
 }
 
 impl ObjectiveName {
@@ -128,13 +132,14 @@ impl ObjectiveName {
             Self::Causal => "causal",
             Self::Bidirectional => "bidirectional",
             Self::FillInTheMiddle => "fill-in-the-middle",
+            Self::Prefix => "prefix",
         }
     }
 
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
-            Self::Causal | Self::FillInTheMiddle => ModelKind::Decoder,
+            Self::Causal | Self::FillInTheMiddle | Self::Prefix => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
         }
     }
@@ -142,7 +147,7 @@ impl ObjectiveName {
     /// The special tokens that it needs, which are put behind those of the data's tokenizer.
     pub(crate) fn special_tokens(self) -> Vec<String> {
         match self {
-            Self::Causal | Self::Bidirectional => vec![],
+            Self::Causal | Self::Bidirectional | Self::Prefix => vec![],
             // A middle ends with an end of text, also where no document of the data does.
             Self::FillInTheMiddle => {
                 [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat().into_iter().map(String::from).collect()

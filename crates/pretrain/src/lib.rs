@@ -6,7 +6,9 @@ mod bidirectional;
 mod causal;
 mod draws;
 mod fill_in_the_middle;
+mod prefix;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
 pub use fill_in_the_middle::{FillInTheMiddle, FillInTheMiddleConfig, MiddleTokens};
+pub use prefix::{PrefixBatch, PrefixLm};

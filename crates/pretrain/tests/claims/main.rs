@@ -2,11 +2,14 @@
 
 mod bidirectional;
 mod devices;
+mod fill_in_the_middle;
 mod gradients;
 mod objectives;
 mod optimizing;
 mod precision;
+mod prefix;
 mod runs;
+mod statistics;
 mod unfused;
 
 use burn::tensor::Device;

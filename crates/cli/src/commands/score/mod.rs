@@ -60,7 +60,8 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let reading =
         |name, decoder, documents| Reading::new(name, decoder, documents, args.weights, &device, global);
     let readings = match model {
-        AnyModel::Decoder(model) => vec![reading(None, *model, documents)?],
+        // A model that sees all of a prompt is given one token of each text: then every other is predicted from those before.
+        AnyModel::Decoder(model) => vec![reading(None, model.reading_causally(), documents)?],
         AnyModel::Bidirectional(model) => {
             let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
             let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();

@@ -4,7 +4,7 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
-use firebrand_pretrain::{FillInTheMiddleConfig, MiddleTokens};
+use firebrand_pretrain::{FillInTheMiddleConfig, MiddleTokens, PermutationConfig};
 use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
@@ -15,17 +15,19 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 13] = [
+pub(crate) const BUILT_IN: [(&str, &str); 15] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
     ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
+    ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
     ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
     ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
+    ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -46,6 +48,9 @@ pub(crate) struct PretrainConfig {
     /// Options of the objective of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fill_in_the_middle: Option<FillInTheMiddleConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) permutation: Option<PermutationConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -64,16 +69,20 @@ impl PretrainConfig {
 
     /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
     fn with_options(mut self) -> Self {
-        if self.objective == ObjectiveName::FillInTheMiddle {
-            self.fill_in_the_middle.get_or_insert_default();
+        match self.objective {
+            ObjectiveName::FillInTheMiddle => _ = self.fill_in_the_middle.get_or_insert_default(),
+            ObjectiveName::Permutation => _ = self.permutation.get_or_insert_default(),
+            ObjectiveName::Causal | ObjectiveName::Bidirectional | ObjectiveName::Prefix => {}
         }
         self
     }
 
     /// Options of another objective than the run's say that somebody is mistaken.
     fn check_options(&self) -> anyhow::Result<()> {
-        let sections =
-            [("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle)];
+        let sections = [
+            ("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle),
+            ("permutation", self.permutation.is_some(), ObjectiveName::Permutation),
+        ];
         for (section, is_there, objective) in sections {
             if is_there && objective != self.objective {
                 return Err(usage(format!(
@@ -91,6 +100,9 @@ impl PretrainConfig {
         self.check_options()?;
         if let Some(options) = &self.fill_in_the_middle {
             options.validate()?;
+        }
+        if let Some(options) = &self.permutation {
+            options.validate(self.training.seq_len)?;
         }
         self.training.validate()?;
         self.optimizer.validate()?;
@@ -123,6 +135,7 @@ pub(crate) enum ObjectiveName {
     Bidirectional,
     FillInTheMiddle,
     Prefix,
+    Permutation,
 }
 
 impl ObjectiveName {
@@ -133,6 +146,7 @@ impl ObjectiveName {
             Self::Bidirectional => "bidirectional",
             Self::FillInTheMiddle => "fill-in-the-middle",
             Self::Prefix => "prefix",
+            Self::Permutation => "permutation",
         }
     }
 
@@ -141,13 +155,14 @@ impl ObjectiveName {
         match self {
             Self::Causal | Self::FillInTheMiddle | Self::Prefix => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
+            Self::Permutation => ModelKind::Permutation,
         }
     }
 
     /// The special tokens that it needs, which are put behind those of the data's tokenizer.
     pub(crate) fn special_tokens(self) -> Vec<String> {
         match self {
-            Self::Causal | Self::Bidirectional | Self::Prefix => vec![],
+            Self::Causal | Self::Bidirectional | Self::Prefix | Self::Permutation => vec![],
             // A middle ends with an end of text, also where no document of the data does.
             Self::FillInTheMiddle => {
                 [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat().into_iter().map(String::from).collect()

@@ -47,4 +47,11 @@ impl Draws {
             }
         }
     }
+
+    /// Puts items in an order of which each is as likely as the others [Fisher–Yates].
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use crate::draws::Draws;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::{Dropout, FactorizationOrder, Model, Permutation, hugging_face};
+use firebrand_transformer::{Dropout, FactorizationOrder, Permutation, hugging_face};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 

@@ -85,14 +85,14 @@ impl Permutation {
         }
         let all = seq + count;
         let hidden: Vec<bool> = orders.iter().flat_map(FactorizationOrder::hidden).collect();
-        let hidden =
-            Tensor::<3, Bool>::from_data(TensorData::new(hidden, [batch, all, all]), &ids.device());
+        let hidden = Tensor::<3, Bool>::from_data(TensorData::new(hidden, [batch, all, all]), &ids.device());
         let positions: Vec<Vec<usize>> =
             orders.iter().map(|order| (0..seq).chain(order.predicted.iter().copied()).collect()).collect();
         let decoder = self.decoder();
         let queries = self.query.val().unsqueeze::<3>().expand([batch, count, self.config.d_model]);
         let x = Tensor::cat(vec![decoder.embed(ids), queries], 1);
-        let states = decoder.through_layers(x, &positions, &AttentionMask::Hidden(hidden), None, dropout, &mut |_| {});
+        let states =
+            decoder.through_layers(x, &positions, &AttentionMask::Hidden(hidden), None, dropout, &mut |_| {});
         states.narrow(1, seq, count)
     }
 

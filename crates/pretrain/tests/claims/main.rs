@@ -6,6 +6,7 @@ mod fill_in_the_middle;
 mod gradients;
 mod objectives;
 mod optimizing;
+mod permutation;
 mod precision;
 mod prefix;
 mod runs;

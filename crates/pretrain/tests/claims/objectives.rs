@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PrefixLm};
+use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PermutationLm, PrefixLm};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
@@ -80,6 +80,18 @@ impl Case for OfPrefix {
     }
 }
 
+pub(crate) struct OfPermutation;
+
+impl Case for OfPermutation {
+    type Objective = PermutationLm;
+    fn objective(dropout: f64) -> PermutationLm {
+        PermutationLm { predict: 3, dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { kind: ModelKind::Permutation, ..tiny(Preset::Gpt2) }
+    }
+}
+
 macro_rules! claims {
     ($($name:ident: $case:ty,)*) => {$(
         mod $name {
@@ -130,6 +142,7 @@ claims! {
     bidirectional: OfBidirectional,
     fill_in_the_middle: OfFillInTheMiddle,
     prefix: OfPrefix,
+    permutation: OfPermutation,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };

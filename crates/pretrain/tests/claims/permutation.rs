@@ -98,15 +98,22 @@ fn from_left_to_right_the_probabilities_of_all_texts_sum_to_one() {
 
 #[test]
 fn the_last_sixth_of_an_order_is_predicted() {
-    for (seq, predict, expected) in [(6, 6, 1), (12, 6, 2), (13, 6, 2), (2, 6, 1), (9, 6, 2), (15, 6, 2), (2, 2, 1), (3, 2, 2)] {
+    for (seq, predict, expected) in
+        [(6, 6, 1), (12, 6, 2), (13, 6, 2), (2, 6, 1), (9, 6, 2), (15, 6, 2), (2, 2, 1), (3, 2, 2)]
+    {
         let rows = batch(4, seq + 1);
         let prepared = objective(predict).prepare(&rows, KEY, &device("cpu"));
         for order in prepared.orders() {
             let mut ranks = order.ranks.clone();
             ranks.sort_unstable();
             assert_eq!(ranks, (0..seq).collect::<Vec<_>>(), "each position once");
-            let predicted: Vec<usize> = order.predicted.iter().map(|&position| order.ranks[position]).collect();
-            assert_eq!(predicted, (seq - expected..seq).collect::<Vec<_>>(), "{seq} tokens, one in {predict}");
+            let predicted: Vec<usize> =
+                order.predicted.iter().map(|&position| order.ranks[position]).collect();
+            assert_eq!(
+                predicted,
+                (seq - expected..seq).collect::<Vec<_>>(),
+                "{seq} tokens, one in {predict}"
+            );
         }
         assert_eq!(objective(predict).counts(&prepared), [4 * expected as u64]);
     }

@@ -103,7 +103,9 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "attn_pdrop": 0.0,
             "resid_pdrop": config.dropout,
         }),
-        Architecture::Firebrand | Architecture::FirebrandBidirectional | Architecture::FirebrandPermutation => json!({"model_type": "firebrand"}),
+        Architecture::Firebrand
+        | Architecture::FirebrandBidirectional
+        | Architecture::FirebrandPermutation => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);

@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PrefixLm};
+use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PermutationLm, PrefixLm};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
@@ -78,6 +78,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             let tokens =
                 MiddleTokens::of(id, end_of_text).expect("the objective's tokens were put in just now");
             train(FillInTheMiddle { probability, tokens, causal: Causal { dropout, end_of_text } }, job)
+        }
+        ObjectiveName::Permutation => {
+            let predict = job.config.permutation.clone().unwrap_or_default().predict;
+            train(PermutationLm { predict, dropout, end_of_text }, job)
         }
         ObjectiveName::Prefix => train(PrefixLm { dropout, end_of_text }, job),
         ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),

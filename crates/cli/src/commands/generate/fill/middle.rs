@@ -2,7 +2,7 @@
 
 use super::{around_blank, prompt};
 use crate::args::{GenerateArgs, Global};
-use crate::commands::generate::{Strategy, boundary, decode};
+use crate::commands::generate::{Asked, boundary, decode};
 use crate::run::Trained;
 use firebrand_pretrain::MiddleTokens;
 use firebrand_transformer::AnyModel;
@@ -15,7 +15,7 @@ pub(super) fn tokens(trained: &Trained) -> Option<MiddleTokens> {
 
 pub(super) fn run(
     args: &GenerateArgs,
-    strategy: Strategy,
+    asked: Asked,
     trained: Trained,
     tokens: MiddleTokens,
     global: &Global,
@@ -31,5 +31,5 @@ pub(super) fn run(
     }
     // A part that begins is no part of the middle either.
     let ends = vec![tokens.prefix, tokens.suffix, tokens.middle];
-    decode(args, strategy, prompts, trained, ends, global)
+    decode(args, asked, prompts, trained, ends, global)
 }

@@ -2,7 +2,7 @@
 
 mod middle;
 
-use super::{Prompt, Strategy};
+use super::{Asked, Prompt};
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::run::Trained;
@@ -13,12 +13,12 @@ const BLANK: &str = "[Z]";
 /// Fills the blanks of the texts that are asked for.
 pub(super) fn run(
     args: &GenerateArgs,
-    strategy: Strategy,
+    asked: Asked,
     trained: Trained,
     global: &Global,
 ) -> anyhow::Result<()> {
     if let Some(tokens) = middle::tokens(&trained) {
-        return middle::run(args, strategy, trained, tokens, global);
+        return middle::run(args, asked, trained, tokens, global);
     }
     Err(usage(format!(
         "--fill: {} cannot say what stands between two texts; a model can that was trained for the objective \

@@ -33,7 +33,7 @@ fn expected(model: &Decoder, ids: &[u32], prefix: usize) -> Vec<Vec<f32>> {
 /// A decoder on tensors, or on slices, with what it remembers.
 enum Way<'m> {
     Tensors(&'m Decoder, Cache),
-    Slices(CpuDecoder, CpuCache),
+    Slices(Box<(CpuDecoder, CpuCache)>),
 }
 
 impl<'m> Way<'m> {
@@ -42,7 +42,7 @@ impl<'m> Way<'m> {
         let tensors = Self::Tensors(decoder, Cache::new(decoder.config().n_layers, rows));
         let slices = CpuDecoder::new(decoder, WeightFormat::F32).ok().map(|decoder| {
             let cache = decoder.start(rows);
-            Self::Slices(decoder, cache)
+            Self::Slices(Box::new((decoder, cache)))
         });
         std::iter::once(tensors).chain(slices).collect()
     }
@@ -50,7 +50,8 @@ impl<'m> Way<'m> {
     /// The logits of every id that is fed, row after row.
     fn feed(&mut self, rows: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
         let mut logits = match self {
-            Self::Slices(decoder, cache) => {
+            Self::Slices(way) => {
+                let (decoder, cache) = &mut **way;
                 let logits = decoder.step(cache, rows, Wanted::All);
                 logits.chunks(VOCAB_SIZE).map(<[f32]>::to_vec).collect::<Vec<_>>().into_iter()
             }
@@ -68,7 +69,7 @@ impl<'m> Way<'m> {
     fn truncate(&mut self, row: usize, len: usize) {
         match self {
             Self::Tensors(_, cache) => cache.truncate(row, len),
-            Self::Slices(_, cache) => cache.truncate(row, len),
+            Self::Slices(way) => way.1.truncate(row, len),
         }
     }
 }
@@ -131,7 +132,8 @@ fn a_long_prompt_is_read_as_a_whole() {
     let ids = ids(1, 600);
     let expected = expected(&decoder, &ids, 590);
     let on_slices = CpuDecoder::new(&decoder, WeightFormat::F32).expect("it is on the CPU");
-    let mut way = Way::Slices(on_slices.clone(), on_slices.start(1));
+    let cache = on_slices.start(1);
+    let mut way = Way::Slices(Box::new((on_slices, cache)));
     let logits = [&ids[..590], &ids[590..]].map(|ids| way.feed(&[ids]).remove(0)).concat();
     let difference = difference(&logits, &expected);
     assert!(difference <= 1e-4, "{difference:e}");

@@ -51,7 +51,7 @@ fn rewritten_rows_are_as_long_and_hold_the_text_exactly_but_for_what_is_lost_at_
     for step in 0..500 {
         let row = [documents(&[5, 0, 1, 7, 4]), documents(&[9])[..9].to_vec()].concat();
         let key = BatchKey { step, ..KEY };
-        let made = objective(0.6).rewrite(&one(&row), key);
+        let made = objective(0.4).rewrite(&one(&row), key);
         assert_eq!(made.ids.len(), row.len());
         let (mut text, rewritten) = undone(&made.ids);
         // A document that the row cuts has an end of text for its own when it is rewritten.

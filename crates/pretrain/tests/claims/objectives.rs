@@ -333,6 +333,8 @@ fn check_export<C: Case>() {
         tensors
     };
     assert_eq!(sorted(&read), sorted(&model));
+    let numbers: usize = named_tensors(&model).iter().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(model.config().n_params(), numbers);
     assert_eq!(hugging_face::load_any(dir.path(), &device("cpu")).expect("a model").config(), model.config());
 }
 

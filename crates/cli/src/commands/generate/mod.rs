@@ -1,6 +1,7 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod cost;
 mod fill;
 mod model;
 mod speculation;
@@ -11,10 +12,11 @@ mod trace;
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
+use crate::plot;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Observer, Penalties,
-    Sliding, Stop, generate_contrastive, generate_n_best,
+    Sliding, Stop, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{AnyModel, Decoder, WeightFormat};
@@ -68,6 +70,9 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
     }
+    if let Some(path) = &args.cost_plot {
+        plot::check("--cost-plot", path)?;
+    }
     let trained = Trained::open(&args.run, global)?;
     if !args.fill.is_empty() {
         return fill::run(args, asked, trained, global);
@@ -87,6 +92,12 @@ fn decode(
 ) -> anyhow::Result<()> {
     let Trained { model, tokenizer, device } = trained;
     let loaded = Loaded::new(causal(model, &args.run)?, args.weights, &device, global)?;
+    if loaded.config().prefix_attention && (args.no_cache || args.explain_cost) {
+        return Err(usage(
+            "--no-cache and --explain-cost read a text from its beginning for each token, which to this model would make all of it \
+             the prompt: all tokens of a prompt see each other",
+        ));
+    }
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
     let mut banned = Vec::new();
@@ -131,9 +142,10 @@ fn decode(
             tokenizer: tokenizer.as_ref(),
             recorded,
         };
-        match args.sliding_window {
-            true => guide(&Sliding::new(&model), &mut job, args, global),
-            false => guide(&model, &mut job, args, global),
+        match (args.explain_cost, args.no_cache) {
+            (true, _) => cost::explain(&loaded, &job, args, global),
+            (false, true) => slide(&Uncached::new(&model), &mut job, args, global),
+            (false, false) => slide(&model, &mut job, args, global),
         }
     };
     match &args.trace {
@@ -150,6 +162,19 @@ fn causal(model: AnyModel, run: &Path) -> anyhow::Result<Decoder> {
     model.into_causal().ok_or_else(|| {
         usage(format!("{}: a {kind} model does not go on with a text; score and embed use it", run.display()))
     })
+}
+
+/// With a window over the text, if it is asked for.
+fn slide<M: HiddenStates>(
+    model: &M,
+    job: &mut Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    match args.sliding_window {
+        true => guide(&Sliding::new(model), job, args, global),
+        false => guide(model, job, args, global),
+    }
 }
 
 /// The tokenizer, for an option that is text.
@@ -240,9 +265,10 @@ fn write<M: HiddenStates>(
         if let Some(report) = &report {
             report.say(global);
         }
+        let more: Vec<_> = report.iter().map(|report| ("speculation", report.json())).collect();
         for (n_best, prompt) in found.iter().zip(prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer, report.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer, &more, args, global)?;
             }
         }
         return Ok(());
@@ -281,12 +307,13 @@ fn write<M: HiddenStates>(
     Ok(())
 }
 
+/// Writes a generation; as JSON with `more` in it.
 fn show(
     generation: &Generation,
     rank: usize,
     prompt: &Prompt,
     tokenizer: Option<&Tokenizer>,
-    report: Option<&Report>,
+    more: &[(&str, serde_json::Value)],
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -315,9 +342,7 @@ fn show(
             json["prompt"] = blank.text.clone().into();
             json["fill"] = text.as_deref().map(|text| prompt.whole(text)).into();
         }
-        if let Some(report) = report {
-            json["speculation"] = report.json();
-        }
+        more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
     if args.n_best > 1 {

@@ -33,5 +33,8 @@ fn a_prompt_sees_itself_and_scores_are_those_of_reading_from_left_to_right() {
         json["embeddings"][0].as_array().expect("a vector").clone()
     };
     assert_ne!(first("Once"), first("Onca"));
+    for option in ["--no-cache", "--explain-cost"] {
+        scratch.run(&["generate", "run", "--prompt", "Once", option]).fails(2, &["--no-cache", "prompt"]);
+    }
     scratch.run(&["generate", "run", "--fill", "On[Z]"]).fails(2, &["fill-in-the-middle"]);
 }

@@ -104,6 +104,9 @@ fn decode(
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);
     }
+    if ends.is_empty() {
+        banned.extend(tokenizer.as_ref().map(fill::marks).unwrap_or_default());
+    }
     let forced = match &args.force {
         Some(text) => needed(tokenizer.as_ref(), "--force")?.encode(text),
         None => Vec::new(),

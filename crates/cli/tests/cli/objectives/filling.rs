@@ -38,6 +38,27 @@ fn a_model_that_fills_gaps_writes_the_whole_text_and_can_be_used_as_any_other() 
     scratch.run(&["score", "run", "--text", "Once there was a fox."]).succeeds();
     scratch.run(&["embed", "run", "--text", "Once"]).succeeds();
     scratch.run(&["generate", "run", "--prompt", "Once", "--max-new-tokens", "4"]).succeeds();
+    // Who goes on with a text does not move parts of it, however likely the model thinks that.
+    let (prefix, more) = (special_id(&scratch, "<|fim_prefix|>"), ["--max-new-tokens", "1", "--json"]);
+    let bias = format!("{prefix}=99");
+    let args = ["generate", "run", "--prompt", "Once", "--bias", &bias];
+    let json = scratch.run(&[&args[..], &more].concat()).json();
+    assert_ne!(json["ids"][0].as_u64(), Some(prefix));
+    // Who fills a gap ends there.
+    let json = fill(&["--bias", &bias, "--json"]).json();
+    assert_eq!(
+        (json["fill"].as_str(), json["finish_reason"].as_str()),
+        (Some("Once there was  friends."), Some("stopped"))
+    );
+}
+
+/// The id of a special token.
+fn special_id(scratch: &Scratch, name: &str) -> u64 {
+    let tokenizer: serde_json::Value =
+        serde_json::from_str(&scratch.text("run/tokenizer.json")).expect("a tokenizer");
+    let added = tokenizer["added_tokens"].as_array().expect("special tokens");
+    let token = added.iter().find(|token| token["content"] == name);
+    token.and_then(|token| token["id"].as_u64()).unwrap_or_else(|| panic!("{name} is not there"))
 }
 
 #[test]
@@ -47,14 +68,9 @@ fn what_the_model_is_given_is_prefix_and_suffix() {
         scratch.run(&["generate", "run", "--max-new-tokens", "1", "--fill", "On[Z]e", "--json"]).json();
     let tokenizer: serde_json::Value =
         serde_json::from_str(&scratch.text("run/tokenizer.json")).expect("a tokenizer");
-    let added = tokenizer["added_tokens"].as_array().expect("special tokens");
-    let special = |name: &str| {
-        let token = added.iter().find(|token| token["content"] == name);
-        token.and_then(|token| token["id"].as_u64()).unwrap_or_else(|| panic!("{name} is not there"))
-    };
     let of = |text: &str| tokenizer["model"]["vocab"][text].as_u64().expect("a character of the text");
     let names = ["<|endoftext|>", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"];
-    let [end, prefix, suffix, middle] = names.map(special);
+    let [end, prefix, suffix, middle] = names.map(|name| special_id(&scratch, name));
     assert_eq!(
         json["prompt_ids"],
         serde_json::json!([end, prefix, of("O"), of("n"), suffix, of("e"), middle])

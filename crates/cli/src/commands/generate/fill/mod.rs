@@ -6,6 +6,8 @@ use super::{Asked, Prompt};
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::run::Trained;
+use firebrand_pretrain::MiddleTokens;
+use firebrand_tokenizer::Tokenizer;
 
 /// How a blank is written.
 const BLANK: &str = "[Z]";
@@ -25,6 +27,12 @@ pub(super) fn run(
          fill-in-the-middle. This one goes on with a text: --prompt",
         args.run.display()
     )))
+}
+
+/// The tokens that put parts of a text elsewhere. Who only goes on with a text is not to begin with that: a model for which half of all
+/// documents were rewritten would, behind every end of text.
+pub(super) fn marks(tokenizer: &Tokenizer) -> Vec<u32> {
+    MiddleTokens::NAMES.iter().filter_map(|name| tokenizer.token_to_id(name)).collect()
 }
 
 /// What stands around the blanks of a text: one part more than it has blanks, and it has one at least.

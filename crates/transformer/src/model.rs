@@ -91,12 +91,16 @@ impl AnyModel {
     }
 
     /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
-    /// A permutation model does that too, but not as a decoder does.
-    pub fn into_causal(self) -> Option<Decoder> {
+    ///
+    /// # Errors
+    /// When no part of it does that as a decoder.
+    pub fn into_causal(self) -> Result<Decoder, TransformerError> {
         match self {
-            Self::Decoder(model) => Some(*model),
-            Self::Bidirectional(model) => Some(model.forward()),
-            Self::Permutation(_) => None,
+            Self::Decoder(model) => Ok(*model),
+            Self::Bidirectional(model) => Ok(model.forward()),
+            Self::Permutation(_) => Err(TransformerError::Config(
+                "a permutation model does not go on with a text; score and embed use it".into(),
+            )),
         }
     }
 }

@@ -161,10 +161,7 @@ fn decode(
 
 /// What of a model goes on with a text, if it does.
 fn causal(model: AnyModel, run: &Path) -> anyhow::Result<Decoder> {
-    let kind = model.config().kind.name();
-    model.into_causal().ok_or_else(|| {
-        usage(format!("{}: a {kind} model does not go on with a text; score and embed use it", run.display()))
-    })
+    model.into_causal().map_err(|error| usage(format!("{}: {error}", run.display())))
 }
 
 /// With a window over the text, if it is asked for.

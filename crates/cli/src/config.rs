@@ -4,7 +4,8 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
-use firebrand_pretrain::DistillationConfig;
+use firebrand_pretrain::{DistillationConfig, FillInTheMiddleConfig, MiddleTokens, PermutationConfig};
+use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -14,13 +15,19 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 9] = [
+pub(crate) const BUILT_IN: [(&str, &str); 15] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
+    ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
+    ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
+    ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
+    ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
+    ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
+    ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -38,6 +45,12 @@ pub(crate) struct PretrainConfig {
     pub(crate) seed: u64,
     pub(crate) data: DataConfig,
     pub(crate) model: ModelSection,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fill_in_the_middle: Option<FillInTheMiddleConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) permutation: Option<PermutationConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -53,11 +66,47 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.training.seq_len);
-        ModelConfig { kind: self.objective.model_kind(), ..model }
+        let prefix_attention = self.objective == ObjectiveName::Prefix;
+        ModelConfig { kind: self.objective.model_kind(), prefix_attention, ..model }
+    }
+
+    /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
+    fn with_options(mut self) -> Self {
+        match self.objective {
+            ObjectiveName::FillInTheMiddle => _ = self.fill_in_the_middle.get_or_insert_default(),
+            ObjectiveName::Permutation => _ = self.permutation.get_or_insert_default(),
+            ObjectiveName::Causal | ObjectiveName::Bidirectional | ObjectiveName::Prefix => {}
+        }
+        self
+    }
+
+    /// Options of another objective than the run's say that somebody is mistaken.
+    fn check_options(&self) -> anyhow::Result<()> {
+        let sections = [
+            ("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle),
+            ("permutation", self.permutation.is_some(), ObjectiveName::Permutation),
+        ];
+        for (section, is_there, objective) in sections {
+            if is_there && objective != self.objective {
+                return Err(usage(format!(
+                    "[{section}] has options of the objective {}, and this run's is {}",
+                    objective.name(),
+                    self.objective.name()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Checks every number that can be checked without the data.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        self.check_options()?;
+        if let Some(options) = &self.fill_in_the_middle {
+            options.validate()?;
+        }
+        if let Some(options) = &self.permutation {
+            options.validate(self.training.seq_len)?;
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -93,21 +142,40 @@ pub(crate) enum ObjectiveName {
     #[default]
     Causal,
     Bidirectional,
+    FillInTheMiddle,
+    Prefix,
+    Permutation,
 }
 
 impl ObjectiveName {
+    /// The name written in configs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Causal => "causal",
+            Self::Bidirectional => "bidirectional",
+            Self::FillInTheMiddle => "fill-in-the-middle",
+            Self::Prefix => "prefix",
+            Self::Permutation => "permutation",
+        }
+    }
+
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
-            Self::Causal => ModelKind::Decoder,
+            Self::Causal | Self::FillInTheMiddle | Self::Prefix => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
+            Self::Permutation => ModelKind::Permutation,
         }
     }
 
     /// The special tokens that it needs, which are put behind those of the data's tokenizer.
     pub(crate) fn special_tokens(self) -> Vec<String> {
         match self {
-            Self::Causal | Self::Bidirectional => vec![],
+            Self::Causal | Self::Bidirectional | Self::Prefix | Self::Permutation => vec![],
+            // A middle ends with an end of text, also where no document of the data does.
+            Self::FillInTheMiddle => {
+                [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat().into_iter().map(String::from).collect()
+            }
         }
     }
 }
@@ -241,7 +309,7 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
     for assignment in set {
         apply(&mut table, assignment)?;
     }
-    table.try_into().map_err(|error: toml::de::Error| {
+    let config = table.try_into().map_err(|error: toml::de::Error| {
         // The same mistake in the text alone has a line, which a table no longer knows.
         let in_text = toml::from_str::<PretrainConfig>(&text).err();
         let in_text = in_text.filter(|in_text| in_text.message() == error.message());
@@ -249,7 +317,8 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
             Some(error) => usage(explain(&origin, &error)),
             None => usage(explain(&format!("{origin} with --set"), &error)),
         }
-    })
+    });
+    config.map(PretrainConfig::with_options)
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {

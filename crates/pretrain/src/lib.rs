@@ -5,7 +5,14 @@
 mod bidirectional;
 mod causal;
 mod distillation;
+mod draws;
+mod fill_in_the_middle;
+mod permutation;
+mod prefix;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
 pub use distillation::{Distillation, DistillationBatch, DistillationConfig};
+pub use fill_in_the_middle::{FillInTheMiddle, FillInTheMiddleConfig, MiddleTokens};
+pub use permutation::{PermutationBatch, PermutationConfig, PermutationLm};
+pub use prefix::{PrefixBatch, PrefixLm};

@@ -48,6 +48,8 @@ pub enum ModelKind {
     Decoder,
     /// Two stacks, one in each direction, over the same token embedding and head: [`Bidirectional`](crate::Bidirectional).
     Bidirectional,
+    /// A stack that predicts tokens in any order, each from those before it there: [`Permutation`](crate::Permutation).
+    Permutation,
 }
 
 impl ModelKind {
@@ -56,6 +58,7 @@ impl ModelKind {
         match self {
             Self::Decoder => "decoder",
             Self::Bidirectional => "bidirectional",
+            Self::Permutation => "permutation",
         }
     }
 
@@ -126,6 +129,15 @@ pub struct ModelConfig {
     pub logit_soft_cap: f64,
     /// Queries and keys are normalized in each head [Henry 2020].
     pub qk_norm: bool,
+    /// All tokens of a prompt see each other, and only what comes behind it looks back [Raffel 2020, the prefix language model]: a
+    /// prompt is what a row is fed first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub prefix_attention: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl ModelConfig {
@@ -159,6 +171,7 @@ impl ModelConfig {
             dropout: 0.0,
             logit_soft_cap: 0.0,
             qk_norm: false,
+            prefix_attention: false,
         }
     }
 
@@ -229,6 +242,12 @@ impl ModelConfig {
         if !(self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
             return fail(format!("rope_theta {} is not above 1", self.rope_theta));
         }
+        if self.prefix_attention && self.kind != ModelKind::Decoder {
+            return fail(format!(
+                "prefix_attention is for a decoder, and this is a {} model",
+                self.kind.name()
+            ));
+        }
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
@@ -238,7 +257,7 @@ impl ModelConfig {
     /// How many stacks of `n_layers` layers there are.
     pub fn n_stacks(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder => 1,
+            ModelKind::Decoder | ModelKind::Permutation => 1,
             ModelKind::Bidirectional => 2,
         }
     }
@@ -257,21 +276,27 @@ impl ModelConfig {
         let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
         let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
         let stack = positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm;
-        embeddings + self.n_stacks() * stack
+        // From which queries start.
+        let query = if self.kind == ModelKind::Permutation { d } else { 0 };
+        embeddings + query + self.n_stacks() * stack
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
-    /// read twice.
+    /// read twice; one that is predicted in an order of its own, too, but that is only one in six [Yang 2019], and the others need no
+    /// logits.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        let matmuls =
-            self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;
+        let layers = self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff);
         // Scores and their use: two products of d numbers for each key, and half of the keys on average.
         let attention = self.n_layers * d * (seq_len + 1);
-        6.0 * (self.n_stacks() * (matmuls + attention)) as f64
+        let (layers, head) = ((layers + attention) as f64, (self.vocab_size * d) as f64);
+        match self.kind {
+            ModelKind::Decoder | ModelKind::Bidirectional => 6.0 * self.n_stacks() as f64 * (layers + head),
+            ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
+        }
     }
 }
 

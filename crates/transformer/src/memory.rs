@@ -4,7 +4,7 @@
 //! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
 //! prints estimates beside what was measured.
 
-use crate::config::{MlpKind, ModelConfig};
+use crate::config::{MlpKind, ModelConfig, ModelKind};
 use firebrand_backend::Precision;
 
 /// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
@@ -37,6 +37,11 @@ impl ModelConfig {
     /// What training on `tokens` tokens at once keeps.
     pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
+        // One in six is predicted, for which it is read a second time.
+        let (tokens, predicted) = match self.kind {
+            ModelKind::Decoder | ModelKind::Bidirectional => (tokens, tokens),
+            ModelKind::Permutation => (tokens + tokens.div_ceil(6), tokens.div_ceil(6)),
+        };
         let kv = self.n_kv_heads * self.d_head();
         let swiglu = self.mlp == MlpKind::Swiglu;
         // What products of bf16 read is kept in bf16, two to the f32.
@@ -60,7 +65,7 @@ impl ModelConfig {
             layer_input: tokens * d,
             top: self.n_stacks() * tokens * (2 * d + 2),
             working: tokens * working,
-            loss: self.logits_at_once(tokens) + tokens * d,
+            loss: self.logits_at_once(predicted) + tokens * d,
         }
     }
 

@@ -4,9 +4,9 @@ use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::permutation::Permutation;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use firebrand_backend::ops::AttentionMask;
 
 /// A model that a [`ModelConfig`] describes.
 pub trait Model: Module {
@@ -57,6 +57,8 @@ pub enum AnyModel {
     Decoder(Box<Decoder>),
     /// [`ModelKind::Bidirectional`]
     Bidirectional(Box<Bidirectional>),
+    /// [`ModelKind::Permutation`]
+    Permutation(Box<Permutation>),
 }
 
 impl AnyModel {
@@ -65,6 +67,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.config(),
             Self::Bidirectional(model) => model.config(),
+            Self::Permutation(model) => model.config(),
         }
     }
 
@@ -73,23 +76,31 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.device(),
             Self::Bidirectional(model) => model.device(),
+            Self::Permutation(model) => model.device(),
         }
     }
 
     /// The states of each layer for `ids` `[batch, seq]`: `n_layers + 1` of `[batch, seq, d]`, the embedding first. Of a bidirectional
-    /// model `d` is twice `d_model`.
+    /// model `d` is twice `d_model`; where prompts see all of themselves, so do `ids`.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         match self {
-            Self::Decoder(model) => model.layer_states(ids, &AttentionMask::Causal),
+            Self::Decoder(model) => model.layer_states(ids, &model.prompt_mask()),
             Self::Bidirectional(model) => model.layer_states(ids),
+            Self::Permutation(model) => model.layer_states(ids),
         }
     }
 
     /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
-    pub fn into_causal(self) -> Decoder {
+    ///
+    /// # Errors
+    /// When no part of it does that as a decoder.
+    pub fn into_causal(self) -> Result<Decoder, TransformerError> {
         match self {
-            Self::Decoder(model) => *model,
-            Self::Bidirectional(model) => model.forward(),
+            Self::Decoder(model) => Ok(*model),
+            Self::Bidirectional(model) => Ok(model.forward()),
+            Self::Permutation(_) => Err(TransformerError::Config(
+                "a permutation model does not go on with a text; score and embed use it".into(),
+            )),
         }
     }
 }

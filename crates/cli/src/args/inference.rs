@@ -19,6 +19,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
+  firebrand generate runs/fim --fill \"The fox [Z] and went home.\"
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --trace tree.html
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
@@ -32,6 +33,9 @@ pub(crate) struct GenerateArgs {
     /// Ids to continue, separated by commas; may be given several times
     #[arg(long, value_name = "IDS")]
     pub(crate) prompt_ids: Vec<String>,
+    /// Say what stands in the blank [Z] of a text, for models that can; may be given several times
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["prompt", "prompt_ids", "sliding_window", "guidance"])]
+    pub(crate) fill: Vec<String>,
     /// At most so many new tokens; never more than the model's context holds
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_new_tokens: usize,

@@ -12,6 +12,7 @@ mod generating;
 mod inspecting;
 mod interruptions;
 mod memory;
+mod objectives;
 mod preparing;
 mod resuming;
 mod scoring;

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PermutationLm, PrefixLm};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
@@ -52,6 +52,43 @@ impl Case for OfBidirectional {
     }
     fn config() -> ModelConfig {
         ModelConfig { kind: ModelKind::Bidirectional, ..tiny(Preset::Gpt2) }
+    }
+}
+
+pub(crate) struct OfFillInTheMiddle;
+
+impl Case for OfFillInTheMiddle {
+    type Objective = FillInTheMiddle;
+    fn objective(dropout: f64) -> FillInTheMiddle {
+        let tokens = MiddleTokens { prefix: 11, suffix: 12, middle: 13, end_of_text: 0 };
+        FillInTheMiddle { probability: 0.5, tokens, causal: OfCausal::objective(dropout) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { vocab_size: VOCAB_SIZE + 3, ..tiny(Preset::Llama) }
+    }
+}
+
+pub(crate) struct OfPrefix;
+
+impl Case for OfPrefix {
+    type Objective = PrefixLm;
+    fn objective(dropout: f64) -> PrefixLm {
+        PrefixLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { prefix_attention: true, ..tiny(Preset::Llama) }
+    }
+}
+
+pub(crate) struct OfPermutation;
+
+impl Case for OfPermutation {
+    type Objective = PermutationLm;
+    fn objective(dropout: f64) -> PermutationLm {
+        PermutationLm { predict: 3, dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { kind: ModelKind::Permutation, ..tiny(Preset::Gpt2) }
     }
 }
 
@@ -103,6 +140,9 @@ macro_rules! claims {
 claims! {
     causal: OfCausal,
     bidirectional: OfBidirectional,
+    fill_in_the_middle: OfFillInTheMiddle,
+    prefix: OfPrefix,
+    permutation: OfPermutation,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
@@ -293,6 +333,8 @@ fn check_export<C: Case>() {
         tensors
     };
     assert_eq!(sorted(&read), sorted(&model));
+    let numbers: usize = named_tensors(&model).iter().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(model.config().n_params(), numbers);
     assert_eq!(hugging_face::load_any(dir.path(), &device("cpu")).expect("a model").config(), model.config());
 }
 

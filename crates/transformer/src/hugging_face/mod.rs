@@ -25,12 +25,14 @@ pub enum Architecture {
     Firebrand,
     /// `FirebrandForBidirectionalLM`: transformers has no such model.
     FirebrandBidirectional,
+    /// `FirebrandForPermutationLM`: transformers' XLNet has other positions.
+    FirebrandPermutation,
 }
 
 impl Architecture {
     /// What `config` is called in Hugging Face's terms.
     pub fn of(config: &ModelConfig) -> Self {
-        let plain = !config.qk_norm && config.logit_soft_cap == 0.0;
+        let plain = !config.qk_norm && config.logit_soft_cap == 0.0 && !config.prefix_attention;
         let llama = config.norm == NormKind::Rms
             && config.position == PositionKind::Rope
             && config.mlp == MlpKind::Swiglu;
@@ -38,8 +40,10 @@ impl Architecture {
             && config.position == PositionKind::Learned
             && config.mlp != MlpKind::Swiglu
             && config.n_kv_heads == config.n_heads;
-        if config.kind == ModelKind::Bidirectional {
-            return Self::FirebrandBidirectional;
+        match config.kind {
+            ModelKind::Decoder => {}
+            ModelKind::Bidirectional => return Self::FirebrandBidirectional,
+            ModelKind::Permutation => return Self::FirebrandPermutation,
         }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
@@ -55,6 +59,7 @@ impl Architecture {
             Self::Gpt2 => "GPT2LMHeadModel",
             Self::Firebrand => "FirebrandForCausalLM",
             Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
+            Self::FirebrandPermutation => "FirebrandForPermutationLM",
         }
     }
 
@@ -98,7 +103,9 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "attn_pdrop": 0.0,
             "resid_pdrop": config.dropout,
         }),
-        Architecture::Firebrand | Architecture::FirebrandBidirectional => json!({"model_type": "firebrand"}),
+        Architecture::Firebrand
+        | Architecture::FirebrandBidirectional
+        | Architecture::FirebrandPermutation => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);
@@ -182,6 +189,7 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         dropout: 0.0,
         logit_soft_cap: 0.0,
         qk_norm: false,
+        prefix_attention: false,
     })
 }
 
@@ -224,6 +232,7 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
         dropout: json["resid_pdrop"].as_f64().unwrap_or(0.0),
         logit_soft_cap: 0.0,
         qk_norm: false,
+        prefix_attention: false,
     })
 }
 

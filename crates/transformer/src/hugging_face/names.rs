@@ -147,7 +147,7 @@ fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
-        Architecture::FirebrandBidirectional => None,
+        Architecture::FirebrandBidirectional | Architecture::FirebrandPermutation => None,
     }
 }
 

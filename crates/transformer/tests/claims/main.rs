@@ -4,6 +4,7 @@ mod cpu;
 mod forward;
 mod hugging_face;
 mod llama2c;
+mod prefix;
 mod weights;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

@@ -2,6 +2,7 @@
 
 mod constraint;
 mod cost;
+mod fill;
 mod model;
 mod speculation;
 mod stop;
@@ -18,23 +19,54 @@ use firebrand_decode::{
     Sliding, Stop, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::WeightFormat;
+use firebrand_transformer::{AnyModel, Decoder, WeightFormat};
 use model::Loaded;
 use speculation::{Drafting, Report};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
-use stop::{UpToStop, when_spelled};
+use std::path::Path;
+use stop::{UpToStop, at_ids, when_spelled};
 use strategy::Asked;
 use trace::{Recorded, Recorder};
 
 /// A prompt as it was given and as ids.
 struct Prompt {
+    /// What is shown in front of the generated text.
     text: Option<String>,
     ids: Vec<u32>,
+    /// What the generated tokens stand behind in the text.
+    behind: Vec<u32>,
+    /// What they fill, if they do.
+    blank: Option<Blank>,
+}
+
+/// A blank in a text.
+struct Blank {
+    /// The text as it was given.
+    text: String,
+    /// What stands behind the blank.
+    after: String,
+}
+
+impl Prompt {
+    /// One that is gone on with.
+    fn new(text: Option<String>, ids: Vec<u32>) -> Self {
+        Self { text, behind: ids.clone(), ids, blank: None }
+    }
+
+    /// A generated text and what belongs behind it.
+    fn before_rest(&self, generated: &str) -> String {
+        generated.to_owned() + self.blank.as_ref().map_or("", |blank| blank.after.as_str())
+    }
+
+    /// A whole text with a generated part in its place.
+    fn whole(&self, generated: &str) -> String {
+        self.text.clone().unwrap_or_default() + &self.before_rest(generated)
+    }
 }
 
 pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
-    let Asked { strategy, contrastive } = strategy::asked_for(args)?;
+    let asked = strategy::asked_for(args)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
     }
@@ -42,14 +74,38 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         plot::check("--cost-plot", path)?;
     }
     let trained = Trained::open(&args.run, global)?;
+    if !args.fill.is_empty() {
+        return fill::run(args, asked, trained, global);
+    }
     let prompts = prompts(args, &trained, global)?;
+    decode(args, asked, prompts, trained, vec![], global)
+}
+
+/// Goes on with the prompts until an end of text or one of the ids `ends`.
+fn decode(
+    args: &GenerateArgs,
+    Asked { strategy, contrastive }: Asked,
+    prompts: Vec<Prompt>,
+    trained: Trained,
+    ends: Vec<u32>,
+    global: &Global,
+) -> anyhow::Result<()> {
     let Trained { model, tokenizer, device } = trained;
-    let loaded = Loaded::new(model.into_causal(), args.weights, &device, global)?;
+    let loaded = Loaded::new(causal(model, &args.run)?, args.weights, &device, global)?;
+    if loaded.config().prefix_attention && (args.no_cache || args.explain_cost) {
+        return Err(usage(
+            "--no-cache and --explain-cost read a text from its beginning for each token, which to this model would make all of it \
+             the prompt: all tokens of a prompt see each other",
+        ));
+    }
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
     let mut banned = Vec::new();
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);
+    }
+    if ends.is_empty() {
+        banned.extend(tokenizer.as_ref().map(fill::marks).unwrap_or_default());
     }
     let forced = match &args.force {
         Some(text) => needed(tokenizer.as_ref(), "--force")?.encode(text),
@@ -59,6 +115,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         [] => Stop::default(),
         texts => when_spelled(texts, needed(tokenizer.as_ref(), "--stop")?.token_table()),
     };
+    let stop = at_ids(ends, stop);
     let end_of_text = tokenizer.as_ref().and_then(boundary);
     let constraint = constraint::asked_for(args, tokenizer.as_ref(), end_of_text)?;
     let config = GenerateConfig {
@@ -100,6 +157,11 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
             trace::around(path, &prompts, tokenizer.as_ref(), global, |recorded| generate(Some(recorded)))
         }
     }
+}
+
+/// What of a model goes on with a text, if it does.
+fn causal(model: AnyModel, run: &Path) -> anyhow::Result<Decoder> {
+    model.into_causal().map_err(|error| usage(format!("{}: {error}", run.display())))
 }
 
 /// With a window over the text, if it is asked for.
@@ -213,7 +275,7 @@ fn write<M: HiddenStates>(
     };
     // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
     let table = tokenizer.token_table();
-    let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
+    let mut stream = tokenizer.stream_decoder_behind(&prompt.behind);
     let mut up_to_stop = UpToStop::new(&args.stop);
     let mut prompt_text = prompt.text.as_deref();
     let mut write_one = |id: u32| -> anyhow::Result<()> {
@@ -237,7 +299,7 @@ fn write<M: HiddenStates>(
     }
     piece(prompt_text.unwrap_or_default())?;
     piece(&up_to_stop.push(&stream.finish()))?;
-    piece(&up_to_stop.finish())?;
+    piece(&prompt.before_rest(&up_to_stop.finish()))?;
     line("")?;
     if let Some(report) = report {
         report.say(global);
@@ -258,7 +320,7 @@ fn show(
     let text = tokenizer.map(|tokenizer| {
         let table = tokenizer.token_table();
         let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
-        tokenizer.decode_behind(&prompt.ids, &ids)
+        tokenizer.decode_behind(&prompt.behind, &ids)
     });
     let text = text.transpose()?.map(|text| {
         let mut up_to_stop = UpToStop::new(&args.stop);
@@ -276,6 +338,10 @@ fn show(
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
         });
+        if let Some(blank) = &prompt.blank {
+            json["prompt"] = blank.text.clone().into();
+            json["fill"] = text.as_deref().map(|text| prompt.whole(text)).into();
+        }
         more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
@@ -288,7 +354,7 @@ fn show(
         ))?;
     }
     match text {
-        Some(text) => line(format!("{}{text}\n", prompt.text.as_deref().unwrap_or(""))),
+        Some(text) => line(prompt.whole(&text) + "\n"),
         None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
     }
 }
@@ -309,7 +375,7 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
     for text in &args.prompt_ids {
         let ids = parse_ids(text)?;
         trained.check_ids(&ids)?;
-        prompts.push(Prompt { text: None, ids });
+        prompts.push(Prompt::new(None, ids));
     }
     let mut texts = args.prompt.clone();
     if texts.is_empty() && prompts.is_empty() {
@@ -333,7 +399,7 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
                 "the prompt is empty, and this model has no token that starts a text: give it some text",
             ));
         }
-        prompts.push(Prompt { text: Some(text), ids });
+        prompts.push(Prompt::new(Some(text), ids));
     }
     Ok(prompts)
 }

@@ -1,0 +1,65 @@
+//! `--fill`: what stands in a blank, by whatever kind of model can say that. A file a kind.
+
+mod middle;
+
+use super::{Asked, Prompt};
+use crate::args::{GenerateArgs, Global};
+use crate::exit::usage;
+use crate::run::Trained;
+use firebrand_pretrain::MiddleTokens;
+use firebrand_tokenizer::Tokenizer;
+
+/// How a blank is written.
+const BLANK: &str = "[Z]";
+
+/// Fills the blanks of the texts that are asked for.
+pub(super) fn run(
+    args: &GenerateArgs,
+    asked: Asked,
+    trained: Trained,
+    global: &Global,
+) -> anyhow::Result<()> {
+    if let Some(tokens) = middle::tokens(&trained) {
+        return middle::run(args, asked, trained, tokens, global);
+    }
+    Err(usage(format!(
+        "--fill: {} cannot say what stands between two texts; a model can that was trained for the objective \
+         fill-in-the-middle. This one goes on with a text: --prompt",
+        args.run.display()
+    )))
+}
+
+/// The tokens that put parts of a text elsewhere. Who only goes on with a text is not to begin with that: a model for which half of all
+/// documents were rewritten would, behind every end of text.
+pub(super) fn marks(tokenizer: &Tokenizer) -> Vec<u32> {
+    MiddleTokens::NAMES.iter().filter_map(|name| tokenizer.token_to_id(name)).collect()
+}
+
+/// What stands around the blanks of a text: one part more than it has blanks, and it has one at least.
+fn around_blanks(text: &str) -> anyhow::Result<Vec<&str>> {
+    let parts: Vec<&str> = text.split(BLANK).collect();
+    match parts.len() {
+        1 => Err(usage(format!("--fill {text:?}: has no blank; write {BLANK} where something is missing"))),
+        _ => Ok(parts),
+    }
+}
+
+/// The two texts around its only blank.
+fn around_blank(text: &str) -> anyhow::Result<[&str; 2]> {
+    let parts = around_blanks(text)?;
+    let blanks = parts.len() - 1;
+    parts.try_into().map_err(|_| {
+        usage(format!("--fill {text:?}: has {blanks} blanks, and this model fills one at a time"))
+    })
+}
+
+/// A prompt for a blank between two texts: `ids` is what the model is given, `behind` what the tokens stand behind in the
+/// text.
+fn prompt(text: &str, [before, after]: [&str; 2], ids: Vec<u32>, behind: Vec<u32>) -> Prompt {
+    Prompt {
+        text: Some(before.to_owned()),
+        ids,
+        behind,
+        blank: Some(super::Blank { text: text.to_owned(), after: after.to_owned() }),
+    }
+}

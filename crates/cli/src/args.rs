@@ -40,10 +40,9 @@ pub(crate) struct Cli {
 /// What `--config` knows by name.
 const CONFIGS: &str = "Built-in configs:
   causal-smoke           a few seconds, to see that everything works
-  bidirectional-smoke    the same for each objective
-  span-corruption-smoke
-  denoising-smoke
-  mixture-smoke
+  bidirectional-smoke    the same for each objective:
+  fill-in-the-middle-smoke, prefix-smoke, permutation-smoke,
+  span-corruption-smoke, denoising-smoke, mixture-smoke
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
@@ -51,6 +50,9 @@ const CONFIGS: &str = "Built-in configs:
   span-corruption        about 2 M parameters that fill blanks, as T5
   denoising              about 2 M parameters that mend texts, as BART
   mixture                about 2 M parameters that do several things, as UL2
+  fill-in-the-middle     about 1 M parameters that also fill gaps in a text
+  prefix                 about 1 M parameters that see all of a prompt
+  permutation            about 1 M parameters, predicts in any order (XLNet)
   stories                12 M parameters, for the built-in stories
   draft-quickstart       0.1 M parameters, to draft for the quickstart's model
   draft-stories          0.5 M parameters, to draft for that of stories

@@ -5,7 +5,8 @@ use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 use firebrand_pretrain::{
-    DenoisingConfig, DistillationConfig, MASK, MixtureConfig, ModeTokens, Sentinels, SpanCorruptionConfig,
+    DenoisingConfig, DistillationConfig, FillInTheMiddleConfig, MASK, MiddleTokens, MixtureConfig,
+    ModeTokens, PermutationConfig, Sentinels, SpanCorruptionConfig,
 };
 use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
@@ -17,12 +18,15 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 15] = [
+pub(crate) const BUILT_IN: [(&str, &str); 21] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("span-corruption-smoke", include_str!("../../../configs/pretrain/span-corruption-smoke.toml")),
     ("denoising-smoke", include_str!("../../../configs/pretrain/denoising-smoke.toml")),
     ("mixture-smoke", include_str!("../../../configs/pretrain/mixture-smoke.toml")),
+    ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
+    ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
+    ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
@@ -30,6 +34,9 @@ pub(crate) const BUILT_IN: [(&str, &str); 15] = [
     ("span-corruption", include_str!("../../../configs/pretrain/span-corruption.toml")),
     ("denoising", include_str!("../../../configs/pretrain/denoising.toml")),
     ("mixture", include_str!("../../../configs/pretrain/mixture.toml")),
+    ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
+    ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
+    ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -49,11 +56,17 @@ pub(crate) struct PretrainConfig {
     pub(crate) model: ModelSection,
     /// Options of the objective of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fill_in_the_middle: Option<FillInTheMiddleConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) permutation: Option<PermutationConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) span_corruption: Option<SpanCorruptionConfig>,
-    /// Options of the objective of this name.
+    /// The same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) denoising: Option<DenoisingConfig>,
-    /// Options of the objective of this name.
+    /// The same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mixture: Option<MixtureConfig>,
     #[serde(default)]
@@ -71,7 +84,8 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.context());
-        ModelConfig { kind: self.objective.model_kind(), ..model }
+        let prefix_attention = self.objective == ObjectiveName::Prefix;
+        ModelConfig { kind: self.objective.model_kind(), prefix_attention, ..model }
     }
 
     /// The longest context that the objective makes of a row.
@@ -102,6 +116,8 @@ impl PretrainConfig {
             ObjectiveName::SpanCorruption => _ = self.span_corruption.get_or_insert_default(),
             ObjectiveName::Denoising => _ = self.denoising.get_or_insert_default(),
             ObjectiveName::Mixture => _ = self.mixture.get_or_insert_default(),
+            ObjectiveName::FillInTheMiddle => _ = self.fill_in_the_middle.get_or_insert_default(),
+            ObjectiveName::Permutation => _ = self.permutation.get_or_insert_default(),
             _ => {}
         }
         self
@@ -110,6 +126,8 @@ impl PretrainConfig {
     /// Options of another objective than the run's say that somebody is mistaken.
     fn check_options(&self) -> anyhow::Result<()> {
         let sections = [
+            ("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle),
+            ("permutation", self.permutation.is_some(), ObjectiveName::Permutation),
             ("span_corruption", self.span_corruption.is_some(), ObjectiveName::SpanCorruption),
             ("denoising", self.denoising.is_some(), ObjectiveName::Denoising),
             ("mixture", self.mixture.is_some(), ObjectiveName::Mixture),
@@ -160,6 +178,12 @@ impl PretrainConfig {
             options.validate()?;
         }
         self.check_spans()?;
+        if let Some(options) = &self.fill_in_the_middle {
+            options.validate()?;
+        }
+        if let Some(options) = &self.permutation {
+            options.validate(self.training.seq_len)?;
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -199,6 +223,9 @@ pub(crate) enum ObjectiveName {
     SpanCorruption,
     Denoising,
     Mixture,
+    FillInTheMiddle,
+    Prefix,
+    Permutation,
 }
 
 impl ObjectiveName {
@@ -207,6 +234,9 @@ impl ObjectiveName {
         match self {
             Self::Causal => "causal",
             Self::Bidirectional => "bidirectional",
+            Self::FillInTheMiddle => "fill-in-the-middle",
+            Self::Prefix => "prefix",
+            Self::Permutation => "permutation",
             Self::SpanCorruption => "span-corruption",
             Self::Denoising => "denoising",
             Self::Mixture => "mixture",
@@ -216,25 +246,27 @@ impl ObjectiveName {
     /// How many tokens it may add to a row: the end of text, a mask, a mode.
     fn added_tokens(self) -> usize {
         match self {
-            Self::Causal | Self::Bidirectional => 0,
             Self::SpanCorruption | Self::Denoising | Self::Mixture => 2,
+            _ => 0,
         }
     }
 
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
-            Self::Causal => ModelKind::Decoder,
+            Self::Causal | Self::FillInTheMiddle | Self::Prefix => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
+            Self::Permutation => ModelKind::Permutation,
             Self::SpanCorruption | Self::Denoising | Self::Mixture => ModelKind::EncoderDecoder,
         }
     }
 
     /// The special tokens that it needs whatever its options are.
     fn special_tokens(self) -> Vec<String> {
-        // Inputs and targets end with an end of text, also where no document of the data does.
+        // A middle, and inputs and targets, end with an end of text, also where no document of the data does.
         let names: Vec<&str> = match self {
-            Self::Causal | Self::Bidirectional => vec![],
+            Self::Causal | Self::Bidirectional | Self::Prefix | Self::Permutation => vec![],
+            Self::FillInTheMiddle => [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat(),
             Self::SpanCorruption => vec![END_OF_TEXT],
             Self::Denoising => vec![END_OF_TEXT, MASK],
             Self::Mixture => [&[END_OF_TEXT], &ModeTokens::NAMES[..]].concat(),

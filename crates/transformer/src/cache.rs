@@ -125,16 +125,22 @@ impl Cache {
         if all.windows(2).all(|pair| pair[0] == pair[1]) { all.into_iter().take(1).collect() } else { all }
     }
 
-    /// The mask for the last `new` slots as queries and all slots as keys.
-    pub(crate) fn mask(&self, new: usize, device: &Device) -> AttentionMask {
+    /// The mask for the last `new` slots as queries and all slots as keys. Of the rows that are `prompts` every new slot sees all
+    /// of the row, of the others what stands before.
+    pub(crate) fn mask(&self, new: usize, prompts: &[bool], device: &Device) -> AttentionMask {
         if self.filled.iter().all(|row| row.iter().all(|&filled| filled)) {
-            return AttentionMask::Causal;
+            if prompts.iter().all(|&prompt| !prompt) {
+                return AttentionMask::Causal;
+            }
+            if prompts.iter().all(|&prompt| prompt) {
+                return AttentionMask::Full;
+            }
         }
         let (rows, slots) = (self.filled.len(), self.slots());
         let mut hidden = Vec::with_capacity(rows * new * slots);
-        for row in &self.filled {
+        for (row, prompt) in self.filled.iter().zip(prompts) {
             for query in slots - new..slots {
-                hidden.extend((0..slots).map(|key| key > query || !row[key]));
+                hidden.extend((0..slots).map(|key| (key > query && !prompt) || !row[key]));
             }
         }
         AttentionMask::Hidden(Tensor::<3, Bool>::from_data(

@@ -76,6 +76,8 @@ pub enum ModelKind {
     Bidirectional,
     /// A stack that reads a text as a whole, and one that writes another and looks at it: [`EncoderDecoder`](crate::EncoderDecoder).
     EncoderDecoder,
+    /// A stack that predicts tokens in any order, each from those before it there: [`Permutation`](crate::Permutation).
+    Permutation,
 }
 
 impl ModelKind {
@@ -85,6 +87,7 @@ impl ModelKind {
             Self::Decoder => "decoder",
             Self::Bidirectional => "bidirectional",
             Self::EncoderDecoder => "encoder-decoder",
+            Self::Permutation => "permutation",
         }
     }
 
@@ -177,6 +180,10 @@ pub struct ModelConfig {
     /// Of an encoder–decoder: the id that the decoder begins with, where it is not the end of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder_start: Option<u32>,
+    /// All tokens of a prompt see each other, and only what comes behind it looks back [Raffel 2020, the prefix language model]: a
+    /// prompt is what a row is fed first.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub prefix_attention: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
@@ -250,6 +257,7 @@ impl ModelConfig {
             relative_buckets: default_buckets(),
             relative_max_distance: default_distance(),
             decoder_start: None,
+            prefix_attention: false,
         }
     }
 
@@ -274,7 +282,7 @@ impl ModelConfig {
     /// Layers of all stacks together.
     pub fn layers_in_all(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder => self.n_layers,
+            ModelKind::Decoder | ModelKind::Permutation => self.n_layers,
             ModelKind::Bidirectional => 2 * self.n_layers,
             ModelKind::EncoderDecoder => self.n_layers + self.decoder_layers(),
         }
@@ -341,6 +349,12 @@ impl ModelConfig {
         if !(self.rope_theta > 1.0 && self.rope_theta.is_finite()) {
             return fail(format!("rope_theta {} is not above 1", self.rope_theta));
         }
+        if self.prefix_attention && self.kind != ModelKind::Decoder {
+            return fail(format!(
+                "prefix_attention is for a decoder, and this is a {} model",
+                self.kind.name()
+            ));
+        }
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
@@ -384,7 +398,7 @@ impl ModelConfig {
     /// How many stacks of layers there are.
     pub fn n_stacks(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder => 1,
+            ModelKind::Decoder | ModelKind::Permutation => 1,
             ModelKind::Bidirectional | ModelKind::EncoderDecoder => 2,
         }
     }
@@ -412,31 +426,33 @@ impl ModelConfig {
         } else {
             0
         };
-        embeddings + self.n_stacks() * (positions + norm) + layers + cross
+        // From which queries start.
+        let query = if self.kind == ModelKind::Permutation { d } else { 0 };
+        embeddings + query + self.n_stacks() * (positions + norm) + layers + cross
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
-    /// read twice; of an encoder–decoder a token counts in both stacks, as where the target is as long as the input.
+    /// read twice; one that is predicted in an order of its own, too, but that is only one in six [Yang 2019], and the others need no
+    /// logits. Of an encoder–decoder a token counts in both stacks, as where the target is as long as the input.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = self.mlp.activation().inputs();
         let (attention, mlp) = (2 * d * d + 2 * d * kv, (ups + 1) * d * self.d_ff);
         // Scores and their use: two products of d numbers for each key, and half of the keys on average.
         let (causal, full) = (d * (seq_len + 1), 2 * d * seq_len);
-        let head = self.vocab_size * d;
-        let sum = match self.kind {
-            ModelKind::Decoder | ModelKind::Bidirectional => {
-                self.n_stacks() * (self.n_layers * (attention + mlp + causal) + head)
-            }
+        let head = (self.vocab_size * d) as f64;
+        let layers = (self.n_layers * (attention + mlp + causal)) as f64;
+        match self.kind {
+            ModelKind::Decoder | ModelKind::Bidirectional => 6.0 * self.n_stacks() as f64 * (layers + head),
+            ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
             ModelKind::EncoderDecoder => {
-                self.n_layers * (attention + mlp + full)
-                    + self.decoder_layers() * (2 * attention + mlp + causal + full)
-                    + head
+                let encoder = self.n_layers * (attention + mlp + full);
+                let decoder = self.decoder_layers() * (2 * attention + mlp + causal + full);
+                6.0 * ((encoder + decoder) as f64 + head)
             }
-        };
-        6.0 * sum as f64
+        }
     }
 }
 

@@ -107,7 +107,19 @@ impl Decoder {
         states
     }
 
-    /// Feeds each row's new ids after what `cache` holds. Returns `[rows, longest, d_model]`; where a row has fewer ids
+    /// What the tokens of a text may see that is all there from the start.
+    pub fn prompt_mask(&self) -> AttentionMask {
+        if self.config.prefix_attention { AttentionMask::Full } else { AttentionMask::Causal }
+    }
+
+    /// This model with a prompt read as everything else: every token from those before it, as after a prompt of one token.
+    #[must_use]
+    pub fn reading_causally(mut self) -> Self {
+        self.config.prefix_attention = false;
+        self
+    }
+
+    /// Feeds each row's new ids after what `cache` holds; what a row is fed first is its prompt. Returns `[rows, longest, d_model]`; where a row has fewer ids
     /// than the longest, what stands after its last id means nothing.
     ///
     /// # Panics
@@ -115,11 +127,18 @@ impl Decoder {
     pub fn step(&self, rows: &[&[u32]], cache: &mut Cache) -> Tensor<3> {
         assert_eq!(rows.len(), cache.rows(), "one row of ids for each row of the cache");
         let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        let prompts: Vec<bool> =
+            (0..cache.rows()).map(|row| self.reads_prompt(cache.is_empty(row))).collect();
         let positions = cache.extend(&lens);
         let device = self.device();
         let ids = padded(rows, &device);
-        let mask = cache.mask(ids.dims()[1], &device);
+        let mask = cache.mask(ids.dims()[1], &prompts, &device);
         self.run(ids, &positions, &mask, Some(cache), None, &mut |_| {})
+    }
+
+    /// Whether what a row is fed sees all of itself; the row was empty before, or not.
+    fn reads_prompt(&self, is_first: bool) -> bool {
+        self.config.prefix_attention && is_first
     }
 
     /// Logits of hidden states: `[n, d_model]` to `[n, vocab]`.
@@ -137,21 +156,37 @@ impl Decoder {
         Scores { hidden, head: self.head(), soft_cap: self.config.soft_cap() }
     }
 
-    /// `on_state` sees the residual stream before the first layer and after each.
     fn run(
         &self,
         ids: Tensor<2, Int>,
+        positions: &[Vec<usize>],
+        mask: &AttentionMask,
+        cache: Option<&mut Cache>,
+        dropout: Option<&mut Dropout>,
+        on_state: &mut dyn FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
+        self.through_layers(self.embed(ids), positions, mask, cache, dropout, on_state)
+    }
+
+    /// Token embeddings: `[batch, seq]` to `[batch, seq, d_model]`.
+    pub(crate) fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let embedded = self.token_embedding.val().select(0, ids.reshape([batch * seq]));
+        embedded.reshape([batch, seq, self.config.d_model])
+    }
+
+    /// From embeddings without positions to final states, both `[batch, seq, d_model]`. `on_state` sees the residual stream before the
+    /// first layer and after each.
+    pub(crate) fn through_layers(
+        &self,
+        mut x: Tensor<3>,
         positions: &[Vec<usize>],
         mask: &AttentionMask,
         mut cache: Option<&mut Cache>,
         mut dropout: Option<&mut Dropout>,
         on_state: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<3> {
-        let [batch, seq] = ids.dims();
-        let d_model = self.config.d_model;
-        // [batch, seq, d_model]
-        let mut x =
-            self.token_embedding.val().select(0, ids.reshape([batch * seq])).reshape([batch, seq, d_model]);
+        let seq = x.dims()[1];
         if let Some(table) = &self.position_embedding {
             x = x + select_positions(table.val(), positions);
         }

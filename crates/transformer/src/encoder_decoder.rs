@@ -172,7 +172,7 @@ impl EncoderDecoder {
         let positions = cache.extend(&lens);
         let device = self.device();
         let ids = padded(rows, &device);
-        let mask = cache.mask(ids.dims()[1], &device);
+        let mask = cache.mask(ids.dims()[1], &vec![false; rows.len()], &device);
         let given = Given {
             config: &self.config,
             positions: &positions,

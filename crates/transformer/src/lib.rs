@@ -1,7 +1,8 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
 //! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
-//! decoders over one embedding and one head, or an [`EncoderDecoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
+//! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, or an [`EncoderDecoder`].
+//! [`hugging_face`] maps all to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -22,6 +23,7 @@ mod layer;
 pub mod llama2c;
 mod memory;
 mod model;
+mod permutation;
 mod scalar_mix;
 mod tensor_file;
 mod weights;
@@ -36,6 +38,7 @@ pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
 pub use model::{AnyModel, Model};
+pub use permutation::{FactorizationOrder, Permutation};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};

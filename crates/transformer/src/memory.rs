@@ -37,6 +37,11 @@ impl ModelConfig {
     /// What training on `tokens` tokens at once keeps.
     pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
+        // One in six is predicted, for which it is read a second time.
+        let (tokens, predicted) = match self.kind {
+            ModelKind::Decoder | ModelKind::Bidirectional | ModelKind::EncoderDecoder => (tokens, tokens),
+            ModelKind::Permutation => (tokens + tokens.div_ceil(6), tokens.div_ceil(6)),
+        };
         let kv = self.n_kv_heads * self.d_head();
         let (gated, cross) = (self.mlp.is_gated(), self.kind == ModelKind::EncoderDecoder);
         // What products of bf16 read is kept in bf16, two to the f32.
@@ -69,7 +74,7 @@ impl ModelConfig {
             layer_input: tokens * inputs,
             top: self.n_stacks() * tokens * (2 * d + 2),
             working: tokens * working,
-            loss: self.logits_at_once(tokens) + tokens * d,
+            loss: self.logits_at_once(predicted) + tokens * d,
         }
     }
 

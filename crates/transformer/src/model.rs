@@ -5,9 +5,9 @@ use crate::bidirectional::Bidirectional;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
 use crate::encoder_decoder::EncoderDecoder;
+use crate::permutation::Permutation;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
-use firebrand_backend::ops::AttentionMask;
 
 /// A model that a [`ModelConfig`] describes.
 pub trait Model: Module {
@@ -60,6 +60,8 @@ pub enum AnyModel {
     Bidirectional(Box<Bidirectional>),
     /// [`ModelKind::EncoderDecoder`]
     EncoderDecoder(Box<EncoderDecoder>),
+    /// [`ModelKind::Permutation`]
+    Permutation(Box<Permutation>),
 }
 
 impl AnyModel {
@@ -69,6 +71,7 @@ impl AnyModel {
             Self::Decoder(model) => model.config(),
             Self::Bidirectional(model) => model.config(),
             Self::EncoderDecoder(model) => model.config(),
+            Self::Permutation(model) => model.config(),
         }
     }
 
@@ -78,28 +81,33 @@ impl AnyModel {
             Self::Decoder(model) => model.device(),
             Self::Bidirectional(model) => model.device(),
             Self::EncoderDecoder(model) => model.device(),
+            Self::Permutation(model) => model.device(),
         }
     }
 
     /// The states of each layer for `ids` `[batch, seq]`: `n_layers + 1` of `[batch, seq, d]`, the embedding first. Of a bidirectional
-    /// model `d` is twice `d_model`; of an encoder–decoder they are the encoder's.
+    /// model `d` is twice `d_model`; where prompts see all of themselves, so do `ids`; of an encoder–decoder they are the encoder's.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         match self {
-            Self::Decoder(model) => model.layer_states(ids, &AttentionMask::Causal),
+            Self::Decoder(model) => model.layer_states(ids, &model.prompt_mask()),
             Self::Bidirectional(model) => model.layer_states(ids),
             Self::EncoderDecoder(model) => model.layer_states(ids),
+            Self::Permutation(model) => model.layer_states(ids),
         }
     }
 
     /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
     ///
     /// # Errors
-    /// When nothing of it does, and its kind says what it does instead.
+    /// When no part of it does that as a decoder.
     pub fn into_causal(self) -> Result<Decoder, TransformerError> {
         match self {
             Self::Decoder(model) => Ok(*model),
             Self::Bidirectional(model) => Ok(model.forward()),
             Self::EncoderDecoder(_) => Err(TransformerError::NotCausal(ModelKind::EncoderDecoder.name())),
+            Self::Permutation(_) => Err(TransformerError::Config(
+                "a permutation model does not go on with a text; score and embed use it".into(),
+            )),
         }
     }
 }

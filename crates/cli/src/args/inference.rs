@@ -19,6 +19,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
+  firebrand generate runs/fim --fill \"The fox [Z] and went home.\"
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --trace tree.html
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   firebrand generate runs/t5 --fill \"The [Z] went home.\"

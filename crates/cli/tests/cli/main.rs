@@ -13,6 +13,7 @@ mod generating;
 mod inspecting;
 mod interruptions;
 mod memory;
+mod objectives;
 mod preparing;
 mod resuming;
 mod scoring;

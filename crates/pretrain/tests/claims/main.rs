@@ -3,12 +3,16 @@
 mod bidirectional;
 mod devices;
 mod distilling;
+mod fill_in_the_middle;
 mod gradients;
 mod noising;
 mod objectives;
 mod optimizing;
+mod permutation;
 mod precision;
+mod prefix;
 mod runs;
+mod statistics;
 mod unfused;
 
 use burn::tensor::Device;

@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_pretrain::{
-    BidirectionalLm, Causal, Denoising, DenoisingConfig, EncoderDecoderLm, Mixture, MixtureConfig,
-    ModeTokens, Sentinels, SpanCorruption, SpanCorruptionConfig,
+    BidirectionalLm, Causal, Denoising, DenoisingConfig, EncoderDecoderLm, FillInTheMiddle, MiddleTokens,
+    Mixture, MixtureConfig, ModeTokens, PermutationLm, PrefixLm, Sentinels, SpanCorruption,
+    SpanCorruptionConfig,
 };
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
@@ -114,6 +115,43 @@ impl Case for OfMixture {
     }
 }
 
+pub(crate) struct OfFillInTheMiddle;
+
+impl Case for OfFillInTheMiddle {
+    type Objective = FillInTheMiddle;
+    fn objective(dropout: f64) -> FillInTheMiddle {
+        let tokens = MiddleTokens { prefix: 11, suffix: 12, middle: 13, end_of_text: 0 };
+        FillInTheMiddle { probability: 0.5, tokens, causal: OfCausal::objective(dropout) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { vocab_size: VOCAB_SIZE + 3, ..tiny(Preset::Llama) }
+    }
+}
+
+pub(crate) struct OfPrefix;
+
+impl Case for OfPrefix {
+    type Objective = PrefixLm;
+    fn objective(dropout: f64) -> PrefixLm {
+        PrefixLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { prefix_attention: true, ..tiny(Preset::Llama) }
+    }
+}
+
+pub(crate) struct OfPermutation;
+
+impl Case for OfPermutation {
+    type Objective = PermutationLm;
+    fn objective(dropout: f64) -> PermutationLm {
+        PermutationLm { predict: 3, dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        ModelConfig { kind: ModelKind::Permutation, ..tiny(Preset::Gpt2) }
+    }
+}
+
 macro_rules! claims {
     ($($name:ident: $case:ty,)*) => {$(
         mod $name {
@@ -165,6 +203,9 @@ claims! {
     span_corruption: OfSpanCorruption,
     denoising: OfDenoising,
     mixture: OfMixture,
+    fill_in_the_middle: OfFillInTheMiddle,
+    prefix: OfPrefix,
+    permutation: OfPermutation,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
@@ -355,6 +396,8 @@ fn check_export<C: Case>() {
         tensors
     };
     assert_eq!(sorted(&read), sorted(&model));
+    let numbers: usize = named_tensors(&model).iter().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(model.config().n_params(), numbers);
     assert_eq!(hugging_face::load_any(dir.path(), &device("cpu")).expect("a model").config(), model.config());
 }
 

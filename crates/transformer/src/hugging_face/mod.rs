@@ -30,12 +30,14 @@ pub enum Architecture {
     FirebrandBidirectional,
     /// An encoder–decoder that no architecture of transformers computes: `FirebrandForConditionalGeneration`.
     FirebrandEncoderDecoder,
+    /// `FirebrandForPermutationLM`: transformers' XLNet has other positions.
+    FirebrandPermutation,
 }
 
 impl Architecture {
     /// What `config` is called in Hugging Face's terms.
     pub fn of(config: &ModelConfig) -> Self {
-        let plain = !config.qk_norm && config.logit_soft_cap == 0.0;
+        let plain = !config.qk_norm && config.logit_soft_cap == 0.0 && !config.prefix_attention;
         let llama = config.norm == NormKind::Rms
             && config.position == PositionKind::Rope
             && config.mlp == MlpKind::Swiglu;
@@ -48,6 +50,7 @@ impl Architecture {
             ModelKind::Bidirectional => return Self::FirebrandBidirectional,
             ModelKind::EncoderDecoder if plain && t5::computes(config) => return Self::T5,
             ModelKind::EncoderDecoder => return Self::FirebrandEncoderDecoder,
+            ModelKind::Permutation => return Self::FirebrandPermutation,
         }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
@@ -65,6 +68,7 @@ impl Architecture {
             Self::Firebrand => "FirebrandForCausalLM",
             Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
             Self::FirebrandEncoderDecoder => "FirebrandForConditionalGeneration",
+            Self::FirebrandPermutation => "FirebrandForPermutationLM",
         }
     }
 
@@ -111,6 +115,7 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
         Architecture::T5 => t5::to_json(config, end_of_text),
         Architecture::Firebrand
         | Architecture::FirebrandBidirectional
+        | Architecture::FirebrandPermutation
         | Architecture::FirebrandEncoderDecoder => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);

@@ -155,7 +155,9 @@ fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
         Architecture::T5 => Some(t5::rules(config)),
-        Architecture::FirebrandBidirectional | Architecture::FirebrandEncoderDecoder => None,
+        Architecture::FirebrandBidirectional
+        | Architecture::FirebrandPermutation
+        | Architecture::FirebrandEncoderDecoder => None,
     }
 }
 

@@ -62,10 +62,10 @@ impl Row {
         }
     }
 
-    /// What the query of the token at `position` sees in a layer.
-    pub(super) fn seen(&self, layer: usize, position: usize) -> Seen<'_> {
+    /// What the query of a token sees in a layer that looks at the first `count`.
+    pub(super) fn seen(&self, layer: usize, count: usize) -> Seen<'_> {
         let KeysValues { keys, values } = &self.layers[layer];
-        Seen { keys, values, count: position + 1, room: self.room }
+        Seen { keys, values, count, room: self.room }
     }
 }
 

@@ -37,7 +37,16 @@ struct Token {
     row: usize,
     id: u32,
     position: usize,
+    /// How many tokens of its row it sees.
+    sees: usize,
     wanted: bool,
+}
+
+impl Token {
+    /// Whether it looks back and no further.
+    fn is_causal(&self) -> bool {
+        self.sees == self.position + 1
+    }
 }
 
 impl CpuDecoder {
@@ -46,7 +55,7 @@ impl CpuDecoder {
         CpuCache::new(self.layers.len(), rows)
     }
 
-    /// Feeds each row its new ids and returns the logits, `[vocab]` each, of the positions that are `wanted`, row after
+    /// Feeds each row its new ids, the first of which are its prompt, and returns the logits, `[vocab]` each, of the positions that are `wanted`, row after
     /// row.
     ///
     /// # Panics
@@ -99,10 +108,13 @@ impl CpuDecoder {
         let mut tokens = std::mem::take(&mut buffers.tokens);
         tokens.clear();
         for (row, ids) in ids.iter().enumerate() {
+            let before = rows[row].len;
+            let is_prompt = self.config.prefix_attention && before == 0;
             tokens.extend(ids.iter().enumerate().map(|(i, &id)| Token {
                 row,
                 id,
-                position: rows[row].len + i,
+                position: before + i,
+                sees: if is_prompt { ids.len() } else { before + i + 1 },
                 wanted: wanted == Wanted::All || i + 1 == ids.len(),
             }));
         }
@@ -112,7 +124,9 @@ impl CpuDecoder {
         let vocab_size = self.config.vocab_size;
         let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
         let mut done = 0;
-        for tokens in tokens.chunks(TOGETHER) {
+        // Who sees what comes later needs it in the same layer.
+        let together = if tokens.iter().all(Token::is_causal) { TOGETHER } else { tokens.len() };
+        for tokens in tokens.chunks(together) {
             self.run(tokens, rows, buffers);
             if let Some(hidden) = &mut hidden {
                 self.norm.apply(&buffers.x, &mut buffers.normed);
@@ -200,15 +214,18 @@ impl CpuDecoder {
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
-        let seen = |token: &Token| rows[token.row].seen(index, token.position);
+        let seen = |token: &Token| rows[token.row].seen(index, token.sees);
         if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
             slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
         } else {
             let mut first = 0;
             for run in tokens.chunk_by(|a, b| a.row == b.row) {
                 let numbers = first * width..(first + run.len()) * width;
-                let seen = seen(&run[run.len() - 1]);
-                slices::attend_causally(&query[numbers.clone()], sizes, seen, &mut attended[numbers]);
+                let (query, attended) = (&query[numbers.clone()], &mut attended[numbers]);
+                match run.iter().all(Token::is_causal) {
+                    true => slices::attend_causally(query, sizes, seen(&run[run.len() - 1]), attended),
+                    false => slices::attend(query, sizes, |i| seen(&run[i]), attended),
+                }
                 first += run.len();
             }
         }

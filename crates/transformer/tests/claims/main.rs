@@ -5,6 +5,7 @@ mod encoder_decoder;
 mod forward;
 mod hugging_face;
 mod llama2c;
+mod prefix;
 mod weights;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};

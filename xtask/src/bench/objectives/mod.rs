@@ -15,12 +15,15 @@ use crate::{machine, process, run_directory, workspace};
 use probe::{Layer, Reads};
 
 /// An objective, its config, and how many layers make it as large as the others (4 layers in all).
-const OBJECTIVES: [(&str, &str, &str); 5] = [
+const OBJECTIVES: [(&str, &str, &str); 8] = [
     ("causal", "quickstart", "model.n_layers=4"),
     ("bidirectional", "bidirectional", "model.n_layers=2"),
     ("span-corruption", "span-corruption", "model.n_layers=2"),
     ("denoising", "denoising", "model.n_layers=2"),
     ("mixture", "mixture", "model.n_layers=2"),
+    ("fill-in-the-middle", "fill-in-the-middle", "model.n_layers=4"),
+    ("prefix", "prefix", "model.n_layers=4"),
+    ("permutation", "permutation", "model.n_layers=4"),
 ];
 
 /// Of the built-in stories.

@@ -98,7 +98,8 @@ fn prompts(
         if ids.is_empty() {
             return Err(usage("--prompt-ids is empty: the encoder has nothing to read"));
         }
-        prompts.push(Prompt { text: None, ids: vec![knows.start], input: Some(ids) });
+        let prompt = Prompt::new(None, vec![knows.start]);
+        prompts.push(Prompt { input: Some(ids), ..prompt });
     }
     for text in prompt_texts(args, !prompts.is_empty(), global)? {
         let tokenizer = trained.tokenizer()?;
@@ -115,7 +116,7 @@ fn prompts(
         if input.is_empty() {
             return Err(usage("the prompt is empty: the encoder has nothing to read"));
         }
-        prompts.push(Prompt { text: Some(text), ids, input: Some(input) });
+        prompts.push(Prompt { input: Some(input), ..Prompt::new(Some(text), ids) });
     }
     Ok(prompts)
 }

@@ -20,12 +20,13 @@ use firebrand_decode::{
     Sliding, Stop, Strategy, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{AnyModel, WeightFormat};
+use firebrand_transformer::{AnyModel, Decoder, WeightFormat};
 use model::Loaded;
 use speculation::{Drafting, Report};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
-use stop::{UpToStop, when_spelled};
+use std::path::Path;
+use stop::{UpToStop, at_ids, when_spelled};
 use strategy::Asked;
 use trace::{Recorded, Recorder};
 
@@ -33,21 +34,49 @@ pub(crate) use encoder_decoder::Knows;
 
 /// A prompt as it was given and as ids.
 struct Prompt {
+    /// What is shown in front of the generated text.
     text: Option<String>,
     ids: Vec<u32>,
+    /// What the generated tokens stand behind in the text.
+    behind: Vec<u32>,
+    /// What they fill, if they do.
+    blank: Option<Blank>,
     /// What an encoder reads, where there is one: then the text is not continued, and `ids` are what its decoder begins with.
     input: Option<Vec<u32>>,
 }
 
+/// A blank in a text.
+struct Blank {
+    /// The text as it was given.
+    text: String,
+    /// What stands behind the blank.
+    after: String,
+}
+
 impl Prompt {
+    /// One that is gone on with.
+    fn new(text: Option<String>, ids: Vec<u32>) -> Self {
+        Self { text, behind: ids.clone(), ids, blank: None, input: None }
+    }
+
     /// The text that generated ones go on with.
     fn continued(&self) -> Option<&str> {
         self.text.as_deref().filter(|_| self.input.is_none())
     }
+
+    /// A generated text and what belongs behind it.
+    fn before_rest(&self, generated: &str) -> String {
+        generated.to_owned() + self.blank.as_ref().map_or("", |blank| blank.after.as_str())
+    }
+
+    /// A whole text with a generated part in its place.
+    fn whole(&self, generated: &str) -> String {
+        self.continued().unwrap_or_default().to_owned() + &self.before_rest(generated)
+    }
 }
 
 pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
-    let Asked { strategy, contrastive } = strategy::asked_for(args)?;
+    let asked = strategy::asked_for(args)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
     }
@@ -55,16 +84,38 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         plot::check("--cost-plot", path)?;
     }
     let trained = Trained::open(&args.run, global)?;
-    let config = config(args, strategy, trained.tokenizer.as_ref())?;
     if let AnyModel::EncoderDecoder(model) = &trained.model {
+        let Asked { strategy, contrastive } = asked;
+        let config = config(args, strategy, trained.tokenizer.as_ref(), vec![])?;
         return encoder_decoder::run(model, &config, contrastive.as_ref(), &trained, args, global);
     }
-    fill::check(args, &trained.model)?;
+    if !args.fill.is_empty() {
+        return fill::run(args, asked, trained, global);
+    }
     let prompts = prompts(args, &trained, global)?;
+    decode(args, asked, prompts, trained, vec![], global)
+}
+
+/// Goes on with the prompts until an end of text or one of the ids `ends`.
+fn decode(
+    args: &GenerateArgs,
+    Asked { strategy, contrastive }: Asked,
+    prompts: Vec<Prompt>,
+    trained: Trained,
+    ends: Vec<u32>,
+    global: &Global,
+) -> anyhow::Result<()> {
     let Trained { model, tokenizer, device } = trained;
-    let loaded = Loaded::new(model.into_causal()?, args.weights, &device, global)?;
+    let loaded = Loaded::new(causal(model, &args.run)?, args.weights, &device, global)?;
+    if loaded.config().prefix_attention && (args.no_cache || args.explain_cost) {
+        return Err(usage(
+            "--no-cache and --explain-cost read a text from its beginning for each token, which to this model would make all of it \
+             the prompt: all tokens of a prompt see each other",
+        ));
+    }
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
+    let config = config(args, strategy, tokenizer.as_ref(), ends)?;
     let generate = |recorded: Option<&mut Recorded>| {
         let mut job = Job {
             prompts: &prompts,
@@ -88,6 +139,11 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     }
 }
 
+/// What of a model goes on with a text, if it does.
+fn causal(model: AnyModel, run: &Path) -> anyhow::Result<Decoder> {
+    model.into_causal().map_err(|error| usage(format!("{}: {error}", run.display())))
+}
+
 /// With a window over the text, if it is asked for.
 fn slide<M: HiddenStates>(
     model: &M,
@@ -101,15 +157,19 @@ fn slide<M: HiddenStates>(
     }
 }
 
-/// What is chosen, and when it ends.
+/// What is chosen, and when it ends: at an end of text, what the options say, or one of the ids `ends`.
 fn config(
     args: &GenerateArgs,
     strategy: Strategy,
     tokenizer: Option<&Tokenizer>,
+    ends: Vec<u32>,
 ) -> anyhow::Result<GenerateConfig> {
     let mut banned = Vec::new();
     for ids in &args.ban {
         banned.extend(parse_ids(ids)?);
+    }
+    if ends.is_empty() {
+        banned.extend(tokenizer.map(fill::marks).unwrap_or_default());
     }
     let forced = match &args.force {
         Some(text) => needed(tokenizer, "--force")?.encode(text),
@@ -119,6 +179,7 @@ fn config(
         [] => Stop::default(),
         texts => when_spelled(texts, needed(tokenizer, "--stop")?.token_table()),
     };
+    let stop = at_ids(ends, stop);
     let end_of_text = tokenizer.and_then(boundary);
     let constraint = constraint::asked_for(args, tokenizer, end_of_text)?;
     Ok(GenerateConfig {
@@ -239,7 +300,7 @@ fn write<M: HiddenStates>(
     };
     // One prompt is written as it comes, its text with the first token: by then nothing is left to complain about.
     let table = tokenizer.token_table();
-    let mut stream = tokenizer.stream_decoder_behind(&prompt.ids);
+    let mut stream = tokenizer.stream_decoder_behind(&prompt.behind);
     let mut up_to_stop = UpToStop::new(&args.stop);
     let mut prompt_text = prompt.continued();
     let mut write_one = |id: u32| -> anyhow::Result<()> {
@@ -263,7 +324,7 @@ fn write<M: HiddenStates>(
     }
     piece(prompt_text.unwrap_or_default())?;
     piece(&up_to_stop.push(&stream.finish()))?;
-    piece(&up_to_stop.finish())?;
+    piece(&prompt.before_rest(&up_to_stop.finish()))?;
     line("")?;
     if let Some(report) = report {
         report.say(global);
@@ -284,7 +345,7 @@ fn show(
     let text = tokenizer.map(|tokenizer| {
         let table = tokenizer.token_table();
         let ids: Vec<u32> = generation.ids.iter().copied().filter(|&id| !table.is_special(id)).collect();
-        tokenizer.decode_behind(&prompt.ids, &ids)
+        tokenizer.decode_behind(&prompt.behind, &ids)
     });
     let text = text.transpose()?.map(|text| {
         let mut up_to_stop = UpToStop::new(&args.stop);
@@ -305,6 +366,10 @@ fn show(
         if let Some(input) = &prompt.input {
             json["input_ids"] = input.clone().into();
         }
+        if let Some(blank) = &prompt.blank {
+            json["prompt"] = blank.text.clone().into();
+            json["fill"] = text.as_deref().map(|text| prompt.whole(text)).into();
+        }
         more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
@@ -317,7 +382,7 @@ fn show(
         ))?;
     }
     match text {
-        Some(text) => line(format!("{}{text}\n", prompt.continued().unwrap_or(""))),
+        Some(text) => line(prompt.whole(&text) + "\n"),
         None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
     }
 }
@@ -338,7 +403,7 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
     for text in &args.prompt_ids {
         let ids = parse_ids(text)?;
         trained.check_ids(&ids)?;
-        prompts.push(Prompt { text: None, ids, input: None });
+        prompts.push(Prompt::new(None, ids));
     }
     for text in prompt_texts(args, !prompts.is_empty(), global)? {
         let tokenizer = trained.tokenizer()?;
@@ -348,7 +413,7 @@ fn prompts(args: &GenerateArgs, trained: &Trained, global: &Global) -> anyhow::R
                 "the prompt is empty, and this model has no token that starts a text: give it some text",
             ));
         }
-        prompts.push(Prompt { text: Some(text), ids, input: None });
+        prompts.push(Prompt::new(Some(text), ids));
     }
     Ok(prompts)
 }

@@ -3,7 +3,7 @@
 use super::super::narrow::{narrow, say_size};
 use crate::args::{Global, WeightsName};
 use firebrand_decode::DecoderModel;
-use firebrand_transformer::{CpuDecoder, Decoder, Model, WeightFormat};
+use firebrand_transformer::{CpuDecoder, Decoder, Model, ModelConfig, WeightFormat};
 use std::borrow::Cow;
 
 /// A model for decoding. On the CPU its weights are laid out for that, and the tensors are given back.
@@ -43,11 +43,15 @@ impl Loaded {
         }
     }
 
-    pub(super) fn n_layers(&self) -> usize {
+    pub(super) fn config(&self) -> &ModelConfig {
         match self {
-            Self::Slices(decoder) => decoder.config().n_layers,
-            Self::Tensors(decoder) => decoder.config().n_layers,
+            Self::Slices(decoder) => decoder.config(),
+            Self::Tensors(decoder) => decoder.config(),
         }
+    }
+
+    pub(super) fn n_layers(&self) -> usize {
+        self.config().n_layers
     }
 
     pub(super) fn model(&self) -> DecoderModel<'_> {

@@ -1,7 +1,7 @@
 //! `--draft`: which draft, and what it was good for.
 
 use super::model::Loaded;
-use super::needed;
+use super::{causal, needed};
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
@@ -82,7 +82,7 @@ impl Drafting {
             )));
         }
         let Trained { model, device, .. } = Trained::open(dir, global)?;
-        Ok(Some(Self::Run(Loaded::new(model.into_causal()?, WeightsName::F32, &device, global)?)))
+        Ok(Some(Self::Run(Loaded::new(causal(model, dir)?, WeightsName::F32, &device, global)?)))
     }
 
     /// The layers of a draft that is a model; n-grams have none.

@@ -29,6 +29,14 @@ pub(super) fn when_spelled(texts: &[String], tokens: TokenTable) -> Stop {
     })
 }
 
+/// Ends where `stop` does, and behind each of the ids `ends`.
+pub(super) fn at_ids(ends: Vec<u32>, stop: Stop) -> Stop {
+    match ends.is_empty() {
+        true => stop,
+        false => Stop::when(move |ids| ids.last().is_some_and(|id| ends.contains(id)) || stop.ends(ids)),
+    }
+}
+
 /// Text that comes bit by bit, up to the first stop string: what could be the beginning of one waits.
 pub(super) struct UpToStop<'s> {
     stops: &'s [String],

@@ -18,8 +18,8 @@ use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::{
-    BidirectionalLm, Causal, Denoising, Distillation, DistillationConfig, EncoderDecoderLm, MASK, Mixture,
-    ModeTokens, Noising, Sentinels, SpanCorruption,
+    BidirectionalLm, Causal, Denoising, Distillation, DistillationConfig, EncoderDecoderLm, FillInTheMiddle,
+    MASK, MiddleTokens, Mixture, ModeTokens, Noising, PermutationLm, PrefixLm, Sentinels, SpanCorruption,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
@@ -98,6 +98,18 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             introduce_teacher(distillation, &model, global);
             train(Distillation::new(Causal { dropout, end_of_text }, teacher, distillation), job)
         }
+        (ObjectiveName::FillInTheMiddle, _) => {
+            let probability = config.fill_in_the_middle.clone().unwrap_or_default().probability;
+            let id = |name: &str| job.tokenizer.token_to_id(name);
+            let tokens =
+                MiddleTokens::of(id, end_of_text).expect("the objective's tokens were put in just now");
+            train(FillInTheMiddle { probability, tokens, causal: Causal { dropout, end_of_text } }, job)
+        }
+        (ObjectiveName::Permutation, _) => {
+            let predict = config.permutation.clone().unwrap_or_default().predict;
+            train(PermutationLm { predict, dropout, end_of_text }, job)
+        }
+        (ObjectiveName::Prefix, _) => train(PrefixLm { dropout, end_of_text }, job),
         (ObjectiveName::Bidirectional, _) => train(BidirectionalLm { dropout, end_of_text }, job),
         (ObjectiveName::SpanCorruption, _) => {
             let spans = config.span_corruption.unwrap_or_default().spans();

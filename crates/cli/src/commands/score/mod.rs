@@ -2,6 +2,7 @@
 
 mod documents;
 mod encoder_decoder;
+mod predictor;
 mod windows;
 
 use super::narrow::{self, f32_bytes, narrow};
@@ -10,19 +11,18 @@ use crate::exit::usage;
 use crate::output::{line, size};
 use crate::run::Trained;
 use anyhow::Context;
-use burn::tensor::{Int, Tensor, TensorData};
 use documents::Scored;
-use firebrand_backend::ops::AttentionMask;
-use firebrand_transformer::{AnyModel, CpuDecoder, Decoder, Model};
+use firebrand_transformer::{AnyModel, CpuDecoder};
+use predictor::Predictor;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
 
-/// A decoder that predicts all tokens but the given ones, and what it makes of them.
+/// A model that predicts all tokens but the given ones, and what it makes of them.
 struct Reading {
     /// Which way it reads; of a model that reads one way only, nothing.
     name: Option<&'static str>,
-    decoder: Decoder,
+    predictor: Predictor,
     narrow: Option<CpuDecoder>,
     documents: Vec<Scored>,
     /// Of each document.
@@ -34,19 +34,25 @@ struct Reading {
 impl Reading {
     fn new(
         name: Option<&'static str>,
-        decoder: Decoder,
+        predictor: Predictor,
         documents: Vec<Scored>,
         weights: WeightsName,
         device: &str,
         global: &Global,
     ) -> anyhow::Result<Self> {
-        let narrow = narrow(&decoder, weights, device)?;
-        let f32_nats = windows::nats(&decoder, &documents, global);
+        let narrow = match &predictor {
+            Predictor::Decoder(decoder) => narrow(decoder, weights, device)?,
+            Predictor::Permutation(_) if weights != WeightsName::F32 => {
+                return Err(usage("--weights is for decoders, and this model predicts in any order"));
+            }
+            Predictor::Permutation(_) => None,
+        };
+        let f32_nats = windows::nats(&predictor, &documents, global);
         let nats = match &narrow {
             Some(model) => windows::narrow_nats(model, &documents, global),
             None => f32_nats.clone(),
         };
-        Ok(Self { name, decoder, narrow, documents, nats, f32_nats })
+        Ok(Self { name, predictor, narrow, documents, nats, f32_nats })
     }
 }
 
@@ -70,16 +76,20 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         return if global.json { line(score.json(&[])) } else { score.print(&[]) };
     }
     let reading =
-        |name, decoder, documents| Reading::new(name, decoder, documents, args.weights, &device, global);
+        |name, predictor, documents| Reading::new(name, predictor, documents, args.weights, &device, global);
     let readings = match model {
         AnyModel::EncoderDecoder(_) => unreachable!("it was scored above"),
-        AnyModel::Decoder(model) => vec![reading(None, *model, documents)?],
+        // A model that sees all of a prompt is given one token of each text: then every other is predicted from those before.
+        AnyModel::Decoder(model) => {
+            vec![reading(None, Predictor::Decoder(Box::new(model.reading_causally())), documents)?]
+        }
+        AnyModel::Permutation(model) => vec![reading(None, Predictor::Permutation(model), documents)?],
         AnyModel::Bidirectional(model) => {
             let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
             let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();
             vec![
-                reading(Some("forward"), model.forward(), documents)?,
-                reading(Some("backward"), model.backward(), reversed)?,
+                reading(Some("forward"), Predictor::Decoder(Box::new(model.forward())), documents)?,
+                reading(Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed)?,
             ]
         }
     };
@@ -218,8 +228,9 @@ fn write_logits(path: &Path, readings: &[Reading]) -> anyhow::Result<()> {
     let mut result = json!({});
     for reading in readings {
         let name = if reading.name == Some("backward") { "backward_logits" } else { "logits" };
-        let logits = logits(&reading.decoder, reading.narrow.as_ref(), &reading.documents[0].ids)?;
-        let rows: Vec<&[f32]> = logits.chunks(reading.decoder.config().vocab_size).collect();
+        let ids = &reading.documents[0].ids;
+        let logits = logits(&reading.predictor, reading.narrow.as_ref(), ids)?;
+        let rows: Vec<&[f32]> = logits.chunks(logits.len() / ids.len()).collect();
         result[name] = json!(rows);
     }
     let json = serde_json::to_string(&result)?;
@@ -227,19 +238,13 @@ fn write_logits(path: &Path, readings: &[Reading]) -> anyhow::Result<()> {
 }
 
 /// `[ids, vocab]`
-fn logits(model: &Decoder, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
-    let (len, context) = (ids.len(), model.config().seq_len);
+fn logits(model: &Predictor, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
+    let (len, context) = (ids.len(), model.most_targets());
     if len > context {
         return Err(usage(format!("{len} tokens are more than the model's context of {context}")));
     }
-    Ok(match narrow {
-        Some(model) => narrow::logits(model, ids),
-        None => {
-            let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, len]), &model.device());
-            let hidden = model.hidden(ids, &AttentionMask::Causal, None);
-            let logits = model.logits(hidden.reshape([len, model.config().d_model]));
-            logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now")
-        }
-    })
+    match narrow {
+        Some(model) => Ok(narrow::logits(model, ids)),
+        None => model.logits(ids),
+    }
 }

@@ -1,12 +1,12 @@
-//! Texts longer than a context, and what their tokens cost a decoder.
+//! Texts longer than a context, and what their tokens cost a model.
 
 use super::documents::Scored;
+use super::predictor::Predictor;
 use crate::args::Global;
 use crate::commands::narrow;
 use crate::output::bar;
 use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_backend::ops::AttentionMask;
-use firebrand_transformer::{CpuDecoder, Decoder, Model};
+use firebrand_transformer::CpuDecoder;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
@@ -40,26 +40,20 @@ pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
 }
 
 /// Nats of all targets of each document.
-pub(super) fn nats(model: &Decoder, documents: &[Scored], global: &Global) -> Vec<f64> {
-    let context = model.config().seq_len;
+pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global) -> Vec<f64> {
+    let context = model.most_targets();
     let windows = windows(documents, context);
     let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
     let device = model.device();
     let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks(rows_at_once(context)) {
         let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
-        let padded = |from: usize| -> Vec<i32> {
-            let id = |window: &Window, i: usize| {
-                if i + 1 < window.ids.len() { window.ids[i + from] as i32 } else { 0 }
-            };
-            batch.iter().flat_map(|window| (0..seq).map(move |i| id(window, i))).collect()
-        };
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(padded(0), [batch.len(), seq]), &device);
-        let targets = Tensor::<1, Int>::from_data(TensorData::new(padded(1), [batch.len() * seq]), &device);
-        let hidden = model.hidden(ids, &AttentionMask::Causal, None);
-        let rows = model.nats(hidden.reshape([batch.len() * seq, model.config().d_model]), targets);
+        let id = |window: &Window, i: usize| window.ids.get(i).map_or(0, |&id| id as i32);
+        let padded = batch.iter().flat_map(|window| (0..=seq).map(move |i| id(window, i))).collect();
+        let ids =
+            Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [batch.len(), seq + 1]), &device);
         let rows: Vec<f32> =
-            rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+            model.nats(ids).into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         for (window, row) in batch.iter().zip(rows.chunks(seq)) {
             let len = window.ids.len() - 1;
             nats[window.document] +=

@@ -1,30 +1,67 @@
-//! `firebrand generate --fill`: what stands in the blanks of a text. A file for each kind of model that can say it.
+//! `--fill`: what stands in a blank, by whatever kind of model can say that. A file a kind.
 
+mod middle;
 pub(super) mod spans;
 
-use crate::args::GenerateArgs;
+use super::{Asked, Prompt};
+use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
-use firebrand_transformer::AnyModel;
+use crate::run::Trained;
+use firebrand_pretrain::MiddleTokens;
+use firebrand_tokenizer::Tokenizer;
 
 /// How a blank is written.
 const BLANK: &str = "[Z]";
 
-/// Refuses to fill blanks with a model that cannot.
-pub(super) fn check(args: &GenerateArgs, model: &AnyModel) -> anyhow::Result<()> {
-    match args.fill.is_empty() {
-        true => Ok(()),
-        false => Err(usage(format!(
-            "--fill: this {} model cannot fill blanks; models trained for span-corruption, denoising or mixture can",
-            model.config().kind.name()
-        ))),
+/// Fills the blanks of the texts that are asked for; encoder–decoders do it by themselves, with `spans`.
+pub(super) fn run(
+    args: &GenerateArgs,
+    asked: Asked,
+    trained: Trained,
+    global: &Global,
+) -> anyhow::Result<()> {
+    if let Some(tokens) = middle::tokens(&trained) {
+        return middle::run(args, asked, trained, tokens, global);
     }
+    Err(usage(format!(
+        "--fill: {} cannot say what stands between two texts; a model can that was trained for the objective \
+         fill-in-the-middle, span-corruption, denoising or mixture. This one goes on with a text: --prompt",
+        args.run.display()
+    )))
 }
 
-/// What stands between the blanks of a text.
-fn parts(text: &str) -> anyhow::Result<Vec<&str>> {
+/// The tokens that put parts of a text elsewhere. Who only goes on with a text is not to begin with that: a model for which half of all
+/// documents were rewritten would, behind every end of text.
+pub(super) fn marks(tokenizer: &Tokenizer) -> Vec<u32> {
+    MiddleTokens::NAMES.iter().filter_map(|name| tokenizer.token_to_id(name)).collect()
+}
+
+/// What stands around the blanks of a text: one part more than it has blanks, and it has one at least.
+fn around_blanks(text: &str) -> anyhow::Result<Vec<&str>> {
     let parts: Vec<&str> = text.split(BLANK).collect();
     match parts.len() {
         1 => Err(usage(format!("--fill {text:?}: has no blank; write {BLANK} where something is missing"))),
         _ => Ok(parts),
+    }
+}
+
+/// The two texts around its only blank.
+fn around_blank(text: &str) -> anyhow::Result<[&str; 2]> {
+    let parts = around_blanks(text)?;
+    let blanks = parts.len() - 1;
+    parts.try_into().map_err(|_| {
+        usage(format!("--fill {text:?}: has {blanks} blanks, and this model fills one at a time"))
+    })
+}
+
+/// A prompt for a blank between two texts: `ids` is what the model is given, `behind` what the tokens stand behind in the
+/// text.
+fn prompt(text: &str, [before, after]: [&str; 2], ids: Vec<u32>, behind: Vec<u32>) -> Prompt {
+    Prompt {
+        text: Some(before.to_owned()),
+        ids,
+        behind,
+        blank: Some(super::Blank { text: text.to_owned(), after: after.to_owned() }),
+        input: None,
     }
 }

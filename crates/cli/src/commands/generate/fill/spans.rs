@@ -1,6 +1,6 @@
 //! Blanks for encoder–decoders: the encoder reads a sentinel or a mask for each, the decoder writes the spans, or the whole text.
 
-use super::parts;
+use super::around_blanks;
 use crate::commands::generate::encoder_decoder::Knows;
 use crate::exit::usage;
 use firebrand_pretrain::Mode;
@@ -20,7 +20,7 @@ pub(in super::super) struct Blanks {
 
 impl Blanks {
     pub(in super::super) fn new(text: &str, knows: &Knows, tokenizer: &Tokenizer) -> anyhow::Result<Self> {
-        let mut parts: Vec<String> = parts(text)?.into_iter().map(String::from).collect();
+        let mut parts: Vec<String> = around_blanks(text)?.into_iter().map(String::from).collect();
         let n_blanks = parts.len() - 1;
         let mut spaces = Vec::with_capacity(n_blanks);
         for part in &mut parts[..n_blanks] {

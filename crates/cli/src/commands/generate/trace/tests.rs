@@ -12,7 +12,7 @@ fn tokenizer() -> Tokenizer {
 
 fn prompt(tokenizer: &Tokenizer) -> Prompt {
     let text = "<script>\n\t\u{200B}é";
-    Prompt { text: Some(text.to_owned()), ids: tokenizer.encode(text), input: None }
+    Prompt::new(Some(text.to_owned()), tokenizer.encode(text))
 }
 
 fn step(id: u32, candidates: &[(u32, f64, f64)]) -> Step {

@@ -40,11 +40,14 @@ pub(crate) struct Cli {
 /// What `--config` knows by name.
 const CONFIGS: &str = "Built-in configs:
   causal-smoke           a few seconds, to see that everything works
-  bidirectional-smoke    the same for each objective
+  bidirectional-smoke    the same for each objective:
+  masked-smoke, replaced-token-smoke
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
   bidirectional          about 2 M parameters that read both ways, as ELMo
+  masked                 about 2 M parameters that fill masks, as BERT
+  replaced-token         about 1 M parameters that find replaced tokens
   stories                12 M parameters, for the built-in stories
   draft-quickstart       0.1 M parameters, to draft for the quickstart's model
   draft-stories          0.5 M parameters, to draft for that of stories

@@ -4,8 +4,11 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
+use firebrand_pretrain::{MaskedConfig, NextSentence, ReplacedTokenConfig};
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
-use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+use firebrand_transformer::{
+    EncoderHeads, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind, Preset,
+};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -13,17 +16,24 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 9] = [
+pub(crate) const BUILT_IN: [(&str, &str); 13] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
+    ("masked-smoke", include_str!("../../../configs/pretrain/masked-smoke.toml")),
+    ("replaced-token-smoke", include_str!("../../../configs/pretrain/replaced-token-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
     ("bidirectional", include_str!("../../../configs/pretrain/bidirectional.toml")),
+    ("masked", include_str!("../../../configs/pretrain/masked.toml")),
+    ("replaced-token", include_str!("../../../configs/pretrain/replaced-token.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
 ];
+
+/// The token that stands where one is hidden.
+pub(crate) const MASK: &str = "[MASK]";
 
 /// A pretraining run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +47,12 @@ pub(crate) struct PretrainConfig {
     pub(crate) seed: u64,
     pub(crate) data: DataConfig,
     pub(crate) model: ModelSection,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) masked: Option<MaskedConfig>,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replaced_token: Option<ReplacedTokenConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -49,11 +65,76 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.training.seq_len);
-        ModelConfig { kind: self.objective.model_kind(), ..model }
+        let model = ModelConfig { kind: self.objective.model_kind(), heads: EncoderHeads::default(), ..model };
+        match self.objective {
+            ObjectiveName::Causal | ObjectiveName::Bidirectional => model,
+            ObjectiveName::Masked => {
+                let next_sentence = self.masked.unwrap_or_default().next_sentence;
+                ModelConfig { heads: EncoderHeads { masked: true, next_sentence, ..model.heads }, ..model }
+            }
+            ObjectiveName::ReplacedToken => ModelConfig {
+                heads: EncoderHeads { replaced: true, ..model.heads },
+                generator: Some(self.replaced_token.unwrap_or_default().generator(&model)),
+                ..model
+            },
+        }
+    }
+
+    /// The special tokens that the objective needs, which are put behind those of the data's tokenizer.
+    pub(crate) fn special_tokens(&self) -> Vec<String> {
+        let mut tokens = self.objective.special_tokens();
+        if self.masked.is_some_and(|masked| masked.next_sentence) {
+            tokens.extend(NextSentence::TOKENS.map(String::from));
+        }
+        tokens
+    }
+
+    /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
+    fn with_options(mut self) -> Self {
+        match self.objective {
+            ObjectiveName::Masked => _ = self.masked.get_or_insert_default(),
+            ObjectiveName::ReplacedToken => _ = self.replaced_token.get_or_insert_default(),
+            ObjectiveName::Causal | ObjectiveName::Bidirectional => {}
+        }
+        self
+    }
+
+    /// Options of another objective than the run's say that somebody is mistaken.
+    fn check_options(&self) -> anyhow::Result<()> {
+        let sections = [
+            ("masked", self.masked.is_some(), ObjectiveName::Masked),
+            ("replaced_token", self.replaced_token.is_some(), ObjectiveName::ReplacedToken),
+        ];
+        for (section, is_there, objective) in sections {
+            if is_there && objective != self.objective {
+                return Err(usage(format!(
+                    "[{section}] has options of the objective {}, and this run's is {}",
+                    objective.name(),
+                    self.objective.name()
+                )));
+            }
+        }
+        if self.masked.is_some_and(|masked| masked.next_sentence)
+            && self.training.seq_len < NextSentence::SHORTEST
+        {
+            return Err(usage(format!(
+                "training.seq_len {} is too short for masked.next_sentence: two segments and what is around them take {}",
+                self.training.seq_len,
+                NextSentence::SHORTEST
+            )));
+        }
+        Ok(())
     }
 
     /// Checks every number that can be checked without the data.
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        self.check_options()?;
+        if let Some(options) = &self.masked {
+            options.validate()?;
+        }
+        if let Some(options) = &self.replaced_token {
+            options.validate()?;
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -83,21 +164,35 @@ pub(crate) enum ObjectiveName {
     #[default]
     Causal,
     Bidirectional,
+    Masked,
+    ReplacedToken,
 }
 
 impl ObjectiveName {
+    /// The name written in configs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Causal => "causal",
+            Self::Bidirectional => "bidirectional",
+            Self::Masked => "masked",
+            Self::ReplacedToken => "replaced-token",
+        }
+    }
+
     /// The kind of model that is trained for it.
     pub(crate) fn model_kind(self) -> ModelKind {
         match self {
             Self::Causal => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
+            Self::Masked | Self::ReplacedToken => ModelKind::Encoder,
         }
     }
 
-    /// The special tokens that it needs, which are put behind those of the data's tokenizer.
-    pub(crate) fn special_tokens(self) -> Vec<String> {
+    /// The special tokens that it needs whatever its options are.
+    fn special_tokens(self) -> Vec<String> {
         match self {
             Self::Causal | Self::Bidirectional => vec![],
+            Self::Masked | Self::ReplacedToken => vec![MASK.into()],
         }
     }
 }
@@ -197,10 +292,16 @@ pub(crate) struct ModelSection {
     pub(crate) logit_soft_cap: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qk_norm: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) norm_placement: Option<NormPlacement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_types: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embedding_norm: Option<bool>,
 }
 
 impl ModelSection {
-    /// The decoder for a vocabulary; `seq_len` is the training's.
+    /// The model for a vocabulary; `seq_len` is the training's.
     fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
         let seq_len = self.seq_len.unwrap_or(seq_len);
         let base =
@@ -219,6 +320,9 @@ impl ModelSection {
             dropout: self.dropout.unwrap_or(base.dropout),
             logit_soft_cap: self.logit_soft_cap.unwrap_or(base.logit_soft_cap),
             qk_norm: self.qk_norm.unwrap_or(base.qk_norm),
+            norm_placement: self.norm_placement.unwrap_or(base.norm_placement),
+            token_types: self.token_types.unwrap_or(base.token_types),
+            embedding_norm: self.embedding_norm.unwrap_or(base.embedding_norm),
             ..base
         }
     }
@@ -231,7 +335,7 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
     for assignment in set {
         apply(&mut table, assignment)?;
     }
-    table.try_into().map_err(|error: toml::de::Error| {
+    let config = table.try_into().map_err(|error: toml::de::Error| {
         // The same mistake in the text alone has a line, which a table no longer knows.
         let in_text = toml::from_str::<PretrainConfig>(&text).err();
         let in_text = in_text.filter(|in_text| in_text.message() == error.message());
@@ -239,7 +343,8 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
             Some(error) => usage(explain(&origin, &error)),
             None => usage(explain(&format!("{origin} with --set"), &error)),
         }
-    })
+    });
+    config.map(PretrainConfig::with_options)
 }
 
 fn find(name: &str) -> anyhow::Result<(String, String)> {

@@ -4,6 +4,15 @@
 
 mod bidirectional;
 mod causal;
+mod draws;
+mod masked;
+mod masking;
+mod next_sentence;
+mod replaced_token;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
+pub use masked::{MaskedBatch, MaskedConfig, MaskedLm};
+pub use masking::{Masking, Noised};
+pub use next_sentence::{NextSentence, Pair};
+pub use replaced_token::{ReplacedToken, ReplacedTokenBatch, ReplacedTokenConfig};

@@ -1,7 +1,7 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
-//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], or a [`Bidirectional`] model, which is two
-//! decoders over one embedding and one head. [`hugging_face`] maps both to folders that Hugging Face transformers reads,
+//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
+//! decoders over one embedding and one head, or an [`Encoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -13,6 +13,7 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;
+mod encoder;
 mod error;
 pub mod hugging_face;
 mod inference;
@@ -27,9 +28,12 @@ mod weights;
 
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
-pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+pub use config::{
+    EncoderHeads, GeneratorConfig, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind, Preset,
+};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
+pub use encoder::{Encoder, Generator};
 pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;

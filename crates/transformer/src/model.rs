@@ -4,6 +4,7 @@ use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::encoder::Encoder;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use firebrand_backend::ops::AttentionMask;
@@ -57,6 +58,8 @@ pub enum AnyModel {
     Decoder(Box<Decoder>),
     /// [`ModelKind::Bidirectional`]
     Bidirectional(Box<Bidirectional>),
+    /// [`ModelKind::Encoder`]
+    Encoder(Box<Encoder>),
 }
 
 impl AnyModel {
@@ -65,6 +68,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.config(),
             Self::Bidirectional(model) => model.config(),
+            Self::Encoder(model) => model.config(),
         }
     }
 
@@ -73,6 +77,7 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.device(),
             Self::Bidirectional(model) => model.device(),
+            Self::Encoder(model) => model.device(),
         }
     }
 
@@ -82,14 +87,21 @@ impl AnyModel {
         match self {
             Self::Decoder(model) => model.layer_states(ids, &AttentionMask::Causal),
             Self::Bidirectional(model) => model.layer_states(ids),
+            Self::Encoder(model) => model.layer_states(ids),
         }
     }
 
     /// What of it predicts the next token from those before: a decoder itself, of a bidirectional model the forward half.
-    pub fn into_causal(self) -> Decoder {
+    ///
+    /// # Errors
+    /// When it has no such part: an encoder sees both sides of every token.
+    pub fn into_causal(self) -> Result<Decoder, TransformerError> {
         match self {
-            Self::Decoder(model) => *model,
-            Self::Bidirectional(model) => model.forward(),
+            Self::Decoder(model) => Ok(*model),
+            Self::Bidirectional(model) => Ok(model.forward()),
+            Self::Encoder(_) => Err(TransformerError::Config(
+                "an encoder sees both sides of every token and predicts none from those before it alone".into(),
+            )),
         }
     }
 }

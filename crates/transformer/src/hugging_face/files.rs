@@ -48,6 +48,7 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
     Ok(match load_config(dir)?.kind {
         ModelKind::Decoder => AnyModel::Decoder(Box::new(load(dir, device)?)),
         ModelKind::Bidirectional => AnyModel::Bidirectional(Box::new(load(dir, device)?)),
+        ModelKind::Encoder => AnyModel::Encoder(Box::new(load(dir, device)?)),
     })
 }
 

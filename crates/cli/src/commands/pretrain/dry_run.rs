@@ -17,7 +17,7 @@ pub(super) fn run(config: &PretrainConfig, device: &str, global: &Global) -> any
     // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
     let dir = Path::new(&config.data.tokenizer);
     let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
-    let special = config.objective.special_tokens();
+    let special = config.special_tokens();
     let known = known.map(|tokenizer| tokenizer.with_special_tokens(&special)).transpose()?;
     let vocab_size = known.as_ref().map_or(ASSUMED_VOCABULARY + special.len(), Tokenizer::vocab_size);
     let model = config.model(vocab_size);

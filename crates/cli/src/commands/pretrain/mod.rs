@@ -6,7 +6,7 @@ mod pace;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
-use crate::config::{self, ObjectiveName, PretrainConfig};
+use crate::config::{self, MASK, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
 use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
@@ -16,7 +16,9 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{
+    BidirectionalLm, Causal, MaskedLm, Masking, NextSentence, ReplacedToken,
+};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         config.clone(),
     );
     // What the objective marks is not in any text.
-    let special = config.objective.special_tokens();
+    let special = config.special_tokens();
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
     let model = config.model(tokenizer.vocab_size());
@@ -73,6 +75,16 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     match job.config.objective {
         ObjectiveName::Causal => train(Causal { dropout, end_of_text }, job),
         ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),
+        ObjectiveName::Masked => {
+            let options = job.config.masked.unwrap_or_default();
+            let masking = options.rates(job.masking()?);
+            let next_sentence = options.next_sentence.then(|| job.next_sentence()).transpose()?;
+            train(MaskedLm { masking, next_sentence, dropout, end_of_text }, job)
+        }
+        ObjectiveName::ReplacedToken => {
+            let options = job.config.replaced_token.unwrap_or_default();
+            train(ReplacedToken::new(&options, job.masking()?, dropout, end_of_text), job)
+        }
     }
 }
 
@@ -90,6 +102,36 @@ struct Job<'a> {
     /// With autodiff.
     device: Device,
     global: &'a Global,
+}
+
+impl Job<'_> {
+    /// The id of a special token of the objective.
+    fn special(&self, name: &str) -> u32 {
+        self.tokenizer.token_to_id(name).expect("the objective's tokens were put in just now")
+    }
+
+    /// How tokens are hidden.
+    fn masking(&self) -> anyhow::Result<Masking> {
+        let table = self.tokenizer.token_table();
+        match (0..table.len() as u32).all(|id| table.is_special(id)) {
+            true => Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict")),
+            false => Ok(Masking::new(table, self.special(MASK))),
+        }
+    }
+
+    /// Where the segments of next-sentence prediction come from.
+    fn next_sentence(&self) -> anyhow::Result<NextSentence> {
+        let [cls, sep] = NextSentence::TOKENS.map(|name| self.special(name));
+        let training = self.shards.split(Split::Train)?.clone();
+        let held_out = self.shards.get(Split::HeldOut).filter(|split| !split.is_empty());
+        Ok(NextSentence {
+            cls,
+            sep,
+            context: self.config.training.seq_len,
+            evaluation: held_out.unwrap_or(&training).clone(),
+            training,
+        })
+    }
 }
 
 /// Trains a model for an objective, whichever that is.

@@ -7,6 +7,7 @@ mod args;
 mod commands;
 mod config;
 mod exit;
+mod html;
 mod interrupt;
 mod named;
 mod output;

@@ -17,5 +17,6 @@ mod streams;
 mod support;
 mod text_to_model;
 mod tools;
+mod tracing;
 mod watching;
 mod web;

@@ -3,6 +3,7 @@
 mod beam;
 mod best_of;
 mod constraint;
+mod contrastive;
 mod decoder;
 mod errors;
 mod fake;
@@ -10,6 +11,7 @@ mod golden;
 mod greedy;
 mod guided;
 mod limits;
+mod observe;
 mod processors;
 mod reference;
 mod sampler;

@@ -8,8 +8,8 @@ use crate::output::{say, thousands};
 use crate::run::Trained;
 use crate::text::sha256_of;
 use firebrand_decode::{
-    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Sliding, Speculation, Strategy, generate,
-    generate_speculative,
+    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Observer, Sliding, Speculation, Strategy,
+    generate, generate_speculative,
 };
 use firebrand_tokenizer::Tokenizer;
 use std::ops::ControlFlow;
@@ -93,7 +93,7 @@ impl Drafting {
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
         args: &GenerateArgs,
-        on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> anyhow::Result<(Vec<Generation>, Report)> {
         let length = args.draft_length(config.strategy == Strategy::Greedy);
         let started = Instant::now();
@@ -104,21 +104,21 @@ impl Drafting {
                 match args.sliding_window {
                     true => {
                         let draft = Draft::Model(&sliding);
-                        generate_speculative(model, &draft, length, prompts, config, on_token)?
+                        generate_speculative(model, &draft, length, prompts, config, observer)?
                     }
                     false => {
                         let draft = Draft::Model(&small);
-                        generate_speculative(model, &draft, length, prompts, config, on_token)?
+                        generate_speculative(model, &draft, length, prompts, config, observer)?
                     }
                 }
             }
             Self::Ngram => {
                 let draft: Draft<'_, M> = Draft::PromptLookup { longest: LONGEST_NGRAM };
-                generate_speculative(model, &draft, length, prompts, config, on_token)?
+                generate_speculative(model, &draft, length, prompts, config, observer)?
             }
             Self::Corpus(table) => {
                 let draft: Draft<'_, M> = Draft::Corpus(table);
-                generate_speculative(model, &draft, length, prompts, config, on_token)?
+                generate_speculative(model, &draft, length, prompts, config, observer)?
             }
         };
         let time = started.elapsed();

@@ -65,7 +65,8 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.training.seq_len);
-        let model = ModelConfig { kind: self.objective.model_kind(), heads: EncoderHeads::default(), ..model };
+        let model =
+            ModelConfig { kind: self.objective.model_kind(), heads: EncoderHeads::default(), ..model };
         match self.objective {
             ObjectiveName::Causal | ObjectiveName::Bidirectional => model,
             ObjectiveName::Masked => {

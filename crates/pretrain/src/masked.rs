@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::{Dropout, Encoder, Model, hugging_face};
+use firebrand_transformer::{Dropout, Encoder, hugging_face};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -98,10 +98,11 @@ impl Objective for MaskedLm {
         let (batch, seq) = (rows.rows, rows.len - 1);
         // The last id of a row is a target without an input, which this objective has no use for.
         let texts = (0..batch).map(|row| &rows.row(row)[..seq]);
-        let pairs: Option<Vec<Pair>> =
-            self.next_sentence.as_ref().filter(|next| next.segment(seq) > 0).map(|next| {
-                texts.clone().enumerate().map(|(row, ids)| next.pair(ids, key, row)).collect()
-            });
+        let pairs: Option<Vec<Pair>> = self
+            .next_sentence
+            .as_ref()
+            .filter(|next| next.segment(seq) > 0)
+            .map(|next| texts.clone().enumerate().map(|(row, ids)| next.pair(ids, key, row)).collect());
         let noised: Vec<Noised> = match &pairs {
             Some(pairs) => {
                 pairs.iter().enumerate().map(|(row, pair)| self.masking.noise(&pair.ids, key, row)).collect()

@@ -20,9 +20,9 @@ pub struct Masking {
     /// The id of the mask.
     pub mask: u32,
     /// For each id, whether it starts a word; nothing for special tokens, which are not chosen.
-    starts_word: Vec<Option<bool>>,
+    pub(crate) starts_word: Vec<Option<bool>>,
     /// The ids of ordinary tokens.
-    ordinary: Vec<u32>,
+    pub(crate) ordinary: Vec<u32>,
 }
 
 /// A row with hidden tokens.
@@ -91,13 +91,7 @@ impl Masking {
     }
 
     /// Words in random order, each of those that still go into `count` tokens; where none does, one longer word.
-    fn choose_words(
-        &self,
-        ids: &[u32],
-        positions: &[usize],
-        count: usize,
-        draws: &mut Draws,
-    ) -> Vec<usize> {
+    fn choose_words(&self, ids: &[u32], positions: &[usize], count: usize, draws: &mut Draws) -> Vec<usize> {
         let mut words: Vec<Vec<usize>> = Vec::new();
         for &position in positions {
             match words.last_mut() {
@@ -185,8 +179,8 @@ pub(crate) fn check_part(name: &str, part: f64) -> Result<(), TrainingError> {
 pub(crate) fn check_probability(name: &str, probability: f64) -> Result<(), TrainingError> {
     match probability > 0.0 && probability < 1.0 {
         true => Ok(()),
-        false => Err(TrainingError::Config(format!(
-            "{name} {probability} is not between 0 and 1: 0.15 is usual"
-        ))),
+        false => {
+            Err(TrainingError::Config(format!("{name} {probability} is not between 0 and 1: 0.15 is usual")))
+        }
     }
 }

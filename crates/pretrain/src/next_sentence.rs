@@ -54,8 +54,8 @@ impl NextSentence {
         if is_random {
             // A text too short to take anything from has next segments only, and so has one whose file was changed: whoever
             // reads the rows complains about it.
-            is_random = texts.len() >= len
-                && texts.fill(draws.below(texts.len() - len + 1), &mut second).is_ok();
+            is_random =
+                texts.len() >= len && texts.fill(draws.below(texts.len() - len + 1), &mut second).is_ok();
         }
         let first = [&[self.cls], &ids[..len], &[self.sep]].concat();
         let types = [vec![0; first.len()], vec![1; len + 1]].concat();

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::{Dropout, Encoder, GeneratorConfig, Model, ModelConfig, hugging_face};
+use firebrand_transformer::{Dropout, Encoder, GeneratorConfig, ModelConfig, hugging_face};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -84,8 +84,7 @@ impl ReplacedToken {
         dropout: f64,
         end_of_text: Option<u32>,
     ) -> Self {
-        let masking =
-            Masking { probability: config.probability, to_mask: 1.0, to_random: 0.0, ..masking };
+        let masking = Masking { probability: config.probability, to_mask: 1.0, to_random: 0.0, ..masking };
         Self { masking, weight: config.weight, dropout, end_of_text }
     }
 }
@@ -169,17 +168,14 @@ impl Objective for ReplacedToken {
             None => (nothing(&states), Vec::new()),
         };
         let (rows, is_replaced) = batch.filled(&samples);
-        let hidden = model.hidden(
-            matrix(rows.iter(), &device),
-            None,
-            &AttentionMask::Full,
-            batch.dropout.as_mut(),
-        );
+        let hidden =
+            model.hidden(matrix(rows.iter(), &device), None, &AttentionMask::Full, batch.dropout.as_mut());
         let [rows, seq, d] = hidden.dims();
         let log_odds = model
             .replaced_logits(hidden.reshape([rows * seq, d]))
             .expect("the config of the objective's model has a head for replaced tokens");
-        let is_replaced: Vec<f32> = is_replaced.into_iter().map(|replaced| f32::from(u8::from(replaced))).collect();
+        let is_replaced: Vec<f32> =
+            is_replaced.into_iter().map(|replaced| f32::from(u8::from(replaced))).collect();
         let is_replaced = Tensor::<1>::from_data(TensorData::new(is_replaced, [rows * seq]), &device);
         vec![
             Term { name: "mlm", weight: 1.0, nats },
@@ -200,7 +196,8 @@ fn binary_nats(log_odds: Tensor<1>, is_so: Tensor<1>) -> Tensor<1> {
 /// For each row of logits `[n, vocab]` the id at which the probabilities add up to more than its number in [0, 1).
 fn sample(logits: Tensor<2>, uniform: &[f64]) -> Vec<u32> {
     let vocab = logits.dims()[1];
-    let logits = logits.into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32 just now");
+    let logits =
+        logits.into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32 just now");
     logits.chunks(vocab).zip(uniform).map(|(logits, &uniform)| sample_one(logits, uniform)).collect()
 }
 

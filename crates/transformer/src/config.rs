@@ -355,7 +355,10 @@ impl ModelConfig {
             return fail(format!("token_types {} is beyond any machine this runs on", self.token_types));
         }
         if self.heads.next_sentence && self.token_types == 1 {
-            return fail("token_types 1 does not tell two segments apart: 2 do, and 0 leaves it to what is between".into());
+            return fail(
+                "token_types 1 does not tell two segments apart: 2 do, and 0 leaves it to what is between"
+                    .into(),
+            );
         }
         match self.generator_layers() {
             Some(generator) => generator
@@ -482,6 +485,8 @@ mod tests {
         assert_eq!(message(|c| c.n_layers = 0), "n_layers must be at least 1");
         assert!(message(|c| c.d_model = 6 * 15).contains("even head width"));
         assert!(message(|c| c.dropout = 1.0).contains("dropout 1"));
-        assert!(message(|c| c.token_types = 2).contains("token_types is for an encoder, and this is a decoder"));
+        assert!(
+            message(|c| c.token_types = 2).contains("token_types is for an encoder, and this is a decoder")
+        );
     }
 }

@@ -29,7 +29,8 @@ mod weights;
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
 pub use config::{
-    EncoderHeads, GeneratorConfig, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind, Preset,
+    EncoderHeads, GeneratorConfig, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind,
+    Preset,
 };
 pub use decoder::Decoder;
 pub use dropout::Dropout;

@@ -100,7 +100,8 @@ impl AnyModel {
             Self::Decoder(model) => Ok(*model),
             Self::Bidirectional(model) => Ok(model.forward()),
             Self::Encoder(_) => Err(TransformerError::Config(
-                "an encoder sees both sides of every token and predicts none from those before it alone".into(),
+                "an encoder sees both sides of every token and predicts none from those before it alone"
+                    .into(),
             )),
         }
     }

@@ -79,8 +79,7 @@ impl Encoder {
             token_embedding: init.normal([config.vocab_size, d], STD),
             position_embedding: (config.position == PositionKind::Learned)
                 .then(|| init.normal([config.seq_len, d], STD)),
-            token_type_embedding: (config.token_types > 0)
-                .then(|| init.normal([config.token_types, d], STD)),
+            token_type_embedding: (config.token_types > 0).then(|| init.normal([config.token_types, d], STD)),
             embedding_norm: config.embedding_norm.then(|| Norm::new(config, d, init)),
             layers: (0..config.n_layers).map(|_| Layer::new(config, init)).collect(),
             norm: last_norm(config, init),
@@ -173,7 +172,10 @@ impl Encoder {
     /// # Panics
     /// When it has no head for next sentences.
     pub fn next_sentence_nats(&self, hidden: Tensor<3>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.next_sentence_head.as_ref().expect("the config has a head for next sentences").nats(hidden, targets)
+        self.next_sentence_head
+            .as_ref()
+            .expect("the config has a head for next sentences")
+            .nats(hidden, targets)
     }
 
     /// The log-odds that each token was replaced, `[n, d_model]` to `[n]`, if it has such a head.

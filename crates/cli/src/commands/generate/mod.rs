@@ -1,6 +1,7 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod fill;
 mod model;
 mod speculation;
 mod stop;
@@ -37,9 +38,13 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--stop is empty: every text would end at once"));
     }
     let trained = Trained::open(&args.run, global)?;
+    if !args.fill.is_empty() {
+        return fill::run(args, &trained, global);
+    }
+    fill::check(args, &trained.model)?;
     let prompts = prompts(args, &trained, global)?;
     let Trained { model, tokenizer, device } = trained;
-    let loaded = Loaded::new(model.into_causal(), args.weights, &device, global)?;
+    let loaded = Loaded::new(model.into_causal()?, args.weights, &device, global)?;
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
     let mut banned = Vec::new();

@@ -83,7 +83,7 @@ impl Drafting {
             )));
         }
         let Trained { model, device, .. } = Trained::open(dir, global)?;
-        Ok(Some(Self::Run(Loaded::new(model.into_causal(), WeightsName::F32, &device, global)?)))
+        Ok(Some(Self::Run(Loaded::new(model.into_causal()?, WeightsName::F32, &device, global)?)))
     }
 
     /// Continues prompts, and compares with decoding them plainly if `--compare` says so.

@@ -16,9 +16,7 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{
-    BidirectionalLm, Causal, MaskedLm, Masking, NextSentence, ReplacedToken,
-};
+use firebrand_pretrain::{BidirectionalLm, Causal, MaskedLm, Masking, NextSentence, ReplacedToken};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
@@ -114,8 +112,10 @@ impl Job<'_> {
     fn masking(&self) -> anyhow::Result<Masking> {
         let table = self.tokenizer.token_table();
         match (0..table.len() as u32).all(|id| table.is_special(id)) {
-            true => Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict")),
-            false => Ok(Masking::new(table, self.special(MASK))),
+            true => {
+                Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict"))
+            }
+            false => Ok(Masking::new(&table, self.special(MASK))),
         }
     }
 

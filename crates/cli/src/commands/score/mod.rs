@@ -1,6 +1,7 @@
-//! `firebrand score`: log-likelihood, perplexity, bits per byte, logits.
+//! `firebrand score`: log-likelihood, perplexity, bits per byte, logits; of encoders the pseudo-log-likelihood (`pseudo`).
 
 mod documents;
+mod pseudo;
 mod windows;
 
 use super::narrow::{self, f32_bytes, narrow};
@@ -51,6 +52,9 @@ impl Reading {
 
 pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
+    if matches!(trained.model, AnyModel::Encoder(_)) {
+        return pseudo::run(args, &trained, global);
+    }
     let (documents, floor) = documents::asked_for(args, &trained)?;
     let n_documents = documents.len();
     if documents.iter().all(|document| document.ids.len() < 2) {
@@ -72,6 +76,7 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
                 reading(Some("backward"), model.backward(), reversed)?,
             ]
         }
+        AnyModel::Encoder(_) => unreachable!("scored in another way above"),
     };
     if let Some(path) = &args.logits {
         write_logits(path, &readings)?;
@@ -144,8 +149,7 @@ impl Score {
             if let Some(name) = reading.name {
                 let nats: f64 = reading.nats.iter().sum();
                 let loss = nats / self.tokens as f64;
-                result[name] =
-                    json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
+                result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
         }
         if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {

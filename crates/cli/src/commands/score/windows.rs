@@ -26,7 +26,11 @@ fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
         while done < targets {
             let end = if done == 0 { targets.min(context) } else { targets.min(done + (context / 2).max(1)) };
             let start = end.saturating_sub(context);
-            windows.push(Window { document: index, ids: document.ids[start..=end].to_vec(), counted: end - done });
+            windows.push(Window {
+                document: index,
+                ids: document.ids[start..=end].to_vec(),
+                counted: end - done,
+            });
             done = end;
         }
     }
@@ -58,7 +62,8 @@ pub(super) fn nats(model: &Decoder, documents: &[Scored], global: &Global) -> Ve
             rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         for (window, row) in batch.iter().zip(rows.chunks(seq)) {
             let len = window.ids.len() - 1;
-            nats[window.document] += row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+            nats[window.document] +=
+                row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
         }
         progress.inc(batch.len() as u64);
     }

@@ -3,9 +3,11 @@
 mod bidirectional;
 mod devices;
 mod gradients;
+mod masked;
 mod objectives;
 mod optimizing;
 mod precision;
+mod replaced_token;
 mod runs;
 mod unfused;
 

@@ -1,17 +1,19 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
+use crate::masked::{masked_lm, masking, next_sentence, tiny_encoder};
 use crate::{VOCAB_SIZE, batch, device, far_from_first, noise, tiny};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{BidirectionalLm, Causal, MaskedLm, ReplacedToken, ReplacedTokenConfig};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
 };
 use firebrand_transformer::{
-    Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors, with_tensors,
+    EncoderHeads, Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors,
+    with_tensors,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -52,6 +54,58 @@ impl Case for OfBidirectional {
     }
     fn config() -> ModelConfig {
         ModelConfig { kind: ModelKind::Bidirectional, ..tiny(Preset::Gpt2) }
+    }
+}
+
+pub(crate) struct OfMasked;
+
+impl Case for OfMasked {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Bert)
+    }
+}
+
+pub(crate) struct OfMaskedWithNextSentence;
+
+impl Case for OfMaskedWithNextSentence {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, next_sentence: Some(next_sentence(8)), ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        ModelConfig { heads: EncoderHeads { next_sentence: true, ..config.heads }, ..config }
+    }
+}
+
+pub(crate) struct OfMaskedWithRotaryLayers;
+
+impl Case for OfMaskedWithRotaryLayers {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Llama)
+    }
+}
+
+pub(crate) struct OfReplacedToken;
+
+impl Case for OfReplacedToken {
+    type Objective = ReplacedToken;
+    fn objective(dropout: f64) -> ReplacedToken {
+        ReplacedToken::new(&ReplacedTokenConfig::default(), masking(), dropout, Some(0))
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        let options = ReplacedTokenConfig { generator_size: 0.5, ..ReplacedTokenConfig::default() };
+        let heads = EncoderHeads { replaced: true, ..EncoderHeads::default() };
+        ModelConfig { heads, generator: Some(options.generator(&config)), ..config }
     }
 }
 
@@ -103,6 +157,10 @@ macro_rules! claims {
 claims! {
     causal: OfCausal,
     bidirectional: OfBidirectional,
+    masked: OfMasked,
+    masked_with_next_sentence: OfMaskedWithNextSentence,
+    masked_with_rotary_layers: OfMaskedWithRotaryLayers,
+    replaced_token: OfReplacedToken,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };

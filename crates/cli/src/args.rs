@@ -10,8 +10,8 @@ pub(crate) use data::{
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
-    BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs, ShowArgs,
-    StrategyName, WeightsName,
+    BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
+    ShowArgs, StrategyName, WeightsName,
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -116,6 +116,8 @@ pub(crate) enum Command {
     BenchTrain(BenchTrainArgs),
     #[command(hide = true)]
     BenchGenerate(BenchGenerateArgs),
+    #[command(hide = true)]
+    BenchCost(BenchCostArgs),
     #[command(hide = true)]
     BenchGenerator,
     #[command(hide = true)]

@@ -107,20 +107,32 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     if let Some(draft) = draft.vocab_size().filter(|&size| size != model.vocab_size()) {
         return Err(ConfigError::DraftVocabulary { draft, model: model.vocab_size() }.into());
     }
-    let mut run = Run {
+    let run = Run {
         config,
         rule: Rule::new(sampling),
         processor: Processor::new(config),
         max_len: model.max_len(),
         speculation: Speculation::default(),
     };
-    let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
-    let mut live: Vec<usize> = if config.max_new_tokens > 0 { (0..prompts.len()).collect() } else { vec![] };
-    if live.is_empty() {
+    let sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
+    if config.max_new_tokens == 0 || prompts.is_empty() {
         return Ok((sequences.into_iter().map(Sequence::into_generation).collect(), run.speculation));
     }
+    verify_rounds(model, draft.start(prompts.len()), length, sequences, run, observer)
+}
+
+/// The rounds of [`generate_speculative`], compiled once for all drafts.
+fn verify_rounds<M: LanguageModel>(
+    model: &M,
+    mut draft: Box<dyn Proposer + '_>,
+    length: DraftLength,
+    mut sequences: Vec<Sequence>,
+    mut run: Run<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<Generation>, Speculation), DecodeError> {
+    let config = run.config;
+    let mut live: Vec<usize> = (0..sequences.len()).collect();
     let mut state = model.start(live.len());
-    let mut draft = draft.start(live.len());
     let mut pace = Pace::new(length);
     let mut is_first = true;
     while !live.is_empty() {

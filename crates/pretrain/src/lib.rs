@@ -4,6 +4,7 @@
 
 mod bidirectional;
 mod causal;
+mod distillation;
 mod draws;
 mod masked;
 mod masking;
@@ -12,6 +13,7 @@ mod replaced_token;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
+pub use distillation::{Distillation, DistillationBatch, DistillationConfig};
 pub use masked::{MaskedBatch, MaskedConfig, MaskedLm};
 pub use masking::{Masking, Noised};
 pub use next_sentence::{NextSentence, Pair};

@@ -20,9 +20,9 @@ pub struct Masking {
     /// The id of the mask.
     pub mask: u32,
     /// For each id, whether it starts a word; nothing for special tokens, which are not chosen.
-    pub(crate) starts_word: Vec<Option<bool>>,
+    pub starts_word: Vec<Option<bool>>,
     /// The ids of ordinary tokens.
-    pub(crate) ordinary: Vec<u32>,
+    pub ordinary: Vec<u32>,
 }
 
 /// A row with hidden tokens.

@@ -10,7 +10,7 @@ use crate::layer::{Layer, Norm, angles, drop};
 use crate::model::{self, Model};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use firebrand_backend::ops::{self, AttentionMask};
+use firebrand_backend::ops::{self, AttentionMask, Scores};
 
 /// A decoder-only transformer.
 #[derive(Module, Debug)]
@@ -136,6 +136,11 @@ impl Decoder {
     /// `−log P(target)` in nats for each hidden state: `[n, d_model]` and `[n]` to `[n]`.
     pub fn nats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         ops::cross_entropy(hidden, self.head(), targets, self.config.soft_cap())
+    }
+
+    /// What the logits of hidden states, `[n, d_model]`, are made of.
+    pub fn scores(&self, hidden: Tensor<2>) -> Scores {
+        Scores { hidden, head: self.head(), soft_cap: self.config.soft_cap() }
     }
 
     /// `on_state` sees the residual stream before the first layer and after each.

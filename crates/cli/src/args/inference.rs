@@ -14,6 +14,7 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
   firebrand generate runs/quickstart --prompt \"Once\" --strategy contrastive
   firebrand generate runs/quickstart --prompt \"Once\" --draft runs/draft
+  firebrand generate runs/quickstart --prompt \"Once\" --explain-cost
   firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
@@ -109,6 +110,15 @@ pub(crate) struct GenerateArgs {
     /// How much being unlike the text so far counts, beside being likely: 0 to 1 [default: 0.6]
     #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = CONTRASTIVE)]
     pub(crate) contrastive_alpha: Option<f64>,
+    /// Keep nothing between tokens and read the whole text again for each: for learning what the cache saves
+    #[arg(long, help_heading = COST)]
+    pub(crate) no_cache: bool,
+    /// Say what was spent where, what the formulas predict, and what it takes without the cache, which is measured too
+    #[arg(long, conflicts_with_all = ["no_cache", "sliding_window", "guidance", "trace"], help_heading = COST)]
+    pub(crate) explain_cost: bool,
+    /// Draw time over new tokens here, predicted and measured
+    #[arg(long, value_name = "FILE.svg", requires = "explain_cost", help_heading = COST)]
+    pub(crate) cost_plot: Option<PathBuf>,
     /// Go on when the context is full, and take longer prompts: the older half of what is seen is forgotten
     #[arg(long)]
     pub(crate) sliding_window: bool,
@@ -163,6 +173,7 @@ const SAMPLING: &str = "Sampling";
 const SEARCH: &str = "Beam search";
 const SPECULATION: &str = "Speculative decoding";
 const CONTRASTIVE: &str = "Contrastive search";
+const COST: &str = "Cost";
 const TOKENS: &str = "Tokens";
 
 /// The most tokens that are proposed at a time if nobody says how many.
@@ -402,4 +413,14 @@ pub(crate) struct BenchGenerateArgs {
     /// Write the model here, for a peer.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCostArgs {
+    /// How often each generation is measured.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Draw the curves here.
+    #[arg(long)]
+    pub(crate) plot: Option<PathBuf>,
 }

@@ -1,9 +1,11 @@
 //! Hidden commands that `cargo xtask bench` runs: one job, one line of JSON.
 
+mod cost;
 mod gemm;
 mod generate;
 mod tokenizer;
 
+pub(crate) use cost::cost;
 pub(crate) use generate::generate;
 pub(crate) use tokenizer::tokenizer;
 

@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod configs;
+mod costing;
 mod datasets;
+mod distilling;
 mod encoders;
 mod faults;
 mod fetching;

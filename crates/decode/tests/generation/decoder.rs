@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::{device, ops::AttentionMask};
 use firebrand_decode::{
-    Contrastive, DecoderModel, DecoderState, FinishReason, GenerateConfig, HiddenStates, LanguageModel,
-    Logits, Positions, generate, generate_contrastive,
+    Beam, Contrastive, DecoderModel, DecoderState, FinishReason, GenerateConfig, HiddenStates, LanguageModel,
+    Logits, Positions, Sampling, Strategy, Uncached, generate, generate_contrastive,
 };
 use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 
@@ -211,6 +211,30 @@ fn greedy_generation_is_the_argmax_of_uncached_logits_for_each_prompt_of_a_batch
             let full = generation.ids.len() < 8;
             let expected = if full { FinishReason::ContextFull } else { FinishReason::MaxNewTokens };
             assert_eq!(generation.finish_reason, expected);
+        }
+    }
+}
+
+#[test]
+fn without_its_cache_a_decoder_generates_the_same() {
+    let decoders = decoders();
+    for (_, model) in both_ways(&decoders) {
+        let without = Uncached::new(&model);
+        let prompts = [vec![1, 2, 3], vec![4], vec![0, 0, 7]];
+        let sampling = Sampling { seed: 4, ..Default::default() };
+        for strategy in [
+            Strategy::Greedy,
+            Strategy::Sample(sampling),
+            Strategy::Beam(Beam { width: 3, ..Default::default() }),
+        ] {
+            let config = GenerateConfig { strategy, max_new_tokens: 8, ..GenerateConfig::default() };
+            let each = &mut |_, _| ControlFlow::Continue(());
+            let expected = generate(&model, &prompts, &config, each).expect("valid");
+            let found = generate(&without, &prompts, &config, each).expect("valid");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found.ids, expected.ids, "{:?}", config.strategy);
+                assert!((found.score - expected.score).abs() < 1e-3);
+            }
         }
     }
 }

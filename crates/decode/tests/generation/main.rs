@@ -4,6 +4,7 @@ mod beam;
 mod best_of;
 mod constraint;
 mod contrastive;
+mod cost;
 mod decoder;
 mod errors;
 mod fake;
@@ -18,6 +19,7 @@ mod sampler;
 mod sampling;
 mod sliding;
 mod speculative;
+mod uncached;
 
 use std::ops::ControlFlow;
 

@@ -94,8 +94,8 @@ fn of_the_chosen_tokens_80_percent_are_masks_10_percent_others_10_percent_themse
     let masking = masking();
     let ids = vec![5; 100];
     let mut observed = [0; 3];
-    let mut random = vec![0; VOCAB_SIZE];
-    let mut places = vec![0; ids.len()];
+    let mut random = [0; VOCAB_SIZE];
+    let mut places = [0; 100];
     for row in 0..4000 {
         let noised = masking.noise(&ids, KEY, row);
         for &(position, _) in &noised.targets {

@@ -1,6 +1,7 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod cost;
 mod fill;
 mod model;
 mod speculation;
@@ -11,10 +12,11 @@ mod trace;
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
+use crate::plot;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
     Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Observer, Penalties,
-    Sliding, Stop, generate_contrastive, generate_n_best,
+    Sliding, Stop, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
@@ -36,6 +38,9 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let Asked { strategy, contrastive } = strategy::asked_for(args)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
+    }
+    if let Some(path) = &args.cost_plot {
+        plot::check("--cost-plot", path)?;
     }
     let trained = Trained::open(&args.run, global)?;
     if !args.fill.is_empty() {
@@ -88,9 +93,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
             tokenizer: tokenizer.as_ref(),
             recorded,
         };
-        match args.sliding_window {
-            true => guide(&Sliding::new(&model), &mut job, args, global),
-            false => guide(&model, &mut job, args, global),
+        match (args.explain_cost, args.no_cache) {
+            (true, _) => cost::explain(&loaded, &job, args, global),
+            (false, true) => slide(&Uncached::new(&model), &mut job, args, global),
+            (false, false) => slide(&model, &mut job, args, global),
         }
     };
     match &args.trace {
@@ -98,6 +104,19 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         Some(path) => {
             trace::around(path, &prompts, tokenizer.as_ref(), global, |recorded| generate(Some(recorded)))
         }
+    }
+}
+
+/// With a window over the text, if it is asked for.
+fn slide<M: HiddenStates>(
+    model: &M,
+    job: &mut Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
+    match args.sliding_window {
+        true => guide(&Sliding::new(model), job, args, global),
+        false => guide(model, job, args, global),
     }
 }
 
@@ -189,9 +208,10 @@ fn write<M: HiddenStates>(
         if let Some(report) = &report {
             report.say(global);
         }
+        let more: Vec<_> = report.iter().map(|report| ("speculation", report.json())).collect();
         for (n_best, prompt) in found.iter().zip(prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer, report.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer, &more, args, global)?;
             }
         }
         return Ok(());
@@ -230,12 +250,13 @@ fn write<M: HiddenStates>(
     Ok(())
 }
 
+/// Writes a generation; as JSON with `more` in it.
 fn show(
     generation: &Generation,
     rank: usize,
     prompt: &Prompt,
     tokenizer: Option<&Tokenizer>,
-    report: Option<&Report>,
+    more: &[(&str, serde_json::Value)],
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -260,9 +281,7 @@ fn show(
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
         });
-        if let Some(report) = report {
-            json["speculation"] = report.json();
-        }
+        more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
     if args.n_best > 1 {

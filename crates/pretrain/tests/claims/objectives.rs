@@ -6,7 +6,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal, MaskedLm, ReplacedToken, ReplacedTokenConfig};
+use firebrand_pretrain::{
+    BidirectionalLm, Causal, MaskedLm, NextSentence, ReplacedToken, ReplacedTokenConfig,
+};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
@@ -74,7 +76,10 @@ pub(crate) struct OfMaskedWithNextSentence;
 impl Case for OfMaskedWithNextSentence {
     type Objective = MaskedLm;
     fn objective(dropout: f64) -> MaskedLm {
-        MaskedLm { dropout, next_sentence: Some(next_sentence(8)), ..masked_lm() }
+        // Few other segments: a batch can be learned by heart.
+        let texts = TokenSplit::from_ids(noise(4, 21), VOCAB_SIZE, 4, 1).expect("ids of the vocabulary");
+        let next = NextSentence { training: texts.clone(), evaluation: texts, ..next_sentence(8) };
+        MaskedLm { dropout, next_sentence: Some(next), ..masked_lm() }
     }
     fn config() -> ModelConfig {
         let config = tiny_encoder(Preset::Bert);
@@ -99,7 +104,9 @@ pub(crate) struct OfReplacedToken;
 impl Case for OfReplacedToken {
     type Objective = ReplacedToken;
     fn objective(dropout: f64) -> ReplacedToken {
-        ReplacedToken::new(&ReplacedTokenConfig::default(), masking(), dropout, Some(0))
+        // Fifty times the rounding of a loss would be more than the gradients are compared by.
+        let options = ReplacedTokenConfig { weight: 5.0, ..ReplacedTokenConfig::default() };
+        ReplacedToken::new(&options, masking(), dropout, Some(0))
     }
     fn config() -> ModelConfig {
         let config = tiny_encoder(Preset::Bert);

@@ -6,9 +6,9 @@
 Each folder gets `logits.json`: `ids`, `types`, and what the model's heads say in f32: `logits` of tokens (of ELECTRA the log-odds
 that each was replaced), `next_sentence` where there is such a head, `hidden`, the states of the last layer.
 
-    python make_encoders.py --compare FOLDER
+    python make_encoders.py --compare FOLDER…
 
-loads a folder that Firebrand wrote, with `firebrand.json` of the same form beside its weights, and prints the largest difference.
+loads folders that Firebrand wrote, with `firebrand.json` of the same form beside the weights, and prints the largest differences.
 """
 import json
 import sys
@@ -63,14 +63,14 @@ def write(name, model):
 
 
 if sys.argv[1:2] == ["--compare"]:
-    folder = Path(sys.argv[2])
-    ours = json.loads((folder / "firebrand.json").read_text())
-    theirs = said(load(folder), ours["ids"], ours["types"])
-    for key in ("hidden", "logits", "next_sentence"):
-        if key in ours:
-            difference = (torch.tensor(ours[key]) - torch.tensor(theirs[key])).abs().max().item()
-            print(f"{folder.name} {key}: max_abs_diff={difference:.3e}")
-            assert difference <= 1e-4
+    for folder in map(Path, sys.argv[2:]):
+        ours = json.loads((folder / "firebrand.json").read_text())
+        theirs = said(load(folder), ours["ids"], ours["types"])
+        for key in ("hidden", "logits", "next_sentence"):
+            if key in ours:
+                difference = (torch.tensor(ours[key]) - torch.tensor(theirs[key])).abs().max().item()
+                print(f"{folder.name} {key}: max_abs_diff={difference:.3e}")
+                assert difference <= 1e-4
     sys.exit()
 
 shape = dict(

@@ -84,6 +84,15 @@ impl PretrainConfig {
         }
     }
 
+    /// Whether the loss is nats a token, so that it has a perplexity: not where it is a sum of terms about different things.
+    pub(crate) fn has_perplexity(&self) -> bool {
+        match self.objective {
+            ObjectiveName::Causal | ObjectiveName::Bidirectional => true,
+            ObjectiveName::Masked => !self.masked.is_some_and(|masked| masked.next_sentence),
+            ObjectiveName::ReplacedToken => false,
+        }
+    }
+
     /// The special tokens that the objective needs, which are put behind those of the data's tokenizer.
     pub(crate) fn special_tokens(&self) -> Vec<String> {
         let mut tokens = self.objective.special_tokens();

@@ -253,7 +253,7 @@ where
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+            report(config, dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -345,6 +345,7 @@ fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfi
 }
 
 fn report(
+    config: &PretrainConfig,
     dir: &Path,
     val_loss: Option<f64>,
     best_step: u64,
@@ -360,7 +361,11 @@ fn report(
         }));
     }
     let loss = val_loss.map_or("nothing was held out".to_string(), |loss| {
-        format!("held-out loss {loss:.4} (perplexity {:.2}) at step {best_step}", loss.exp())
+        let perplexity = match config.has_perplexity() {
+            true => format!(" (perplexity {:.2})", loss.exp()),
+            false => String::new(),
+        };
+        format!("held-out loss {loss:.4}{perplexity} at step {best_step}")
     });
     say(global, format!("{}: {loss}; {} of training", dir.display(), duration(seconds)));
     Ok(())

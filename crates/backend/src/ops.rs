@@ -133,6 +133,12 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     project(x, Before::Nothing, vec![Map { weight, bias }], None)
 }
 
+/// An activation by itself: `[…, d]` to `[…, d]`, for SwiGLU `[…, 2 d]` to `[…, d]`. Composed of burn's operations: for small
+/// tensors, such as what a head reads. In a layer it is part of a projection.
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    primitive::activate(x, activation)
+}
+
 /// A norm over the last dimension.
 pub fn norm<const D: usize>(x: Tensor<D>, norm: Norm) -> Tensor<D> {
     if fused::applies(&x) { fused::norm(x, norm) } else { primitive::norm(x, norm) }

@@ -41,7 +41,8 @@ pub(crate) struct Cli {
 const CONFIGS: &str = "Built-in configs:
   causal-smoke           a few seconds, to see that everything works
   bidirectional-smoke    the same for each objective:
-  fill-in-the-middle-smoke, prefix-smoke, permutation-smoke
+  fill-in-the-middle-smoke, prefix-smoke, permutation-smoke,
+  masked-smoke, replaced-token-smoke
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
@@ -49,6 +50,8 @@ const CONFIGS: &str = "Built-in configs:
   fill-in-the-middle     about 1 M parameters that also fill gaps in a text
   prefix                 about 1 M parameters that see all of a prompt
   permutation            about 1 M parameters, predicts in any order (XLNet)
+  masked                 about 2 M parameters that fill masks, as BERT
+  replaced-token         about 1 M parameters that find replaced tokens
   stories                12 M parameters, for the built-in stories
   draft-quickstart       0.1 M parameters, to draft for the quickstart's model
   draft-stories          0.5 M parameters, to draft for that of stories

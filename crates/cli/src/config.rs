@@ -4,10 +4,15 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
-use firebrand_pretrain::{DistillationConfig, FillInTheMiddleConfig, MiddleTokens, PermutationConfig};
+use firebrand_pretrain::{
+    DistillationConfig, FillInTheMiddleConfig, MaskedConfig, MiddleTokens, NextSentence, PermutationConfig,
+    ReplacedTokenConfig,
+};
 use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
-use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+use firebrand_transformer::{
+    EncoderHeads, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind, Preset,
+};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -15,12 +20,14 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 15] = [
+pub(crate) const BUILT_IN: [(&str, &str); 19] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
     ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
     ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
+    ("masked-smoke", include_str!("../../../configs/pretrain/masked-smoke.toml")),
+    ("replaced-token-smoke", include_str!("../../../configs/pretrain/replaced-token-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
@@ -28,10 +35,15 @@ pub(crate) const BUILT_IN: [(&str, &str); 15] = [
     ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
     ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
     ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
+    ("masked", include_str!("../../../configs/pretrain/masked.toml")),
+    ("replaced-token", include_str!("../../../configs/pretrain/replaced-token.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
 ];
+
+/// The token that stands where one is hidden.
+pub(crate) const MASK: &str = "[MASK]";
 
 /// A pretraining run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,6 +63,12 @@ pub(crate) struct PretrainConfig {
     /// The same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) permutation: Option<PermutationConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) masked: Option<MaskedConfig>,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replaced_token: Option<ReplacedTokenConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -66,8 +84,46 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.training.seq_len);
-        let prefix_attention = self.objective == ObjectiveName::Prefix;
-        ModelConfig { kind: self.objective.model_kind(), prefix_attention, ..model }
+        let model =
+            ModelConfig { kind: self.objective.model_kind(), heads: EncoderHeads::default(), ..model };
+        match self.objective {
+            ObjectiveName::Causal
+            | ObjectiveName::Bidirectional
+            | ObjectiveName::FillInTheMiddle
+            | ObjectiveName::Permutation => model,
+            ObjectiveName::Prefix => ModelConfig { prefix_attention: true, ..model },
+            ObjectiveName::Masked => {
+                let next_sentence = self.masked.unwrap_or_default().next_sentence;
+                ModelConfig { heads: EncoderHeads { masked: true, next_sentence, ..model.heads }, ..model }
+            }
+            ObjectiveName::ReplacedToken => ModelConfig {
+                heads: EncoderHeads { replaced: true, ..model.heads },
+                generator: Some(self.replaced_token.unwrap_or_default().generator(&model)),
+                ..model
+            },
+        }
+    }
+
+    /// Whether the loss is nats a token, so that it has a perplexity: not where it is a sum of terms about different things.
+    pub(crate) fn has_perplexity(&self) -> bool {
+        match self.objective {
+            ObjectiveName::Causal
+            | ObjectiveName::Bidirectional
+            | ObjectiveName::FillInTheMiddle
+            | ObjectiveName::Prefix
+            | ObjectiveName::Permutation => true,
+            ObjectiveName::Masked => !self.masked.is_some_and(|masked| masked.next_sentence),
+            ObjectiveName::ReplacedToken => false,
+        }
+    }
+
+    /// The special tokens that the objective needs, which are put behind those of the data's tokenizer.
+    pub(crate) fn special_tokens(&self) -> Vec<String> {
+        let mut tokens = self.objective.special_tokens();
+        if self.masked.is_some_and(|masked| masked.next_sentence) {
+            tokens.extend(NextSentence::TOKENS.map(String::from));
+        }
+        tokens
     }
 
     /// The config with the options of its objective, which may be left out, as they are then: a run records all of them.
@@ -76,6 +132,8 @@ impl PretrainConfig {
             ObjectiveName::FillInTheMiddle => _ = self.fill_in_the_middle.get_or_insert_default(),
             ObjectiveName::Permutation => _ = self.permutation.get_or_insert_default(),
             ObjectiveName::Causal | ObjectiveName::Bidirectional | ObjectiveName::Prefix => {}
+            ObjectiveName::Masked => _ = self.masked.get_or_insert_default(),
+            ObjectiveName::ReplacedToken => _ = self.replaced_token.get_or_insert_default(),
         }
         self
     }
@@ -85,6 +143,8 @@ impl PretrainConfig {
         let sections = [
             ("fill_in_the_middle", self.fill_in_the_middle.is_some(), ObjectiveName::FillInTheMiddle),
             ("permutation", self.permutation.is_some(), ObjectiveName::Permutation),
+            ("masked", self.masked.is_some(), ObjectiveName::Masked),
+            ("replaced_token", self.replaced_token.is_some(), ObjectiveName::ReplacedToken),
         ];
         for (section, is_there, objective) in sections {
             if is_there && objective != self.objective {
@@ -94,6 +154,15 @@ impl PretrainConfig {
                     self.objective.name()
                 )));
             }
+        }
+        if self.masked.is_some_and(|masked| masked.next_sentence)
+            && self.training.seq_len < NextSentence::SHORTEST
+        {
+            return Err(usage(format!(
+                "training.seq_len {} is too short for masked.next_sentence: two segments and what is around them take {}",
+                self.training.seq_len,
+                NextSentence::SHORTEST
+            )));
         }
         Ok(())
     }
@@ -106,6 +175,12 @@ impl PretrainConfig {
         }
         if let Some(options) = &self.permutation {
             options.validate(self.training.seq_len)?;
+        }
+        if let Some(options) = &self.masked {
+            options.validate()?;
+        }
+        if let Some(options) = &self.replaced_token {
+            options.validate()?;
         }
         self.training.validate()?;
         self.optimizer.validate()?;
@@ -145,6 +220,8 @@ pub(crate) enum ObjectiveName {
     FillInTheMiddle,
     Prefix,
     Permutation,
+    Masked,
+    ReplacedToken,
 }
 
 impl ObjectiveName {
@@ -156,6 +233,8 @@ impl ObjectiveName {
             Self::FillInTheMiddle => "fill-in-the-middle",
             Self::Prefix => "prefix",
             Self::Permutation => "permutation",
+            Self::Masked => "masked",
+            Self::ReplacedToken => "replaced-token",
         }
     }
 
@@ -165,17 +244,19 @@ impl ObjectiveName {
             Self::Causal | Self::FillInTheMiddle | Self::Prefix => ModelKind::Decoder,
             Self::Bidirectional => ModelKind::Bidirectional,
             Self::Permutation => ModelKind::Permutation,
+            Self::Masked | Self::ReplacedToken => ModelKind::Encoder,
         }
     }
 
-    /// The special tokens that it needs, which are put behind those of the data's tokenizer.
-    pub(crate) fn special_tokens(self) -> Vec<String> {
+    /// The special tokens that it needs whatever its options are.
+    fn special_tokens(self) -> Vec<String> {
         match self {
             Self::Causal | Self::Bidirectional | Self::Prefix | Self::Permutation => vec![],
             // A middle ends with an end of text, also where no document of the data does.
             Self::FillInTheMiddle => {
                 [&[END_OF_TEXT], &MiddleTokens::NAMES[..]].concat().into_iter().map(String::from).collect()
             }
+            Self::Masked | Self::ReplacedToken => vec![MASK.into()],
         }
     }
 }
@@ -275,10 +356,16 @@ pub(crate) struct ModelSection {
     pub(crate) logit_soft_cap: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) qk_norm: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) norm_placement: Option<NormPlacement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_types: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embedding_norm: Option<bool>,
 }
 
 impl ModelSection {
-    /// The decoder for a vocabulary; `seq_len` is the training's.
+    /// The model for a vocabulary; `seq_len` is the training's.
     fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
         let seq_len = self.seq_len.unwrap_or(seq_len);
         let base =
@@ -297,6 +384,9 @@ impl ModelSection {
             dropout: self.dropout.unwrap_or(base.dropout),
             logit_soft_cap: self.logit_soft_cap.unwrap_or(base.logit_soft_cap),
             qk_norm: self.qk_norm.unwrap_or(base.qk_norm),
+            norm_placement: self.norm_placement.unwrap_or(base.norm_placement),
+            token_types: self.token_types.unwrap_or(base.token_types),
+            embedding_norm: self.embedding_norm.unwrap_or(base.embedding_norm),
             ..base
         }
     }

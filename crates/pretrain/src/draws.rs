@@ -25,11 +25,16 @@ impl Draws {
         Self(generator)
     }
 
-    /// Whether something of this probability happens.
-    pub(crate) fn happens(&mut self, probability: f64) -> bool {
+    /// A number in [0, 1), each as likely as the others.
+    pub(crate) fn uniform(&mut self) -> f64 {
         /// Numbers that an `f64` tells apart in [0, 1).
         const STEPS: f64 = (1_u64 << 53) as f64;
-        ((self.0.next_u64() >> 11) as f64 / STEPS) < probability
+        (self.0.next_u64() >> 11) as f64 / STEPS
+    }
+
+    /// Whether something of this probability happens.
+    pub(crate) fn happens(&mut self, probability: f64) -> bool {
+        self.uniform() < probability
     }
 
     /// A number below `end`, each as likely as the others.

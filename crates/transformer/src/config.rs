@@ -39,6 +39,58 @@ pub enum MlpKind {
     Relu2,
 }
 
+/// Where a layer's norms stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPlacement {
+    /// Before attention and before the feed-forward part, and once more after the last layer [Xiong 2020].
+    #[default]
+    Pre,
+    /// After each of them has been added to the residual stream, as BERT [Vaswani 2017].
+    Post,
+}
+
+impl NormPlacement {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_pre(&self) -> bool {
+        *self == Self::Pre
+    }
+}
+
+/// What an encoder predicts from its states. A head that is not asked for is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncoderHeads {
+    /// Which token stands at a position: BERT's head for masked tokens.
+    pub masked: bool,
+    /// Whether a second segment follows the first: a pooler of the first token's state, and two classes.
+    pub next_sentence: bool,
+    /// Whether a token was replaced: ELECTRA's head.
+    pub replaced: bool,
+}
+
+impl EncoderHeads {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The small generator beside an encoder that learns to find replaced tokens [Clark 2020, ELECTRA]. What is not here it has in
+/// common with the encoder, the embeddings among it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Width of its residual stream.
+    pub d_model: usize,
+    /// Number of its layers.
+    pub n_layers: usize,
+    /// Number of its heads.
+    pub n_heads: usize,
+    /// Inner width of its feed-forward part.
+    pub d_ff: usize,
+}
+
 /// What a model is made of, and which way it reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,6 +102,8 @@ pub enum ModelKind {
     Bidirectional,
     /// A stack that predicts tokens in any order, each from those before it there: [`Permutation`](crate::Permutation).
     Permutation,
+    /// One stack of layers in which every token sees every other: [`Encoder`](crate::Encoder).
+    Encoder,
 }
 
 impl ModelKind {
@@ -59,6 +113,7 @@ impl ModelKind {
             Self::Decoder => "decoder",
             Self::Bidirectional => "bidirectional",
             Self::Permutation => "permutation",
+            Self::Encoder => "encoder",
         }
     }
 
@@ -76,6 +131,8 @@ pub enum Preset {
     Llama,
     /// Layer norm, learned positions, GELU (tanh), biases, tied head.
     Gpt2,
+    /// An encoder: layer norm after each part, learned positions, two token types, GELU, biases, tied head.
+    Bert,
 }
 
 impl Preset {
@@ -84,6 +141,7 @@ impl Preset {
         match self {
             Self::Llama => "llama",
             Self::Gpt2 => "gpt2",
+            Self::Bert => "bert",
         }
     }
 }
@@ -131,17 +189,32 @@ pub struct ModelConfig {
     pub qk_norm: bool,
     /// All tokens of a prompt see each other, and only what comes behind it looks back [Raffel 2020, the prefix language model]: a
     /// prompt is what a row is fed first.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefix_attention: bool,
+    /// Where the norms of a layer stand; after its parts in an encoder only.
+    #[serde(default, skip_serializing_if = "NormPlacement::is_pre")]
+    pub norm_placement: NormPlacement,
+    /// An encoder's number of token types, each with a vector that is added to the embedding; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub token_types: usize,
+    /// An encoder's embeddings are normalized before the first layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embedding_norm: bool,
+    /// An encoder's heads.
+    #[serde(default, skip_serializing_if = "EncoderHeads::is_none")]
+    pub heads: EncoderHeads,
+    /// The generator beside an encoder, for replaced-token detection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorConfig>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl ModelConfig {
-    /// The preset's decoder at a size. `d_ff` is 4 · `d_model` for GPT-2 and 8/3 · `d_model`, rounded up to a
+    /// The preset's model at a size. `d_ff` is 4 · `d_model` for GPT-2 and BERT and 8/3 · `d_model`, rounded up to a
     /// multiple of 32, for Llama.
     pub fn preset(
         preset: Preset,
@@ -151,28 +224,46 @@ impl ModelConfig {
         n_heads: usize,
         seq_len: usize,
     ) -> Self {
-        let llama = preset == Preset::Llama;
+        let (llama, bert) = (preset == Preset::Llama, preset == Preset::Bert);
+        let mlp = match preset {
+            Preset::Llama => MlpKind::Swiglu,
+            Preset::Gpt2 => MlpKind::GeluTanh,
+            Preset::Bert => MlpKind::Gelu,
+        };
         Self {
-            kind: ModelKind::Decoder,
+            kind: if bert { ModelKind::Encoder } else { ModelKind::Decoder },
             vocab_size,
             d_model,
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
-            d_ff: Self::default_d_ff(if llama { MlpKind::Swiglu } else { MlpKind::GeluTanh }, d_model),
+            d_ff: Self::default_d_ff(mlp, d_model),
             seq_len,
             norm: if llama { NormKind::Rms } else { NormKind::Layer },
-            norm_eps: 1e-5,
+            norm_eps: if bert { 1e-12 } else { 1e-5 },
             position: if llama { PositionKind::Rope } else { PositionKind::Learned },
             rope_theta: 10_000.0,
-            mlp: if llama { MlpKind::Swiglu } else { MlpKind::GeluTanh },
+            mlp,
             tied_head: !llama,
             bias: !llama,
             dropout: 0.0,
             logit_soft_cap: 0.0,
             qk_norm: false,
             prefix_attention: false,
+            norm_placement: if bert { NormPlacement::Post } else { NormPlacement::Pre },
+            token_types: if bert { 2 } else { 0 },
+            embedding_norm: bert,
+            heads: EncoderHeads { masked: bert, ..EncoderHeads::default() },
+            generator: None,
         }
+    }
+
+    /// The layers of the generator, as an encoder's config of its own without heads.
+    pub fn generator_layers(&self) -> Option<Self> {
+        let GeneratorConfig { d_model, n_layers, n_heads, d_ff } = self.generator?;
+        let heads = EncoderHeads::default();
+        let sizes = Self { d_model, n_layers, n_heads, n_kv_heads: n_heads, d_ff, ..self.clone() };
+        Some(Self { heads, generator: None, ..sizes })
     }
 
     /// The usual inner width: as many weights in the feed-forward part whatever its kind.
@@ -251,52 +342,150 @@ impl ModelConfig {
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
-        Ok(())
+        self.validate_encoder()
+    }
+
+    /// What only an encoder has.
+    fn validate_encoder(&self) -> Result<(), TransformerError> {
+        let fail = |message: String| Err(TransformerError::Config(message));
+        let only = [
+            ("norm_placement = \"post\"", self.norm_placement == NormPlacement::Post),
+            ("token_types", self.token_types > 0),
+            ("embedding_norm", self.embedding_norm),
+            ("heads", self.heads != EncoderHeads::default()),
+            ("generator", self.generator.is_some()),
+        ];
+        if self.kind != ModelKind::Encoder {
+            return match only.iter().find(|(_, is_set)| *is_set) {
+                Some((name, _)) => fail(format!(
+                    "{name} is for an encoder, and this is a {} model: the preset bert and its options go with the \
+                     objectives that train an encoder (masked, replaced-token)",
+                    self.kind.name()
+                )),
+                None => Ok(()),
+            };
+        }
+        if self.token_types > 1 << 20 {
+            return fail(format!("token_types {} is beyond any machine this runs on", self.token_types));
+        }
+        if self.heads.next_sentence && self.token_types == 1 {
+            return fail(
+                "token_types 1 does not tell two segments apart: 2 do, and 0 leaves it to what is between"
+                    .into(),
+            );
+        }
+        match self.generator_layers() {
+            Some(generator) => generator
+                .validate()
+                .map_err(|error| TransformerError::Config(format!("of the generator: {error}"))),
+            None => Ok(()),
+        }
     }
 
     /// How many stacks of `n_layers` layers there are.
     pub fn n_stacks(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder | ModelKind::Permutation => 1,
+            ModelKind::Decoder | ModelKind::Permutation | ModelKind::Encoder => 1,
             ModelKind::Bidirectional => 2,
+        }
+    }
+
+    /// Numbers in a norm of `width`: a gain, and a bias where it is a layer norm with biases.
+    fn norm_numbers(&self, width: usize) -> usize {
+        let bias = self.bias && self.norm == NormKind::Layer;
+        width * (1 + usize::from(bias))
+    }
+
+    /// Numbers in the layers of a stack, without the norm that comes last.
+    fn layer_numbers(&self) -> usize {
+        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        let bias = usize::from(self.bias);
+        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
+        let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
+        let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
+        let qk = if self.qk_norm { 2 * self.norm_numbers(self.d_head()) } else { 0 };
+        self.n_layers * (attention + mlp + 2 * self.norm_numbers(d) + qk)
+    }
+
+    /// Numbers in the norm behind the layers of a stack: there is none where each layer ends in one.
+    fn last_norm_numbers(&self) -> usize {
+        match self.norm_placement {
+            NormPlacement::Pre => self.norm_numbers(self.d_model),
+            NormPlacement::Post => 0,
         }
     }
 
     /// Number of trainable numbers.
     pub fn n_params(&self) -> usize {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let bias = usize::from(self.bias);
-        // A gain, and a bias where it is a layer norm with biases.
-        let norm_vectors = 1 + bias * usize::from(self.norm == NormKind::Layer);
-        let norm = norm_vectors * d;
-        let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
-        let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
-        let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
-        let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
+        let d = self.d_model;
         let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
-        let stack = positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm;
+        let stack = positions + self.layer_numbers() + self.last_norm_numbers();
+        if self.kind == ModelKind::Encoder {
+            return self.vocab_size * d + stack + self.encoder_numbers();
+        }
+        let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
         // From which queries start.
         let query = if self.kind == ModelKind::Permutation { d } else { 0 };
         embeddings + query + self.n_stacks() * stack
+    }
+
+    /// Numbers that only an encoder has: embeddings beside those of tokens and positions, and heads.
+    fn encoder_numbers(&self) -> usize {
+        let d = self.d_model;
+        let linear = |d_in: usize, d_out: usize| d_in * d_out + if self.bias { d_out } else { 0 };
+        let of = |is_there: bool, numbers: usize| if is_there { numbers } else { 0 };
+        // Dense, norm, the decoder's bias.
+        let masked = |d_in: usize| linear(d_in, d) + self.norm_numbers(d) + of(self.bias, self.vocab_size);
+        let generator = self.generator_layers().map_or(0, |generator| {
+            let projection = of(generator.d_model != d, linear(d, generator.d_model));
+            let layers = generator.layer_numbers() + generator.last_norm_numbers();
+            projection + layers + masked(generator.d_model)
+        });
+        let predicts_tokens = self.heads.masked || self.generator.is_some();
+        self.token_types * d
+            + of(self.embedding_norm, self.norm_numbers(d))
+            + of(predicts_tokens && !self.tied_head, self.vocab_size * d)
+            + of(self.heads.masked, masked(d))
+            + of(self.heads.next_sentence, linear(d, d) + linear(d, 2))
+            + of(self.heads.replaced, linear(d, d) + linear(d, 1))
+            + generator
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
     /// read twice; one that is predicted in an order of its own, too, but that is only one in six [Yang 2019], and the others need no
-    /// logits.
+    /// logits. In an encoder every token sees the whole context, and the heads over the vocabulary read
+    /// the 15 % of the tokens that are masked.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
+        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
+        let attention = self.n_layers * self.d_model * (seq_len + 1);
+        if self.kind != ModelKind::Encoder {
+            let (layers, head) =
+                ((self.layer_products() + attention) as f64, (self.vocab_size * self.d_model) as f64);
+            return match self.kind {
+                ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
+                _ => 6.0 * self.n_stacks() as f64 * (layers + head),
+            };
+        }
+        const MASKED: f64 = 0.15;
+        let d = self.d_model;
+        let layers = |of: &Self| (of.layer_products() + 2 * of.n_layers * of.d_model * seq_len) as f64;
+        let masked = |d_in: usize| MASKED * (d_in * d + self.vocab_size * d) as f64;
+        let generator = self.generator_layers().map_or(0.0, |generator| {
+            let projection = if generator.d_model == d { 0 } else { d * generator.d_model };
+            layers(&generator) + projection as f64 + masked(generator.d_model)
+        });
+        let head = if self.heads.masked { masked(d) } else { 0.0 };
+        let replaced = if self.heads.replaced { (d * d + d) as f64 } else { 0.0 };
+        6.0 * (layers(self) + head + replaced + generator)
+    }
+
+    /// Multiply–adds of a token in the layers of a stack, attention's own products left out.
+    fn layer_products(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        let layers = self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff);
-        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
-        let attention = self.n_layers * d * (seq_len + 1);
-        let (layers, head) = ((layers + attention) as f64, (self.vocab_size * d) as f64);
-        match self.kind {
-            ModelKind::Decoder | ModelKind::Bidirectional => 6.0 * self.n_stacks() as f64 * (layers + head),
-            ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
-        }
+        self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
     }
 }
 
@@ -317,5 +506,8 @@ mod tests {
         assert_eq!(message(|c| c.n_layers = 0), "n_layers must be at least 1");
         assert!(message(|c| c.d_model = 6 * 15).contains("even head width"));
         assert!(message(|c| c.dropout = 1.0).contains("dropout 1"));
+        assert!(
+            message(|c| c.token_types = 2).contains("token_types is for an encoder, and this is a decoder")
+        );
     }
 }

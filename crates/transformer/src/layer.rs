@@ -1,7 +1,7 @@
-//! One layer: norm, attention, norm, feed-forward, each added to the residual stream.
+//! One layer: attention and a feed-forward part, each added to the residual stream, with a norm before or after it.
 
 use crate::cache::LayerCache;
-use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
+use crate::config::{MlpKind, ModelConfig, NormKind, NormPlacement, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use burn::module::{Module, Param};
@@ -16,8 +16,13 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    fn new(d_in: usize, d_out: usize, bias: bool, std: f64, init: &mut Init<'_>) -> Self {
+    pub(crate) fn new(d_in: usize, d_out: usize, bias: bool, std: f64, init: &mut Init<'_>) -> Self {
         Self { weight: init.normal([d_in, d_out], std), bias: bias.then(|| init.constant(d_out, 0.0)) }
+    }
+
+    /// `[…, d_in]` to `[…, d_out]`.
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 
     fn parameters(&self) -> Map {
@@ -151,22 +156,31 @@ impl Mlp {
     }
 
     fn activation(&self) -> Activation {
-        match self.kind {
-            MlpKind::Swiglu => Activation::Swiglu,
-            MlpKind::Gelu => Activation::Gelu,
-            MlpKind::GeluTanh => Activation::GeluTanh,
-            MlpKind::Relu2 => Activation::Relu2,
+        self.kind.activation()
+    }
+}
+
+impl MlpKind {
+    /// What stands between the maps.
+    pub(crate) fn activation(self) -> Activation {
+        match self {
+            Self::Swiglu => Activation::Swiglu,
+            Self::Gelu => Activation::Gelu,
+            Self::GeluTanh => Activation::GeluTanh,
+            Self::Relu2 => Activation::Relu2,
         }
     }
 }
 
-/// One layer of a decoder.
+/// One layer of a stack.
 #[derive(Module, Debug)]
 pub(crate) struct Layer {
     pub(crate) attention_norm: Norm,
     pub(crate) attention: Attention,
     pub(crate) mlp_norm: Norm,
     pub(crate) mlp: Mlp,
+    #[module(skip)]
+    norms: NormPlacement,
 }
 
 impl Layer {
@@ -179,6 +193,7 @@ impl Layer {
             attention: Attention::new(config, residual_std, init),
             mlp_norm: Norm::new(config, config.d_model, init),
             mlp: Mlp::new(config, residual_std, init),
+            norms: config.norm_placement,
         }
     }
 
@@ -191,13 +206,28 @@ impl Layer {
         cache: Option<LayerCache<'_>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
-        let before = Before::Norm(self.attention_norm.parameters());
-        let qkv = ops::project_narrow(x.clone(), before, self.attention.inputs());
+        let qkv = ops::project_narrow(x.clone(), self.before(&self.attention_norm), self.attention.inputs());
         let y = self.attention.attend(qkv, angles, mask, cache);
-        let x = add(x, y, Before::Nothing, &self.attention.output, dropout);
-        let before = Before::Norm(self.mlp_norm.parameters());
-        let up = ops::project_narrow(x.clone(), before, self.mlp.inputs());
-        add(x, up, Before::Activation(self.mlp.activation()), &self.mlp.down, dropout)
+        let x = self.after(&self.attention_norm, add(x, y, Before::Nothing, &self.attention.output, dropout));
+        let up = ops::project_narrow(x.clone(), self.before(&self.mlp_norm), self.mlp.inputs());
+        let activation = Before::Activation(self.mlp.activation());
+        self.after(&self.mlp_norm, add(x, up, activation, &self.mlp.down, dropout))
+    }
+
+    /// What is done to the stream before one of the parts.
+    fn before(&self, norm: &Norm) -> Before {
+        match self.norms {
+            NormPlacement::Pre => Before::Norm(norm.parameters()),
+            NormPlacement::Post => Before::Nothing,
+        }
+    }
+
+    /// What is done to the stream once the part has been added.
+    fn after(&self, norm: &Norm, x: Tensor<3>) -> Tensor<3> {
+        match self.norms {
+            NormPlacement::Pre => x,
+            NormPlacement::Post => norm.forward(x),
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
-//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], or a [`Bidirectional`] model, which is two
-//! decoders over one embedding and one head, or a [`Permutation`] model, which predicts in any order. [`hugging_face`] maps all to folders that Hugging Face transformers reads,
+//! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
+//! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, or an [`Encoder`]. [`hugging_face`]
+//! maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -13,6 +14,7 @@ mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;
+mod encoder;
 mod error;
 pub mod hugging_face;
 mod inference;
@@ -28,9 +30,13 @@ mod weights;
 
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
-pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+pub use config::{
+    EncoderHeads, GeneratorConfig, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind,
+    Preset,
+};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
+pub use encoder::{Encoder, Generator};
 pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;

@@ -4,7 +4,7 @@
 //! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
 //! prints estimates beside what was measured.
 
-use crate::config::{MlpKind, ModelConfig, ModelKind};
+use crate::config::{MlpKind, ModelConfig, ModelKind, NormPlacement};
 use firebrand_backend::Precision;
 
 /// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
@@ -37,18 +37,24 @@ impl ModelConfig {
     /// What training on `tokens` tokens at once keeps.
     pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
-        // One in six is predicted, for which it is read a second time.
+        // Of a permutation one in six is predicted, for which it is read a second time; in an encoder what is masked.
         let (tokens, predicted) = match self.kind {
             ModelKind::Decoder | ModelKind::Bidirectional => (tokens, tokens),
             ModelKind::Permutation => (tokens + tokens.div_ceil(6), tokens.div_ceil(6)),
+            ModelKind::Encoder => (tokens, (tokens * 15).div_ceil(100)),
         };
         let kv = self.n_kv_heads * self.d_head();
         let swiglu = self.mlp == MlpKind::Swiglu;
         // What products of bf16 read is kept in bf16, two to the f32.
         let narrow = |numbers: usize| if precision == Precision::Bf16 { numbers / 2 } else { numbers };
         // What goes into the norms before attention and before the feed-forward part: the residual stream in f32, or
-        // normalized rows in bf16.
-        let normalized = narrow(2 * d) + 4;
+        // normalized rows in bf16. Norms that come after keep their input beside what the next projection keeps.
+        let normalized = narrow(2 * d)
+            + 4
+            + match self.norm_placement {
+                NormPlacement::Pre => 0,
+                NormPlacement::Post => 2 * d,
+            };
         // Queries, keys and values as attention reads them, what it returns, two numbers for each head.
         let heads = d + 2 * kv + d;
         let attention = (if self.qk_norm { heads } else { narrow(heads) }) + 2 * self.n_heads;
@@ -60,10 +66,14 @@ impl ModelConfig {
         let dropout = if self.dropout > 0.0 { 4 * d } else { 0 };
         // The gradient of the residual stream and of the branch, and those of the feed-forward part.
         let working = 2 * d + narrow((if swiglu { 3 } else { 1 }) * ff);
+        let generator = self.generator_layers().map_or(0, |generator| {
+            let of_layers = generator.activations(tokens, precision);
+            generator.n_layers * of_layers.layer + of_layers.top
+        });
         Activations {
             layer: tokens * (normalized + attention + qk_norm + mlp + dropout),
             layer_input: tokens * d,
-            top: self.n_stacks() * tokens * (2 * d + 2),
+            top: self.n_stacks() * tokens * (2 * d + 2) + generator,
             working: tokens * working,
             loss: self.logits_at_once(predicted) + tokens * d,
         }
@@ -84,7 +94,8 @@ impl ModelConfig {
     pub fn layer_matrix_numbers(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
-        self.n_stacks() * self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
+        let generator = self.generator_layers().map_or(0, |generator| generator.layer_matrix_numbers());
+        self.n_stacks() * self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + generator
     }
 
     /// Numbers in the largest of them.

@@ -4,6 +4,7 @@ use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::encoder::Encoder;
 use crate::permutation::Permutation;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
@@ -59,6 +60,8 @@ pub enum AnyModel {
     Bidirectional(Box<Bidirectional>),
     /// [`ModelKind::Permutation`]
     Permutation(Box<Permutation>),
+    /// [`ModelKind::Encoder`]
+    Encoder(Box<Encoder>),
 }
 
 impl AnyModel {
@@ -68,6 +71,7 @@ impl AnyModel {
             Self::Decoder(model) => model.config(),
             Self::Bidirectional(model) => model.config(),
             Self::Permutation(model) => model.config(),
+            Self::Encoder(model) => model.config(),
         }
     }
 
@@ -77,6 +81,7 @@ impl AnyModel {
             Self::Decoder(model) => model.device(),
             Self::Bidirectional(model) => model.device(),
             Self::Permutation(model) => model.device(),
+            Self::Encoder(model) => model.device(),
         }
     }
 
@@ -87,6 +92,7 @@ impl AnyModel {
             Self::Decoder(model) => model.layer_states(ids, &model.prompt_mask()),
             Self::Bidirectional(model) => model.layer_states(ids),
             Self::Permutation(model) => model.layer_states(ids),
+            Self::Encoder(model) => model.layer_states(ids),
         }
     }
 
@@ -100,6 +106,10 @@ impl AnyModel {
             Self::Bidirectional(model) => Ok(model.forward()),
             Self::Permutation(_) => Err(TransformerError::Config(
                 "a permutation model does not go on with a text; score and embed use it".into(),
+            )),
+            Self::Encoder(_) => Err(TransformerError::Config(
+                "an encoder sees both sides of every token and predicts none from those before it alone"
+                    .into(),
             )),
         }
     }

@@ -1,6 +1,7 @@
 //! `firebrand embed`: the states of a model's layers for texts.
 
 use crate::args::{EmbedArgs, Global, Layer, Pool};
+use crate::commands::masked::around;
 use crate::exit::usage;
 use crate::output::{bar, line, say};
 use crate::run::{Trained, parse_ids};
@@ -116,9 +117,14 @@ impl Text {
 }
 
 fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
-    let around = trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text());
+    let tokenizer = trained.tokenizer.as_ref();
+    let end_of_text = tokenizer.and_then(|tokenizer| tokenizer.end_of_text());
     // A text begins after an end of text; whoever reads from the end begins there too.
-    let after = around.filter(|_| trained.model.config().kind == ModelKind::Bidirectional);
+    let (before, after) = match trained.model.config().kind {
+        ModelKind::Decoder | ModelKind::Permutation => (end_of_text, None),
+        ModelKind::Bidirectional => (end_of_text, end_of_text),
+        ModelKind::Encoder => tokenizer.map_or((None, None), around),
+    };
     let mut texts = Vec::new();
     for ids in &args.ids {
         let ids = parse_ids(ids)?;
@@ -138,7 +144,7 @@ fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
     }
     for text in given {
         let ids = trained.tokenizer()?.encode(&text);
-        texts.push(Text { text: Some(text), ids, before: around, after });
+        texts.push(Text { text: Some(text), ids, before, after });
     }
     match texts.is_empty() {
         true => Err(usage("nothing to embed: give --text, --file or --ids, or texts on stdin, one a line")),

@@ -1,17 +1,22 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
+use crate::masked::{masked_lm, masking, next_sentence, tiny_encoder};
 use crate::{VOCAB_SIZE, batch, device, far_from_first, noise, tiny};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
-use firebrand_pretrain::{BidirectionalLm, Causal, FillInTheMiddle, MiddleTokens, PermutationLm, PrefixLm};
+use firebrand_pretrain::{
+    BidirectionalLm, Causal, FillInTheMiddle, MaskedLm, MiddleTokens, NextSentence, PermutationLm, PrefixLm,
+    ReplacedToken, ReplacedTokenConfig,
+};
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
 };
 use firebrand_transformer::{
-    Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors, with_tensors,
+    EncoderHeads, Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors,
+    with_tensors,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -92,6 +97,63 @@ impl Case for OfPermutation {
     }
 }
 
+pub(crate) struct OfMasked;
+
+impl Case for OfMasked {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Bert)
+    }
+}
+
+pub(crate) struct OfMaskedWithNextSentence;
+
+impl Case for OfMaskedWithNextSentence {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        // Few other segments: a batch can be learned by heart.
+        let texts = TokenSplit::from_ids(noise(4, 21), VOCAB_SIZE, 4, 1).expect("ids of the vocabulary");
+        let next = NextSentence { training: texts.clone(), evaluation: texts, ..next_sentence(8) };
+        MaskedLm { dropout, next_sentence: Some(next), ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        ModelConfig { heads: EncoderHeads { next_sentence: true, ..config.heads }, ..config }
+    }
+}
+
+pub(crate) struct OfMaskedWithRotaryLayers;
+
+impl Case for OfMaskedWithRotaryLayers {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Llama)
+    }
+}
+
+pub(crate) struct OfReplacedToken;
+
+impl Case for OfReplacedToken {
+    type Objective = ReplacedToken;
+    fn objective(dropout: f64) -> ReplacedToken {
+        // Fifty times the rounding of a loss would be more than the gradients are compared by.
+        let options = ReplacedTokenConfig { weight: 5.0, ..ReplacedTokenConfig::default() };
+        ReplacedToken::new(&options, masking(), dropout, Some(0))
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        let options = ReplacedTokenConfig { generator_size: 0.5, ..ReplacedTokenConfig::default() };
+        let heads = EncoderHeads { replaced: true, ..EncoderHeads::default() };
+        ModelConfig { heads, generator: Some(options.generator(&config)), ..config }
+    }
+}
+
 macro_rules! claims {
     ($($name:ident: $case:ty,)*) => {$(
         mod $name {
@@ -143,6 +205,10 @@ claims! {
     fill_in_the_middle: OfFillInTheMiddle,
     prefix: OfPrefix,
     permutation: OfPermutation,
+    masked: OfMasked,
+    masked_with_next_sentence: OfMaskedWithNextSentence,
+    masked_with_rotary_layers: OfMaskedWithRotaryLayers,
+    replaced_token: OfReplacedToken,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };

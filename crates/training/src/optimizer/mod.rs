@@ -79,7 +79,8 @@ impl Optimizer {
     /// Whether a tensor of so many dimensions is updated by Muon; else by AdamW. Embeddings and the head are tables of
     /// vectors, not maps: Muon is not for them.
     fn takes_muon(&self, name: &str, dimensions: usize) -> bool {
-        self.config.kind == OptimizerKind::Muon && dimensions == 2 && name.starts_with("layers.")
+        let in_a_layer = name.split('.').any(|part| part == "layers");
+        self.config.kind == OptimizerKind::Muon && dimensions == 2 && in_a_layer
     }
 
     /// The new values of all tensors: AdamW's in one pass over all of them.

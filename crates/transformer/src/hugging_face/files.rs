@@ -49,6 +49,7 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
         ModelKind::Decoder => AnyModel::Decoder(Box::new(load(dir, device)?)),
         ModelKind::Bidirectional => AnyModel::Bidirectional(Box::new(load(dir, device)?)),
         ModelKind::Permutation => AnyModel::Permutation(Box::new(load(dir, device)?)),
+        ModelKind::Encoder => AnyModel::Encoder(Box::new(load(dir, device)?)),
     })
 }
 

@@ -1,16 +1,17 @@
 //! Model folders as Hugging Face transformers reads them: `config.json`, `model.safetensors`, `generation_config.json`.
 //!
-//! A config that maps to Llama or GPT-2 is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
+//! A config that maps to Llama, GPT-2, BERT or ELECTRA is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
 //! Firebrand reads. Our own description of the model stands in `config.json` too, under the key `firebrand`, so that a folder we
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
+mod bert;
 mod files;
 mod names;
 
 pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;
-use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind};
+use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -27,6 +28,16 @@ pub enum Architecture {
     FirebrandBidirectional,
     /// `FirebrandForPermutationLM`: transformers' XLNet has other positions.
     FirebrandPermutation,
+    /// `BertForMaskedLM`.
+    BertMasked,
+    /// `BertForPreTraining`: with a head for next sentences.
+    BertPreTraining,
+    /// `BertModel`: without heads.
+    Bert,
+    /// `ElectraForPreTraining`: the discriminator of replaced tokens.
+    Electra,
+    /// An encoder that no architecture of transformers computes: `FirebrandForMaskedLM`.
+    FirebrandEncoder,
 }
 
 impl Architecture {
@@ -44,6 +55,7 @@ impl Architecture {
             ModelKind::Decoder => {}
             ModelKind::Bidirectional => return Self::FirebrandBidirectional,
             ModelKind::Permutation => return Self::FirebrandPermutation,
+            ModelKind::Encoder => return bert::architecture(config),
         }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
@@ -60,12 +72,29 @@ impl Architecture {
             Self::Firebrand => "FirebrandForCausalLM",
             Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
             Self::FirebrandPermutation => "FirebrandForPermutationLM",
+            Self::BertMasked => "BertForMaskedLM",
+            Self::BertPreTraining => "BertForPreTraining",
+            Self::Bert => "BertModel",
+            Self::Electra => "ElectraForPreTraining",
+            Self::FirebrandEncoder => "FirebrandForMaskedLM",
         }
     }
 
     /// Whether Hugging Face transformers has it.
     pub fn is_in_transformers(self) -> bool {
-        matches!(self, Self::Llama | Self::Gpt2)
+        match self {
+            Self::Llama | Self::Gpt2 => true,
+            Self::BertMasked | Self::BertPreTraining | Self::Bert | Self::Electra => true,
+            Self::Firebrand
+            | Self::FirebrandBidirectional
+            | Self::FirebrandPermutation
+            | Self::FirebrandEncoder => false,
+        }
+    }
+
+    /// Whether it is one of those that [`bert`] describes.
+    fn is_bert(self) -> bool {
+        matches!(self, Self::BertMasked | Self::BertPreTraining | Self::Bert | Self::Electra)
     }
 }
 
@@ -103,9 +132,16 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "attn_pdrop": 0.0,
             "resid_pdrop": config.dropout,
         }),
+        Architecture::BertMasked
+        | Architecture::BertPreTraining
+        | Architecture::Bert
+        | Architecture::Electra => bert::to_json(config, architecture, end_of_text),
         Architecture::Firebrand
         | Architecture::FirebrandBidirectional
-        | Architecture::FirebrandPermutation => json!({"model_type": "firebrand"}),
+        | Architecture::FirebrandPermutation
+        | Architecture::FirebrandEncoder => {
+            json!({"model_type": "firebrand"})
+        }
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);
@@ -128,10 +164,11 @@ pub(crate) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
         match json["model_type"].as_str() {
             Some("llama") => llama_from_json(json, path)?,
             Some("gpt2") => gpt2_from_json(json, path)?,
+            Some("bert" | "electra") => bert::from_json(json, path)?,
             Some(other) => {
                 return Err(TransformerError::format(
                     path,
-                    format!("model_type `{other}` is not supported; llama and gpt2 are"),
+                    format!("model_type `{other}` is not supported; llama, gpt2, bert and electra are"),
                 ));
             }
             None => {
@@ -171,7 +208,6 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
     }
     let theta = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(json["rope_theta"].as_f64());
     Ok(ModelConfig {
-        kind: ModelKind::Decoder,
         vocab_size: field.count("vocab_size")?,
         d_model,
         n_layers: field.count("num_hidden_layers")?,
@@ -186,10 +222,7 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         mlp: MlpKind::Swiglu,
         tied_head: json["tie_word_embeddings"] == true,
         bias: attention_bias,
-        dropout: 0.0,
-        logit_soft_cap: 0.0,
-        qk_norm: false,
-        prefix_attention: false,
+        ..ModelConfig::preset(Preset::Llama, 1, d_model, 1, n_heads, 1)
     })
 }
 
@@ -214,7 +247,6 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
     }
     let (d_model, n_heads) = (field.count("n_embd")?, field.count("n_head")?);
     Ok(ModelConfig {
-        kind: ModelKind::Decoder,
         vocab_size: field.count("vocab_size")?,
         d_model,
         n_layers: field.count("n_layer")?,
@@ -230,9 +262,7 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
         tied_head: json["tie_word_embeddings"] != false,
         bias: true,
         dropout: json["resid_pdrop"].as_f64().unwrap_or(0.0),
-        logit_soft_cap: 0.0,
-        qk_norm: false,
-        prefix_attention: false,
+        ..ModelConfig::preset(Preset::Gpt2, 1, d_model, 1, n_heads, 1)
     })
 }
 

@@ -1,19 +1,19 @@
 //! Tensor names and layouts: ours (`[d_in, d_out]`, one tensor a map) and those of each architecture.
 
-use super::Architecture;
+use super::{Architecture, bert};
 use crate::TransformerError;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelKind};
 use crate::weights::NamedTensor;
 use std::collections::BTreeMap;
 
 /// How one tensor of the folder is made from ours.
-struct Rule {
+pub(super) struct Rule {
     /// Its name in the folder.
-    name: String,
+    pub(super) name: String,
     /// Our tensors, side by side in the last dimension (GPT-2 keeps query, key and value in one).
-    parts: Vec<String>,
+    pub(super) parts: Vec<String>,
     /// Whether the folder holds it transposed (`[d_out, d_in]`).
-    transposed: bool,
+    pub(super) transposed: bool,
 }
 
 /// Our tensors as the folder holds them.
@@ -43,8 +43,13 @@ pub(super) fn outward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Vec<Na
         whole.name = rule.name;
         result.push(whole);
     }
+    // The generator beside ELECTRA's discriminator is nobody else's: its tensors keep their names.
+    result.extend(ours.into_values().filter(|tensor| tensor.name.starts_with(GENERATOR)));
     result
 }
+
+/// What the names of a generator's tensors begin with.
+const GENERATOR: &str = "generator.";
 
 /// The folder's tensors as ours. Tensors that the config has no use for are dropped when they are known to be
 /// redundant (buffers, a tied head), else reported.
@@ -53,14 +58,16 @@ pub(super) fn inward(
     tensors: Vec<NamedTensor>,
 ) -> Result<Vec<NamedTensor>, TransformerError> {
     let Some(rules) = rules(config) else { return Ok(tensors) };
-    let gpt2 = Architecture::of(config) == Architecture::Gpt2;
+    let architecture = Architecture::of(config);
+    let gpt2 = architecture == Architecture::Gpt2;
     let mut theirs: BTreeMap<String, NamedTensor> = tensors
         .into_iter()
         .map(|tensor| {
             let name = &tensor.name;
             // The first GPT-2 checkpoints were saved without the prefix.
             let bare = gpt2 && !name.starts_with("transformer.") && name != "lm_head.weight";
-            (if bare { format!("transformer.{name}") } else { name.clone() }, tensor)
+            let name = if bare { format!("transformer.{name}") } else { name.clone() };
+            (if architecture.is_bert() { bert::current_name(name, architecture) } else { name }, tensor)
         })
         .collect();
     let shapes = shapes(config);
@@ -82,11 +89,17 @@ pub(super) fn inward(
             }
         }
     }
+    if config.generator.is_some() {
+        let (generator, rest) = theirs.into_iter().partition(|(name, _)| name.starts_with(GENERATOR));
+        theirs = rest;
+        result.extend(BTreeMap::into_values(generator));
+    }
     theirs.retain(|name, _| {
         !(name.ends_with(".attn.bias")
             || name.ends_with(".attn.masked_bias")
             || name.ends_with("rotary_emb.inv_freq")
-            || (config.tied_head && name == "lm_head.weight"))
+            || (config.tied_head && name == "lm_head.weight")
+            || (architecture.is_bert() && bert::is_redundant(name, config)))
     });
     match (missing.first(), theirs.keys().next()) {
         (None, None) => Ok(result),
@@ -139,6 +152,9 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
             shapes.insert(format!("layers.{layer}.{name}.bias"), vec![width]);
         }
     }
+    if config.kind == ModelKind::Encoder {
+        shapes.extend(bert::shapes(config));
+    }
     shapes
 }
 
@@ -147,7 +163,13 @@ fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
-        Architecture::FirebrandBidirectional | Architecture::FirebrandPermutation => None,
+        Architecture::BertMasked
+        | Architecture::BertPreTraining
+        | Architecture::Bert
+        | Architecture::Electra => Some(bert::rules(config)),
+        Architecture::FirebrandBidirectional
+        | Architecture::FirebrandPermutation
+        | Architecture::FirebrandEncoder => None,
     }
 }
 

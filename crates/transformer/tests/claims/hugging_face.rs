@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
@@ -215,7 +215,7 @@ fn an_export_that_cannot_be_written_names_the_file() {
 }
 
 /// Python with transformers, and the peer script that computes logits; or why there is none.
-fn peer() -> Result<(PathBuf, PathBuf), String> {
+pub(crate) fn peer() -> Result<(PathBuf, PathBuf), String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers/logits_hf.py");
     if !script.is_file() {
         return Err(format!("there is no {}", script.display()));

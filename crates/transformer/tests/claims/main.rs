@@ -1,6 +1,8 @@
 //! What a decoder promises, over a table of configs that uses every option.
 
 mod cpu;
+mod encoder;
+mod encoder_folders;
 mod forward;
 mod hugging_face;
 mod llama2c;

@@ -27,7 +27,7 @@ pub(super) fn run(
     if let (Some(tokenizer), Some(teacher)) = (&known, teacher) {
         teacher.check_tokenizer(&HashedTokenizer::as_written(tokenizer.clone())?)?;
     }
-    let special = config.objective.special_tokens();
+    let special = config.special_tokens();
     let known = known.map(|tokenizer| tokenizer.with_special_tokens(&special)).transpose()?;
     // A teacher has the student's vocabulary.
     let assumed = teacher.map_or(ASSUMED_VOCABULARY + special.len(), |teacher| teacher.model.vocab_size);

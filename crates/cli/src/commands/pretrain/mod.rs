@@ -7,7 +7,7 @@ mod teacher;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
-use crate::config::{self, ObjectiveName, PretrainConfig};
+use crate::config::{self, MASK, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
 use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
@@ -18,8 +18,8 @@ use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::{
-    BidirectionalLm, Causal, Distillation, DistillationConfig, FillInTheMiddle, MiddleTokens, PermutationLm,
-    PrefixLm,
+    BidirectionalLm, Causal, Distillation, DistillationConfig, FillInTheMiddle, MaskedLm, Masking,
+    MiddleTokens, NextSentence, PermutationLm, PrefixLm, ReplacedToken,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         config.clone(),
     );
     // What the objective marks is not in any text.
-    let special = config.objective.special_tokens();
+    let special = config.special_tokens();
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
     let model = config.model(tokenizer.vocab_size());
@@ -111,6 +111,16 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         }
         (ObjectiveName::Prefix, _) => train(PrefixLm { dropout, end_of_text }, job),
         (ObjectiveName::Bidirectional, _) => train(BidirectionalLm { dropout, end_of_text }, job),
+        (ObjectiveName::Masked, _) => {
+            let options = config.masked.unwrap_or_default();
+            let masking = options.rates(job.masking()?);
+            let next_sentence = options.next_sentence.then(|| job.next_sentence()).transpose()?;
+            train(MaskedLm { masking, next_sentence, dropout, end_of_text }, job)
+        }
+        (ObjectiveName::ReplacedToken, _) => {
+            let options = config.replaced_token.unwrap_or_default();
+            train(ReplacedToken::new(&options, job.masking()?, dropout, end_of_text), job)
+        }
     }
 }
 
@@ -128,6 +138,38 @@ struct Job<'a> {
     /// With autodiff.
     device: &'a Device,
     global: &'a Global,
+}
+
+impl Job<'_> {
+    /// The id of a special token of the objective.
+    fn special(&self, name: &str) -> u32 {
+        self.tokenizer.token_to_id(name).expect("the objective's tokens were put in just now")
+    }
+
+    /// How tokens are hidden.
+    fn masking(&self) -> anyhow::Result<Masking> {
+        let table = self.tokenizer.token_table();
+        match (0..table.len() as u32).all(|id| table.is_special(id)) {
+            true => {
+                Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict"))
+            }
+            false => Ok(Masking::new(&table, self.special(MASK))),
+        }
+    }
+
+    /// Where the segments of next-sentence prediction come from.
+    fn next_sentence(&self) -> anyhow::Result<NextSentence> {
+        let [cls, sep] = NextSentence::TOKENS.map(|name| self.special(name));
+        let training = self.shards.split(Split::Train)?.clone();
+        let held_out = self.shards.get(Split::HeldOut).filter(|split| !split.is_empty());
+        Ok(NextSentence {
+            cls,
+            sep,
+            context: self.config.training.seq_len,
+            evaluation: held_out.unwrap_or(&training).clone(),
+            training,
+        })
+    }
 }
 
 /// Trains a model for an objective, whichever that is.
@@ -224,7 +266,7 @@ where
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+            report(config, dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -316,6 +358,7 @@ fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfi
 }
 
 fn report(
+    config: &PretrainConfig,
     dir: &Path,
     val_loss: Option<f64>,
     best_step: u64,
@@ -331,7 +374,11 @@ fn report(
         }));
     }
     let loss = val_loss.map_or("nothing was held out".to_string(), |loss| {
-        format!("held-out loss {loss:.4} (perplexity {:.2}) at step {best_step}", loss.exp())
+        let perplexity = match config.has_perplexity() {
+            true => format!(" (perplexity {:.2})", loss.exp()),
+            false => String::new(),
+        };
+        format!("held-out loss {loss:.4}{perplexity} at step {best_step}")
     });
     say(global, format!("{}: {loss}; {} of training", dir.display(), duration(seconds)));
     Ok(())

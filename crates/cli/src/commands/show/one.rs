@@ -67,7 +67,9 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
     }
     if let Some(best) = record.best() {
         let bits = record.bits_per_byte().map_or(String::new(), |bits| format!(", {bits:.4} bits per byte"));
-        line(format!("best        held-out loss {best:.4}, perplexity {:.3}{bits}", best.exp()))?;
+        let perplexity =
+            record.perplexity().map_or(String::new(), |perplexity| format!(", perplexity {perplexity:.3}"));
+        line(format!("best        held-out loss {best:.4}{perplexity}{bits}"))?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The one description of a model.
 
 use crate::TransformerError;
+use crate::characters::{Characters, Spellings};
 use serde::{Deserialize, Serialize};
 
 /// How activations are normalized.
@@ -65,6 +66,34 @@ impl ModelKind {
     }
 }
 
+/// What the layers of a model are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// Attention and a feed-forward part.
+    #[default]
+    Transformer,
+    /// An LSTM with cells of `d_ff` numbers, projected to `d_model` [Sak 2014], in bidirectional models.
+    Lstm,
+}
+
+impl LayerKind {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_transformer(&self) -> bool {
+        *self == Self::Transformer
+    }
+}
+
+/// As in ELMo.
+fn default_lstm_clip() -> f64 {
+    3.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default_lstm_clip(clip: &f64) -> bool {
+    *clip == default_lstm_clip()
+}
+
 /// Well-known architectures to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -102,7 +131,19 @@ pub struct ModelConfig {
     pub n_heads: usize,
     /// Number of key and value heads; divides `n_heads`.
     pub n_kv_heads: usize,
-    /// Inner width of the feed-forward part.
+    /// What the layers are. Those of an LSTM have no heads, norms, positions or kind of feed-forward part.
+    #[serde(default, skip_serializing_if = "LayerKind::is_transformer")]
+    pub layers: LayerKind,
+    /// Cell states and outputs of LSTM layers are kept within this distance of 0; 0 for none.
+    #[serde(default = "default_lstm_clip", skip_serializing_if = "is_default_lstm_clip")]
+    pub lstm_clip: f64,
+    /// Token embeddings are computed from the bytes of tokens, in bidirectional models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
+    /// The bytes of all tokens, for [`characters`](Self::characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spellings: Option<Spellings>,
+    /// Inner width of the feed-forward part; of an LSTM's layers the numbers in a cell.
     pub d_ff: usize,
     /// The longest context, in tokens.
     pub seq_len: usize,
@@ -147,6 +188,10 @@ impl ModelConfig {
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
+            layers: LayerKind::default(),
+            lstm_clip: default_lstm_clip(),
+            characters: None,
+            spellings: None,
             d_ff: Self::default_d_ff(if llama { MlpKind::Swiglu } else { MlpKind::GeluTanh }, d_model),
             seq_len,
             norm: if llama { NormKind::Rms } else { NormKind::Layer },
@@ -232,7 +277,33 @@ impl ModelConfig {
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
-        Ok(())
+        self.validate_elmo()
+    }
+
+    /// What only bidirectional models have.
+    fn validate_elmo(&self) -> Result<(), TransformerError> {
+        let fail = |message: &str| Err(TransformerError::Config(message.into()));
+        let bidirectional = self.kind == ModelKind::Bidirectional;
+        if self.layers == LayerKind::Lstm {
+            if !bidirectional {
+                return fail("layers \"lstm\" are for bidirectional models (objective = \"bidirectional\")");
+            }
+            if self.position != PositionKind::None {
+                return fail("LSTM layers know where a token stands: position must be \"none\"");
+            }
+        }
+        if !(self.lstm_clip >= 0.0 && self.lstm_clip.is_finite()) {
+            let message = format!("lstm_clip {} is negative or no number; 0 means none", self.lstm_clip);
+            return Err(TransformerError::Config(message));
+        }
+        let Some(characters) = &self.characters else { return Ok(()) };
+        if !bidirectional {
+            return fail("characters are for bidirectional models (objective = \"bidirectional\")");
+        }
+        if self.tied_head {
+            return fail("an embedding computed from characters is no head: tied_head must be false");
+        }
+        characters.validate()
     }
 
     /// How many stacks of `n_layers` layers there are.
@@ -245,7 +316,24 @@ impl ModelConfig {
 
     /// Number of trainable numbers.
     pub fn n_params(&self) -> usize {
+        let d = self.d_model;
+        let embeddings = match &self.characters {
+            None => self.vocab_size * d * if self.tied_head { 1 } else { 2 },
+            // While the tokens are not known, an end of text is taken to be the only one without bytes.
+            Some(characters) => {
+                characters.n_params(d, self.spellings.as_ref().map_or(1, Spellings::without_bytes))
+                    + self.vocab_size * d
+            }
+        };
+        embeddings + self.n_stacks() * self.stack_params()
+    }
+
+    fn stack_params(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        if self.layers == LayerKind::Lstm {
+            let gates = 4 * self.d_ff;
+            return self.n_layers * (2 * d * gates + gates + self.d_ff * d);
+        }
         let bias = usize::from(self.bias);
         // A gain, and a bias where it is a layer norm with biases.
         let norm_vectors = 1 + bias * usize::from(self.norm == NormKind::Layer);
@@ -254,18 +342,20 @@ impl ModelConfig {
         let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
         let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
         let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
-        let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
         let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
-        let stack = positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm;
-        embeddings + self.n_stacks() * stack
+        positions + self.n_layers * (attention + mlp + 2 * norm + qk) + norm
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
-    /// read twice.
+    /// read twice. An embedding computed from characters is not counted: it is computed once for each different token of a batch.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        if self.layers == LayerKind::Lstm {
+            let matmuls = self.n_layers * 9 * d * self.d_ff + self.vocab_size * d;
+            return 6.0 * (self.n_stacks() * matmuls) as f64;
+        }
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
         let matmuls =
             self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + self.vocab_size * d;

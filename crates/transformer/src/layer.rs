@@ -20,7 +20,7 @@ impl Linear {
         Self { weight: init.normal([d_in, d_out], std), bias: bias.then(|| init.constant(d_out, 0.0)) }
     }
 
-    fn parameters(&self) -> Map {
+    pub(crate) fn parameters(&self) -> Map {
         Map { weight: self.weight.val(), bias: self.bias.as_ref().map(Param::val) }
     }
 }

@@ -9,6 +9,7 @@
 
 mod bidirectional;
 mod cache;
+mod characters;
 mod checkpoint;
 mod config;
 mod decoder;
@@ -19,15 +20,18 @@ mod inference;
 mod init;
 mod layer;
 pub mod llama2c;
+mod lstm;
 mod memory;
 mod model;
 mod scalar_mix;
+mod stack;
 mod tensor_file;
 mod weights;
 
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
-pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+pub use characters::{Characters, Spellings};
+pub use config::{LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use error::TransformerError;

@@ -2,9 +2,11 @@
 
 mod gemm;
 mod generate;
+mod lstm;
 mod tokenizer;
 
 pub(crate) use generate::generate;
+pub(crate) use lstm::lstm;
 pub(crate) use tokenizer::tokenizer;
 
 use crate::args::{BenchTrainArgs, Global};

@@ -3,6 +3,7 @@
 mod bad_input;
 mod configs;
 mod datasets;
+mod elmo;
 mod faults;
 mod fetching;
 mod generating;

@@ -1,6 +1,6 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
-use crate::{VOCAB_SIZE, batch, device, far_from_first, noise, tiny};
+use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
@@ -55,6 +55,30 @@ impl Case for OfBidirectional {
     }
 }
 
+pub(crate) struct OfLstm;
+
+impl Case for OfLstm {
+    type Objective = BidirectionalLm;
+    fn objective(dropout: f64) -> BidirectionalLm {
+        BidirectionalLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        elmo(false)
+    }
+}
+
+pub(crate) struct OfCharacters;
+
+impl Case for OfCharacters {
+    type Objective = BidirectionalLm;
+    fn objective(dropout: f64) -> BidirectionalLm {
+        BidirectionalLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        elmo(true)
+    }
+}
+
 macro_rules! claims {
     ($($name:ident: $case:ty,)*) => {$(
         mod $name {
@@ -103,6 +127,8 @@ macro_rules! claims {
 claims! {
     causal: OfCausal,
     bidirectional: OfBidirectional,
+    bidirectional_of_lstm_layers: OfLstm,
+    bidirectional_of_characters: OfCharacters,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };

@@ -10,7 +10,7 @@ mod names;
 pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;
-use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind};
+use crate::config::{LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, PositionKind};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -170,6 +170,10 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         n_layers: field.count("num_hidden_layers")?,
         n_heads,
         n_kv_heads: json["num_key_value_heads"].as_u64().map_or(n_heads, |n| n as usize),
+        layers: LayerKind::default(),
+        lstm_clip: 3.0,
+        characters: None,
+        spellings: None,
         d_ff: field.count("intermediate_size")?,
         seq_len: field.count("max_position_embeddings")?,
         norm: NormKind::Rms,
@@ -212,6 +216,10 @@ fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerE
         n_layers: field.count("n_layer")?,
         n_heads,
         n_kv_heads: n_heads,
+        layers: LayerKind::default(),
+        lstm_clip: 3.0,
+        characters: None,
+        spellings: None,
         d_ff: json["n_inner"].as_u64().map_or(4 * d_model, |n| n as usize),
         seq_len: field.count("n_positions")?,
         norm: NormKind::Layer,

@@ -18,6 +18,7 @@ pub(crate) mod attention;
 pub(super) mod cross_entropy;
 pub(crate) mod gemm;
 pub(crate) mod gemv;
+pub(super) mod lstm;
 pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod norm;

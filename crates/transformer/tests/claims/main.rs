@@ -53,16 +53,18 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
 /// A model far from its first weights: larger ones, and no gain or bias at its neutral value. Differences that an
 /// untrained model would hide are seen.
 fn model(config: &ModelConfig, device: &Device) -> Decoder {
-    far_from_first(Decoder::new(config, 7, device).expect("the config is a model's"), 12.0)
+    far_from_first(Decoder::new(config, 7, device).expect("the config is a model's"))
 }
 
-/// The same with matrices `factor` times as large.
-fn far_from_first<M: Model>(model: M, factor: f32) -> M {
+/// See [`model`].
+fn far_from_first<M: Model>(model: M) -> M {
+    // Those of LSTMs begin larger, and more would only hold their gates open or shut.
+    let lstm = model.config().layers == LayerKind::Lstm;
     let tensors = named_tensors(&model).into_iter().map(|tensor| {
         let matrix = tensor.shape.len() == 2;
         let change = |(i, value): (usize, f32)| {
             if matrix {
-                value * factor
+                value * if lstm && tensor.name != "head" { 1.5 } else { 12.0 }
             } else {
                 value + 0.3 * (i as f32 * 1.7 + tensor.name.len() as f32).sin()
             }
@@ -97,7 +99,7 @@ fn elmos() -> [(&'static str, ModelConfig); 2] {
 }
 
 fn elmo(config: &ModelConfig, device: &Device) -> Bidirectional {
-    far_from_first(Bidirectional::new(config, 7, device).expect("the config is a model's"), 1.5)
+    far_from_first(Bidirectional::new(config, 7, device).expect("the config is a model's"))
 }
 
 /// A model of every config, with the CPU's fused operations and with burn's.

@@ -279,6 +279,29 @@ pub fn cross_entropy(
     }
 }
 
+/// What logits over a vocabulary are made of, as [`vocabulary_logits`] makes them.
+#[derive(Debug, Clone)]
+pub struct Scores {
+    /// `[n, d_model]`
+    pub hidden: Tensor<2>,
+    /// `[vocab, d_model]`
+    pub head: Tensor<2>,
+    /// Logits are `cap · tanh(logits / cap)`.
+    pub soft_cap: Option<f64>,
+}
+
+/// How far a student's distributions over the vocabulary are from its teacher's: `KL(teacher ‖ student)` of
+/// `softmax(logits / temperature)`, in nats, summed over the positions; returns `[1]` [Hinton 2015].
+///
+/// Both have the same `n` and `vocab`, each its own `d_model`. The teacher may be without a graph, and gets no gradient.
+pub fn distillation(student: Scores, teacher: Scores, temperature: f64) -> Tensor<1> {
+    if fused::applies(&student.hidden) && fused::applies(&teacher.hidden) {
+        fused::distillation(student, teacher, temperature)
+    } else {
+        primitive::distillation(student, teacher, temperature)
+    }
+}
+
 /// A scalar `[1]` to begin a backward pass at, so that `y` gets `gradient`, of the same shape, for its own. What number
 /// the scalar holds means nothing.
 pub fn seed_gradient<const D: usize>(y: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {

@@ -10,8 +10,8 @@ pub(crate) use data::{
 };
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
-    BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs, ShowArgs,
-    StrategyName, WeightsName,
+    BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
+    ShowArgs, StrategyName, WeightsName,
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     BenchGenerate(BenchGenerateArgs),
     #[command(hide = true)]
     BenchLstm(BenchLstmArgs),
+    #[command(hide = true)]
+    BenchCost(BenchCostArgs),
     #[command(hide = true)]
     BenchGenerator,
     #[command(hide = true)]

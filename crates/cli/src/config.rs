@@ -4,6 +4,7 @@ use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
+use firebrand_pretrain::DistillationConfig;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{
     Characters, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset,
@@ -47,6 +48,9 @@ pub(crate) struct PretrainConfig {
     pub(crate) optimizer: OptimizerConfig,
     #[serde(default)]
     pub(crate) schedule: ScheduleConfig,
+    /// Learn from a teacher besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) distillation: Option<DistillationConfig>,
 }
 
 impl PretrainConfig {
@@ -61,6 +65,12 @@ impl PretrainConfig {
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
+        self.distillation.as_ref().map_or(Ok(()), DistillationConfig::validate)?;
+        if self.distillation.is_some() && self.objective != ObjectiveName::Causal {
+            return Err(usage(
+                "[distillation] teaches a causal model: leave it out, or use objective = \"causal\"",
+            ));
+        }
         // Beyond this, counts no longer fit and allocations fail without a word about the key.
         const MOST: usize = 1 << 20;
         let (model, training) = (&self.model, &self.training);
@@ -374,6 +384,21 @@ mod tests {
         assert_eq!(config.optimizer.lr, 3e-4);
         assert_eq!((config.data.tokenizer.as_str(), config.data.texts.len()), ("tok", 2));
         assert_eq!(config.model.preset, Preset::Gpt2);
+    }
+
+    #[test]
+    fn a_teacher_alone_is_a_whole_section() {
+        let set =
+            |set: &[&str]| load("draft-stories", &set.iter().map(|s| s.to_string()).collect::<Vec<_>>());
+        assert_eq!(set(&[]).expect("well-formed").distillation, None);
+        let distillation = set(&["distillation.teacher=runs/stories"]).expect("well-formed").distillation;
+        let expected = DistillationConfig { teacher: "runs/stories".into(), weight: 0.5, temperature: 1.0 };
+        assert_eq!(distillation, Some(expected));
+        let error = set(&["distillation.weight=0.3"]).expect_err("nobody to learn from").to_string();
+        assert!(error.contains("missing field `teacher`"), "{error}");
+        let error =
+            set(&["distillation.teacher=t", "distillation.temprature=2"]).expect_err("a typo").to_string();
+        assert!(error.contains("did you mean `temperature`?"), "{error}");
     }
 
     #[test]

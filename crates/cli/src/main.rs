@@ -7,9 +7,11 @@ mod args;
 mod commands;
 mod config;
 mod exit;
+mod html;
 mod interrupt;
 mod named;
 mod output;
+mod plot;
 mod run;
 mod screen;
 mod table;
@@ -56,6 +58,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Device => commands::device::run(&cli.global),
         Command::Completions { shell } => commands::completions(*shell),
         Command::BenchTrain(command) => commands::bench::train(command, &cli.global),
+        Command::BenchCost(command) => commands::bench::cost(command, &cli.global),
         Command::BenchGenerate(command) => commands::bench::generate(command, &cli.global),
         Command::BenchLstm(command) => commands::bench::lstm(command, &cli.global),
         Command::BenchGenerator => commands::bench::generator(&cli.global),

@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::config::PretrainConfig;
 use crate::exit::usage;
+use crate::text::{sha256, sha256_of};
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
@@ -28,6 +29,9 @@ pub(crate) struct RunFile {
     /// The run it started from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<PathBuf>,
+    /// What it distils from, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) teacher: Option<TeacherHashes>,
     pub(crate) config: PretrainConfig,
 }
 
@@ -38,6 +42,7 @@ impl RunFile {
         tokenizer_sha256: String,
         data_key: String,
         from: Option<PathBuf>,
+        teacher: Option<TeacherHashes>,
         config: PretrainConfig,
     ) -> Self {
         let threads = global.threads.map_or_else(rayon::current_num_threads, std::num::NonZero::get);
@@ -50,6 +55,7 @@ impl RunFile {
             tokenizer_sha256,
             data_key,
             from,
+            teacher,
             config,
         }
     }
@@ -79,12 +85,16 @@ impl RunFile {
         table.try_into().with_context(|| path.display().to_string())
     }
 
-    /// Every key of the config with its value, and what tokenizer and data it was trained with.
+    /// Every key of the config with its value, and what tokenizer, data and teacher it was trained with.
     pub(crate) fn keys(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut keys = Vec::new();
         flatten("", &toml::Value::try_from(&self.config).context("run.toml")?, &mut keys);
         keys.push(("tokenizer".into(), self.tokenizer_sha256.clone()));
         keys.push(("data".into(), self.data_key.clone()));
+        if let Some(teacher) = &self.teacher {
+            keys.push(("teacher's weights".into(), teacher.weights_sha256.clone()));
+            keys.push(("teacher's config.json".into(), teacher.config_sha256.clone()));
+        }
         Ok(keys)
     }
 
@@ -93,6 +103,64 @@ impl RunFile {
         let path = Self::path(dir);
         firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
     }
+}
+
+/// What a teacher was when it was asked: its weights influence the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TeacherHashes {
+    /// SHA-256 of `model.safetensors`; where the weights are several files, of the list of theirs as `sha256sum` prints it.
+    pub(crate) weights_sha256: String,
+    /// SHA-256 of `config.json`.
+    pub(crate) config_sha256: String,
+}
+
+impl TeacherHashes {
+    /// Of a model folder.
+    pub(crate) fn of(dir: &Path) -> anyhow::Result<Self> {
+        let config_sha256 = sha256_of(&dir.join("config.json"))?;
+        let single = dir.join("model.safetensors");
+        if single.is_file() {
+            return Ok(Self { weights_sha256: sha256_of(&single)?, config_sha256 });
+        }
+        let mut names: Vec<String> = std::fs::read_dir(dir)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<Result<Vec<_>, _>>())
+            .with_context(|| dir.display().to_string())?
+            .into_iter()
+            .filter_map(|name| name.into_string().ok())
+            .filter(|name| name.ends_with(".safetensors"))
+            .collect();
+        names.sort();
+        let lines = names.iter().map(|name| Ok(format!("{}  {name}\n", sha256_of(&dir.join(name))?)));
+        let list: String = lines.collect::<anyhow::Result<_>>()?;
+        Ok(Self { weights_sha256: sha256(list.as_bytes()), config_sha256 })
+    }
+}
+
+/// SHA-256 of the `tokenizer.json` in a folder, if it has one.
+pub(crate) fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<String>> {
+    let path = dir.join("tokenizer.json");
+    path.exists().then(|| sha256_of(&path)).transpose()
+}
+
+/// Refuses a folder that holds no finished model.
+pub(crate) fn check_model_folder(dir: &Path) -> anyhow::Result<()> {
+    if !dir.exists() {
+        return Err(usage(format!("{}: there is no such run", dir.display())));
+    }
+    if RunFile::path(dir).exists() {
+        RunFile::read(dir)?;
+    }
+    if hugging_face::is_model_folder(dir) {
+        return Ok(());
+    }
+    let unfinished = dir.join("checkpoints").exists();
+    Err(usage(match unfinished {
+        true => format!(
+            "{0}: the run is not finished; go on with `firebrand pretrain --out {0} --resume`",
+            dir.display()
+        ),
+        false => format!("{}: holds no model (no config.json)", dir.display()),
+    }))
 }
 
 fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) {
@@ -118,25 +186,10 @@ pub(crate) struct Trained {
 impl Trained {
     /// Opens a run or a Hugging Face folder.
     pub(crate) fn open(dir: &Path, global: &Global) -> anyhow::Result<Self> {
-        if !dir.exists() {
-            return Err(usage(format!("{}: there is no such run", dir.display())));
-        }
-        if dir.extension().is_some_and(|extension| extension == "bin") {
+        if dir.exists() && dir.extension().is_some_and(|extension| extension == "bin") {
             return Self::open_llama2c(dir, global);
         }
-        if RunFile::path(dir).exists() {
-            RunFile::read(dir)?;
-        }
-        if !hugging_face::is_model_folder(dir) {
-            let unfinished = dir.join("checkpoints").exists();
-            return Err(usage(match unfinished {
-                true => format!(
-                    "{0}: the run is not finished; go on with `firebrand pretrain --out {0} --resume`",
-                    dir.display()
-                ),
-                false => format!("{}: holds no model (no config.json)", dir.display()),
-            }));
-        }
+        check_model_folder(dir)?;
         let (name, device) = device(global)?;
         let model = hugging_face::load_any(dir, &device)?;
         let has_tokenizer = dir.join("tokenizer.json").exists();

@@ -23,7 +23,7 @@ pub(crate) struct HashedTokenizer {
 
 impl HashedTokenizer {
     /// A tokenizer with the hash of the file that saving it makes.
-    fn new(tokenizer: Tokenizer) -> anyhow::Result<Self> {
+    pub(crate) fn as_written(tokenizer: Tokenizer) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
         tokenizer.save(folder.path())?;
         Self::load(folder.path())
@@ -46,10 +46,21 @@ impl HashedTokenizer {
     }
 }
 
-/// Of a file, in hexadecimal.
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of a file, in hexadecimal; it need not fit in memory.
 pub(crate) fn sha256_of(file: &Path) -> anyhow::Result<String> {
-    let bytes = std::fs::read(file).with_context(|| file.display().to_string())?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut hasher = Sha256::new();
+    let mut opened = std::fs::File::open(file).with_context(|| file.display().to_string())?;
+    std::io::copy(&mut opened, &mut hasher).with_context(|| file.display().to_string())?;
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
 /// Reads and checks text.
@@ -190,7 +201,7 @@ pub(crate) fn load(config: &DataConfig, global: &Global) -> anyhow::Result<(Hash
         true => {
             // Documents smaller than files need something between them.
             let special = if corpus.is_whole_files() { vec![] } else { vec![END_OF_TEXT.to_owned()] };
-            HashedTokenizer::new(characters(&corpus, &special, global)?)?
+            HashedTokenizer::as_written(characters(&corpus, &special, global)?)?
         }
         false => load_tokenizer(Path::new(&config.tokenizer))?,
     };
@@ -206,7 +217,7 @@ fn load_tokenizer(dir: &Path) -> anyhow::Result<HashedTokenizer> {
             dir.display()
         )));
     }
-    HashedTokenizer::new(Tokenizer::load(dir)?)
+    HashedTokenizer::as_written(Tokenizer::load(dir)?)
 }
 
 /// Where encoded text is kept for the next run.

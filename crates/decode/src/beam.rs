@@ -11,6 +11,7 @@ use crate::choose::{Place, Processor};
 use crate::error::DecodeError;
 use crate::generate::{FinishReason, Generation, feed, finish_reason};
 use crate::model::{LanguageModel, Logits};
+use crate::observe::{Event, Extension, Fate, Observer};
 use crate::processors;
 use crate::sampler::Draws;
 use crate::strategy::{Beam, GenerateConfig};
@@ -22,6 +23,7 @@ pub(crate) fn search<M: LanguageModel>(
     sequence: usize,
     config: &GenerateConfig,
     beam: &Beam,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Generation>, DecodeError> {
     let root = Hypothesis { ids: prompt.to_vec(), log_probs: Vec::new(), sum: 0.0, row: 0 };
     if config.max_new_tokens == 0 {
@@ -34,6 +36,7 @@ pub(crate) fn search<M: LanguageModel>(
         prompt_len: prompt.len(),
         max_len: model.max_len(),
         processor: Processor::new(config),
+        told: observer.candidates(),
     };
     let mut groups: Vec<Group> =
         (0..beam.groups).map(|_| Group { live: vec![root.clone()], finished: Vec::new() }).collect();
@@ -42,8 +45,11 @@ pub(crate) fn search<M: LanguageModel>(
     loop {
         // How often each id was taken at this step.
         let mut taken = HashMap::new();
-        for group in &mut groups {
-            search.extend(group, &logits, &mut taken)?;
+        for (number, group) in groups.iter_mut().enumerate() {
+            let extensions = search.extend(group, &logits, &mut taken)?;
+            if !extensions.is_empty() {
+                observer.on_event(&Event::Extended { sequence, group: number, extensions });
+            }
         }
         let live: Vec<&mut Hypothesis> = groups.iter_mut().flat_map(|group| &mut group.live).collect();
         if live.is_empty() {
@@ -72,6 +78,8 @@ struct Search<'a> {
     prompt_len: usize,
     max_len: Option<usize>,
     processor: Processor<'a>,
+    /// How many extensions of a step are told of at least, 0 if none.
+    told: usize,
 }
 
 /// Hypotheses that are ranked together.
@@ -111,8 +119,15 @@ impl Candidate {
     }
 }
 
-/// Live extensions with what ends them, and finished ones.
-type Chosen = (Vec<(Hypothesis, Option<FinishReason>)>, Vec<Generation>);
+/// Which extensions are kept.
+#[derive(Default)]
+struct Chosen {
+    /// With what ends them.
+    live: Vec<(Hypothesis, Option<FinishReason>)>,
+    finished: Vec<Generation>,
+    /// What is told of them, if anything is.
+    told: Vec<Extension>,
+}
 
 /// The best candidates, which come in the order of hypotheses and ids.
 struct Best {
@@ -160,19 +175,19 @@ impl Best {
 }
 
 impl Search<'_> {
-    /// Replaces the live hypotheses of a group by the best of their extensions.
+    /// Replaces the live hypotheses of a group by the best of their extensions; returns what is told of them.
     fn extend(
         &mut self,
         group: &mut Group,
         logits: &Logits,
         taken: &mut HashMap<u32, u32>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Vec<Extension>, DecodeError> {
         if group.live.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let width = self.beam.width / self.beam.groups;
         // Of the first there are no more than these that end, as a rule; if there are, all are looked at.
-        let (live, finished) = match self.choose(group, logits, taken, width, 2 * width)? {
+        let Chosen { live, finished, told } = match self.choose(group, logits, taken, width, 2 * width)? {
             Some(chosen) => chosen,
             None => self.choose(group, logits, taken, width, usize::MAX)?.unwrap_or_default(),
         };
@@ -190,7 +205,7 @@ impl Search<'_> {
         if self.is_over(group, width) {
             group.live.clear();
         }
-        Ok(())
+        Ok(told)
     }
 
     /// The extensions that stay live, and those that are finished, from the best `most` of all; nothing if it takes more to know.
@@ -213,6 +228,13 @@ impl Search<'_> {
             return Err(self.processor.nothing_to_choose(self.place(&group.live[0])));
         }
         let (mut live, mut finished, mut at) = (Vec::with_capacity(width), Vec::new(), 0);
+        let mut told = Vec::new();
+        let mut tell = |candidate: &Candidate, fate| {
+            if self.told > 0 {
+                let (parent, id, sum) = (candidate.from, candidate.id, candidate.sum);
+                told.push(Extension { parent, id, log_prob: sum - group.live[parent].sum, sum, fate });
+            }
+        };
         while live.len() < width && at < candidates.len() {
             let candidate = &candidates[at];
             let from = &group.live[candidate.from];
@@ -228,14 +250,25 @@ impl Search<'_> {
             ) {
                 Some(reason @ (FinishReason::EndOfText | FinishReason::Stop | FinishReason::Complete)) => {
                     if at < width {
-                        finished.push(extended.finish(self.prompt_len, self.beam, reason));
+                        let over = extended.finish(self.prompt_len, self.beam, reason);
+                        tell(candidate, Fate::Finished(over.score));
+                        finished.push(over);
+                    } else {
+                        tell(candidate, Fate::Dropped);
                     }
                 }
-                reason => live.push((extended, reason)),
+                reason => {
+                    let len = extended.ids.len() - self.prompt_len;
+                    let score = score(extended.sum, len, self.beam.length_penalty);
+                    tell(candidate, reason.map_or(Fate::Live, |_| Fate::Finished(score)));
+                    live.push((extended, reason));
+                }
             }
             at += 1;
         }
-        Ok((live.len() == width || !dropped).then_some((live, finished)))
+        let others = self.told.saturating_sub(at);
+        candidates.iter().skip(at).take(others).for_each(|candidate| tell(candidate, Fate::Dropped));
+        Ok((live.len() == width || !dropped).then_some(Chosen { live, finished, told }))
     }
 
     /// All that a hypothesis can be extended by; returns the logarithm of the sum of the exponentials of its logits, if processors left

@@ -66,6 +66,11 @@ impl<'a> Processor<'a> {
         Ok(processed)
     }
 
+    /// The logits of the last place that was processed, as they are now: a [`choice`](Self::choice) samples them too.
+    pub(crate) fn processed(&self) -> &[f32] {
+        &self.processed
+    }
+
     /// Why nothing is left of the logits of a place.
     pub(crate) fn nothing_to_choose(&self, place: Place<'_>) -> DecodeError {
         let (sequence, position) = (place.sequence, place.ids.len());
@@ -142,7 +147,7 @@ impl<'a> Rule<'a> {
 }
 
 impl Choice {
-    fn prob(&self, id: u32) -> f64 {
+    pub(crate) fn prob(&self, id: u32) -> f64 {
         match self {
             Self::Certain(certain) => f64::from(u8::from(*certain == id)),
             Self::Drawn(distribution) => distribution.prob(id),

@@ -141,6 +141,10 @@ pub enum ConfigError {
     )]
     Speculative,
 
+    /// Contrastive search has a rule of its own.
+    #[error("contrastive search chooses tokens by a rule of its own: leave the strategy greedy")]
+    Contrastive,
+
     /// A draft whose ids are not the model's.
     #[error("the draft has {draft} ids, but the model has {model}: both need the same tokenizer")]
     DraftVocabulary {

@@ -1,12 +1,12 @@
 //! Strategies that follow one sequence a prompt, one id after the other: greedy decoding and sampling.
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 
 use crate::choose::{Processor, Rule};
 use crate::error::DecodeError;
 use crate::generate::{Generation, feed, finish_reason};
 use crate::model::{LanguageModel, Logits};
+use crate::observe::{Event, Observer, Step};
 use crate::processors;
 use crate::sampler::{Sampling, Use};
 use crate::sequence::Sequence;
@@ -18,7 +18,7 @@ pub(crate) fn follow<M: LanguageModel>(
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
     sampling: Option<&Sampling>,
-    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Generation>, DecodeError> {
     let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
     if config.max_new_tokens == 0 || prompts.is_empty() {
@@ -36,8 +36,12 @@ pub(crate) fn follow<M: LanguageModel>(
             let place = sequence.place(index);
             let choice = processor.choice(logits, place, &rule)?;
             let id = rule.choose(&choice, place, Use::Choose);
+            if observer.candidates() > 0 {
+                let step = Step::new(index, id, logits, processor.processed(), observer.candidates());
+                observer.on_event(&Event::Chosen(step));
+            }
             sequence.push(id, processors::log_prob(logits, id));
-            let flow = on_token(index, id);
+            let flow = observer.on_token(index, id);
             match finish_reason(sequence.prompt_len, &sequence.ids, flow, config, model.max_len()) {
                 Some(reason) => sequence.finish_reason = reason,
                 None => remaining.push(row),

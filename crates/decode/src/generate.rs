@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::error::{DecodeError, PromptError};
 use crate::model::{LanguageModel, Logits, Positions};
+use crate::observe::{Event, Observer};
 use crate::strategy::{GenerateConfig, Strategy};
 use crate::{beam, best_of, follow};
 
@@ -48,7 +49,7 @@ pub enum FinishReason {
 
 /// Continues each prompt and returns its best generation, in the order of the prompts.
 ///
-/// `on_token(i, id)` is called for each id of `prompts[i]`'s generation, end-of-text included, as soon as it is known: by
+/// [`Observer::on_token`] (or the closure that stands for an observer) is called with `(i, id)` for each id of `prompts[i]`'s generation, end-of-text included, as soon as it is known: by
 /// strategies that compare whole sequences, at the end. When it breaks, that sequence ends with [`FinishReason::Stopped`] and
 /// the others go on (to stop everything, break for each). Sequences that ended are no longer fed to the model.
 ///
@@ -56,14 +57,14 @@ pub enum FinishReason {
 ///
 /// # Errors
 /// Wrong configuration or prompts, found before the model is run; later, a model that fails or returns logits
-/// from which nothing can be chosen. Ids handed to `on_token` until then remain valid.
+/// from which nothing can be chosen. Ids handed out until then remain valid.
 pub fn generate<M: LanguageModel>(
     model: &M,
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
-    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Generation>, DecodeError> {
-    let all = generate_n_best(model, prompts, config, on_token)?;
+    let all = generate_n_best(model, prompts, config, observer)?;
     Ok(all.into_iter().map(|mut n_best| n_best.swap_remove(0)).collect())
 }
 
@@ -75,25 +76,28 @@ pub fn generate_n_best<M: LanguageModel>(
     model: &M,
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
-    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<Generation>>, DecodeError> {
     config.validate(model.vocab_size())?;
     check_prompts(model, prompts)?;
     let one = |generations: Vec<Generation>| generations.into_iter().map(|one| vec![one]).collect();
     let mut found: Vec<Vec<Generation>> = match &config.strategy {
-        Strategy::Greedy => return Ok(one(follow::follow(model, prompts, config, None, on_token)?)),
+        Strategy::Greedy => return Ok(one(follow::follow(model, prompts, config, None, observer)?)),
         Strategy::Sample(sampling) => {
-            return Ok(one(follow::follow(model, prompts, config, Some(sampling), on_token)?));
+            return Ok(one(follow::follow(model, prompts, config, Some(sampling), observer)?));
         }
         Strategy::Beam(options) => (0..)
             .zip(prompts)
-            .map(|(sequence, prompt)| beam::search(model, prompt, sequence, config, options))
+            .map(|(sequence, prompt)| beam::search(model, prompt, sequence, config, options, observer))
             .collect::<Result<_, _>>()?,
         Strategy::BestOf(options) => best_of::draw(model, prompts, config, options)?,
     };
     for (index, n_best) in found.iter_mut().enumerate() {
+        if observer.candidates() > 0 {
+            observer.on_event(&Event::Ranked { sequence: index, generations: n_best });
+        }
         n_best.truncate(config.n_best);
-        hand_out(&mut n_best[0], &mut |id| on_token(index, id));
+        hand_out(&mut n_best[0], &mut |id| observer.on_token(index, id));
     }
     Ok(found)
 }
@@ -137,9 +141,14 @@ pub(crate) fn feed<M: LanguageModel>(
 ) -> Result<Logits, DecodeError> {
     let logits =
         model.step(state, rows, Positions::Last).map_err(|error| DecodeError::Model(Box::new(error)))?;
-    let (got, expected) = ((logits.rows(), logits.vocab_size()), (rows.len(), model.vocab_size()));
-    assert_eq!(got, expected, "the model returned logits of another shape (rows, vocab_size)");
+    check_logits(&logits, rows.len(), model.vocab_size());
     Ok(logits)
+}
+
+/// A model that breaks its contract is found where it does.
+pub(crate) fn check_logits(logits: &Logits, rows: usize, vocab_size: usize) {
+    let got = (logits.rows(), logits.vocab_size());
+    assert_eq!(got, (rows, vocab_size), "the model returned logits of another shape (rows, vocab_size)");
 }
 
 /// Why a sequence of a prompt and new ids ends, if it does.

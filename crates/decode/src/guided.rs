@@ -1,6 +1,6 @@
 //! Classifier-free guidance: a model pushed away from what it would write after another prompt.
 
-use crate::model::{LanguageModel, Logits, Positions};
+use crate::model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 use crate::processors::log_sum_exp;
 
 /// A model whose log-probabilities are `log q + s · (log p − log q)`, `p` after the prompt and `q` after a negative prompt with the
@@ -27,6 +27,49 @@ impl<'m, M: LanguageModel> Guided<'m, M> {
     /// `model`, guided away from `negative_prompt`; an empty one stands for the last id of each prompt.
     pub fn new(model: &'m M, negative_prompt: Vec<u32>, scale: f64) -> Self {
         Self { model, negative_prompt, scale }
+    }
+
+    /// A step in which `step` feeds the prompts' own rows; with what else it returns.
+    fn step_by<T>(
+        &self,
+        state: &mut GuidedState<M::State>,
+        ids: &[&[u32]],
+        positions: Positions,
+        step: impl FnOnce(&M, &mut M::State) -> Result<(Logits, T), M::Error>,
+    ) -> Result<(Logits, T), M::Error> {
+        let [main, negative] = &mut state.states;
+        let is_first: Vec<bool> =
+            state.fed.iter().zip(ids).map(|(fed, ids)| fed.0 == 0 && !ids.is_empty()).collect();
+        let negative_ids: Vec<&[u32]> = ids
+            .iter()
+            .zip(&is_first)
+            .map(|(ids, is_first)| match (is_first, self.negative_prompt.is_empty()) {
+                (false, _) => *ids,
+                (true, true) => &ids[ids.len() - 1..],
+                (true, false) => &self.negative_prompt,
+            })
+            .collect();
+        let (logits, more) = step(self.model, main)?;
+        let negative_logits = self.model.step(negative, &negative_ids, positions)?;
+        let (mut values, mut counts) = (Vec::new(), Vec::new());
+        for (row, is_first) in is_first.iter().enumerate() {
+            let count = logits.positions(row);
+            counts.push(count);
+            for position in 0..count {
+                let logits = logits.at(row, position);
+                match (is_first, position + 1 == count) {
+                    (true, false) => values.extend_from_slice(logits),
+                    (true, true) => values.extend(self.combine(logits, negative_logits.last(row))),
+                    (false, _) => values.extend(self.combine(logits, negative_logits.at(row, position))),
+                }
+            }
+            let (len, longer) = &mut state.fed[row];
+            *len += ids[row].len();
+            if *is_first {
+                *longer = negative_ids[row].len() as isize - ids[row].len() as isize;
+            }
+        }
+        Ok((Logits::new(values, self.model.vocab_size(), &counts), more))
     }
 
     /// Logits after the prompt and after the negative one, combined.
@@ -65,39 +108,8 @@ impl<M: LanguageModel> LanguageModel for Guided<'_, M> {
         ids: &[&[u32]],
         positions: Positions,
     ) -> Result<Logits, Self::Error> {
-        let [main, negative] = &mut state.states;
-        let is_first: Vec<bool> =
-            state.fed.iter().zip(ids).map(|(fed, ids)| fed.0 == 0 && !ids.is_empty()).collect();
-        let negative_ids: Vec<&[u32]> = ids
-            .iter()
-            .zip(&is_first)
-            .map(|(ids, is_first)| match (is_first, self.negative_prompt.is_empty()) {
-                (false, _) => *ids,
-                (true, true) => &ids[ids.len() - 1..],
-                (true, false) => &self.negative_prompt,
-            })
-            .collect();
-        let logits = self.model.step(main, ids, positions)?;
-        let negative_logits = self.model.step(negative, &negative_ids, positions)?;
-        let (mut values, mut counts) = (Vec::new(), Vec::new());
-        for (row, is_first) in is_first.iter().enumerate() {
-            let count = logits.positions(row);
-            counts.push(count);
-            for position in 0..count {
-                let logits = logits.at(row, position);
-                match (is_first, position + 1 == count) {
-                    (true, false) => values.extend_from_slice(logits),
-                    (true, true) => values.extend(self.combine(logits, negative_logits.last(row))),
-                    (false, _) => values.extend(self.combine(logits, negative_logits.at(row, position))),
-                }
-            }
-            let (len, more) = &mut state.fed[row];
-            *len += ids[row].len();
-            if *is_first {
-                *more = negative_ids[row].len() as isize - ids[row].len() as isize;
-            }
-        }
-        Ok(Logits::new(values, self.vocab_size(), &counts))
+        let plain = |model: &M, state: &mut M::State| Ok((model.step(state, ids, positions)?, ()));
+        Ok(self.step_by(state, ids, positions, plain)?.0)
     }
 
     fn fork(&self, state: &Self::State, rows: &[usize]) -> Self::State {
@@ -118,5 +130,17 @@ impl<M: LanguageModel> LanguageModel for Guided<'_, M> {
         let [main, negative] = &mut state.states;
         self.model.truncate(main, row, len);
         self.model.truncate(negative, row, len.saturating_add_signed(*more));
+    }
+}
+
+impl<M: HiddenStates> HiddenStates for Guided<'_, M> {
+    /// The hidden states are those after the prompt.
+    fn step_with_hidden(
+        &self,
+        state: &mut Self::State,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<(Logits, Hidden), Self::Error> {
+        self.step_by(state, ids, positions, |model, state| model.step_with_hidden(state, ids, positions))
     }
 }

@@ -5,7 +5,7 @@
 //! devices, architectures, text or tokenizers; its tests run every strategy on a fake model small enough to
 //! enumerate.
 //!
-//! - [`model`]: the trait, and the logits it returns.
+//! - [`model`]: the trait, and the logits it returns; [`HiddenStates`] is for strategies that look deeper.
 //! - [`processors`]: what changes logits before a token is chosen, each a pure function.
 //! - [`sampler`]: temperature, truncation, and seeded draws from the distribution that remains.
 //! - [`strategy`]: the choice of strategy and the limits of a generation, as configuration.
@@ -13,8 +13,10 @@
 //! - [`generate`](mod@generate): the way in. `follow` feeds one sequence a prompt and hands out tokens as they come; `beam`
 //!   searches; `best_of` draws several and says which is best.
 //! - [`generate_speculative`]: what a [`Draft`] proposes, kept where the model would have chosen it.
+//! - [`generate_contrastive`]: what is likely and unlike the text so far.
 //! - [`Guided`]: a model guided away from another prompt, with which every strategy works.
 //! - [`Sliding`]: a model without a limit, which sees the newest ids only.
+//! - [`observe`]: who watches, and what is told of how ids came about.
 //! - [`error`]: everything that can go wrong.
 //!
 //! The order of the steps between logits and a token is fixed: penalties, bias, bans and forced tokens, the constraint, temperature,
@@ -74,6 +76,8 @@ mod beam;
 mod best_of;
 mod choose;
 mod constraint;
+mod contrastive;
+pub mod cost;
 mod draft;
 mod draft_length;
 pub mod error;
@@ -82,26 +86,33 @@ pub mod generate;
 mod guided;
 pub mod model;
 mod ngrams;
+pub mod observe;
 pub mod processors;
 pub mod sampler;
 mod sequence;
 mod sliding;
 mod speculative;
 pub mod strategy;
+mod timed;
 mod transformer;
+mod uncached;
 
 pub use best_of::agreement;
 pub use constraint::{Constrained, Constraint};
+pub use contrastive::{Contrastive, generate_contrastive};
 pub use draft::Draft;
 pub use draft_length::DraftLength;
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate, generate_n_best};
 pub use guided::{Guided, GuidedState};
-pub use model::{LanguageModel, Logits, Positions};
+pub use model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 pub use ngrams::NgramTable;
+pub use observe::{Event, Observer};
 pub use processors::Penalties;
 pub use sampler::{Distribution, Draws, Mirostat, Sampling, Use};
 pub use sliding::{Sliding, SlidingState};
 pub use speculative::{Speculation, expected_speedup, expected_tokens, generate_speculative};
 pub use strategy::{Beam, Best, BestOf, GenerateConfig, Stop, Strategy};
+pub use timed::{Pass, Timed};
 pub use transformer::{DecoderModel, DecoderState};
+pub use uncached::{Uncached, UncachedState};

@@ -1,4 +1,4 @@
-//! What a strategy needs of a model: [`LanguageModel`] and the [`Logits`] it returns.
+//! What a strategy needs of a model: [`LanguageModel`] and the [`Logits`] it returns; for some, [`HiddenStates`].
 
 /// A causal language model with a cache, reduced to what generation strategies need.
 ///
@@ -11,8 +11,8 @@
 /// can cause, ids outside the vocabulary or a prompt too long for the context, the strategies check before they
 /// call the model.
 ///
-/// What only some models can do (hidden states, leaving after a lower layer, an encoder's context) does not
-/// belong here: strategies that need it will ask for a further trait which extends this one.
+/// What only some models can do (leaving after a lower layer, an encoder's context) does not belong here: strategies that need
+/// it ask for a further trait which extends this one, as [`HiddenStates`] does.
 pub trait LanguageModel {
     /// The cache of a batch of sequences.
     type State;
@@ -60,6 +60,21 @@ pub trait LanguageModel {
 
     /// Forgets the ids of `row` from the `len`-th on, so that `len` remain; `len` is at most what the row holds.
     fn truncate(&self, state: &mut Self::State, row: usize, len: usize);
+}
+
+/// A model that also tells what it made of each id.
+pub trait HiddenStates: LanguageModel {
+    /// [`step`](LanguageModel::step), and with the logits the hidden states of *all* fed positions, whichever get logits: the last
+    /// layer's, as the head reads them.
+    ///
+    /// # Errors
+    /// As [`step`](LanguageModel::step).
+    fn step_with_hidden(
+        &self,
+        state: &mut Self::State,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<(Logits, Hidden), Self::Error>;
 }
 
 /// Which of the fed positions get logits.
@@ -144,9 +159,69 @@ impl Logits {
     }
 }
 
+/// The hidden states of one step: for each row, those of the positions that were fed, in order.
+///
+/// Stored as one matrix `[positions, d_model]`, the rows of the batch one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hidden {
+    values: Vec<f32>,
+    width: usize,
+    /// Row `r` holds the positions `starts[r]..starts[r + 1]` of the matrix.
+    starts: Vec<usize>,
+}
+
+impl Hidden {
+    /// Takes the matrix `[positions, d_model]` in row-major order; `positions[row]` says how many of its positions belong to
+    /// each row of the batch.
+    ///
+    /// # Panics
+    /// When the values are no matrix of so many positions.
+    pub fn new(values: Vec<f32>, positions: &[usize]) -> Self {
+        let mut starts = vec![0];
+        starts.extend(positions.iter().scan(0, |end, count| {
+            *end += count;
+            Some(*end)
+        }));
+        let all = starts[positions.len()];
+        let width = values.len().checked_div(all).unwrap_or(0);
+        assert_eq!(values.len(), all * width, "{all} positions have hidden states of one width");
+        Self { values, width, starts }
+    }
+
+    /// `d_model`; 0 where nothing was fed.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The hidden states of `row`, `[d_model]` for each position that was fed.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> impl DoubleEndedIterator<Item = &[f32]> + ExactSizeIterator {
+        let range = self.starts[row] * self.width..self.starts[row + 1] * self.width;
+        // Without positions there is nothing to divide, and the width is 0.
+        self.values[range].chunks_exact(self.width.max(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Logits;
+    use super::{Hidden, Logits};
+
+    #[test]
+    fn hidden_states_are_those_of_their_row() {
+        let hidden = Hidden::new((0..8).map(|i| i as f32).collect(), &[1, 0, 3]);
+        assert_eq!(hidden.width(), 2);
+        assert_eq!([0, 1, 2].map(|row| hidden.row(row).len()), [1, 0, 3]);
+        assert_eq!(hidden.row(2).next_back(), Some(&[6.0, 7.0][..]));
+        assert_eq!(Hidden::new(vec![], &[0, 0]).row(1).len(), 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "2 positions have hidden states of one width")]
+    fn hidden_states_of_different_width_are_refused() {
+        Hidden::new(vec![0.0; 5], &[1, 1]);
+    }
 
     #[test]
     fn rows_of_different_length_are_found() {

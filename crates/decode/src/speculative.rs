@@ -8,7 +8,6 @@
 //! Draws belong to positions. One may be proposed several times, always with the same draw; but whatever was dropped had
 //! no part in dropping it, so that what is drawn again is still independent of all that was kept.
 
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::choose::{Processor, Rule};
@@ -17,6 +16,7 @@ use crate::draft_length::{DraftLength, Pace, Round};
 use crate::error::{ConfigError, DecodeError};
 use crate::generate::{Generation, check_prompts, finish_reason};
 use crate::model::{LanguageModel, Positions};
+use crate::observe::{Event, Observer, Proposed, Step, Verdict};
 use crate::processors;
 use crate::sampler::Use;
 use crate::sequence::Sequence;
@@ -91,7 +91,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     length: DraftLength,
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
-    on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+    observer: &mut dyn Observer,
 ) -> Result<(Vec<Generation>, Speculation), DecodeError> {
     config.validate(model.vocab_size())?;
     check_prompts(model, prompts)?;
@@ -107,20 +107,32 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     if let Some(draft) = draft.vocab_size().filter(|&size| size != model.vocab_size()) {
         return Err(ConfigError::DraftVocabulary { draft, model: model.vocab_size() }.into());
     }
-    let mut run = Run {
+    let run = Run {
         config,
         rule: Rule::new(sampling),
         processor: Processor::new(config),
         max_len: model.max_len(),
         speculation: Speculation::default(),
     };
-    let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
-    let mut live: Vec<usize> = if config.max_new_tokens > 0 { (0..prompts.len()).collect() } else { vec![] };
-    if live.is_empty() {
+    let sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
+    if config.max_new_tokens == 0 || prompts.is_empty() {
         return Ok((sequences.into_iter().map(Sequence::into_generation).collect(), run.speculation));
     }
+    verify_rounds(model, draft.start(prompts.len()), length, sequences, run, observer)
+}
+
+/// The rounds of [`generate_speculative`], compiled once for all drafts.
+fn verify_rounds<M: LanguageModel>(
+    model: &M,
+    mut draft: Box<dyn Proposer + '_>,
+    length: DraftLength,
+    mut sequences: Vec<Sequence>,
+    mut run: Run<'_>,
+    observer: &mut dyn Observer,
+) -> Result<(Vec<Generation>, Speculation), DecodeError> {
+    let config = run.config;
+    let mut live: Vec<usize> = (0..sequences.len()).collect();
     let mut state = model.start(live.len());
-    let mut draft = draft.start(live.len());
     let mut pace = Pace::new(length);
     let mut is_first = true;
     while !live.is_empty() {
@@ -161,7 +173,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
             let sequence = &mut sequences[index];
             let before = sequence.ids.len();
             let scores = |at: usize| logits.at(row, at);
-            let goes_on = run.verify(index, sequence, proposal, &scores, on_token)?;
+            let goes_on = run.verify(index, sequence, proposal, &scores, observer)?;
             if !is_first {
                 run.speculation.tokens += (sequence.ids.len() - before) as u64;
             }
@@ -238,13 +250,20 @@ impl Run<'_> {
         sequence: &mut Sequence,
         proposal: &Proposal,
         scores: &dyn Fn(usize) -> &'l [f32],
-        on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> Result<bool, DecodeError> {
+        let (wanted, mut verdicts, mut goes_on) = (observer.candidates(), Vec::new(), true);
         for at in 0..=proposal.ids.len() {
             let logits = scores(at);
             let place = sequence.place(index);
             let choice = self.processor.choice(logits, place, &self.rule)?;
             let proposed = proposal.ids.get(at).copied();
+            let told = proposed.map(|id| Proposed {
+                id,
+                model: choice.prob(id),
+                draft: proposal.choices.get(at).map_or(1.0, |draft| draft.prob(id)),
+                kept: false,
+            });
             let id = match proposed {
                 None => self.rule.choose(&choice, place, Use::Choose),
                 Some(id) => {
@@ -262,18 +281,25 @@ impl Run<'_> {
                     }
                 }
             };
-            sequence.push(id, processors::log_prob(logits, id));
-            let flow = on_token(index, id);
-            if let Some(reason) =
-                finish_reason(sequence.prompt_len, &sequence.ids, flow, self.config, self.max_len)
-            {
-                sequence.finish_reason = reason;
-                return Ok(false);
+            if wanted > 0 {
+                let step = Step::new(index, id, logits, self.processor.processed(), wanted);
+                let told = told.map(|told| Proposed { kept: told.id == id, ..told });
+                verdicts.push(Verdict { step, proposed: told });
             }
-            if proposed != Some(id) {
+            sequence.push(id, processors::log_prob(logits, id));
+            let flow = observer.on_token(index, id);
+            let reason = finish_reason(sequence.prompt_len, &sequence.ids, flow, self.config, self.max_len);
+            if let Some(reason) = reason {
+                sequence.finish_reason = reason;
+                goes_on = false;
+            }
+            if !goes_on || proposed != Some(id) {
                 break;
             }
         }
-        Ok(true)
+        if wanted > 0 {
+            observer.on_event(&Event::Verified { sequence: index, proposed: &proposal.ids, verdicts });
+        }
+        Ok(goes_on)
     }
 }

@@ -153,6 +153,13 @@ impl Default for GenerateConfig {
 }
 
 impl GenerateConfig {
+    /// The same for at most so many new ids.
+    #[must_use]
+    pub fn at_most(&self, max_new_tokens: usize) -> Self {
+        let max_new_tokens = self.max_new_tokens.min(max_new_tokens);
+        Self { max_new_tokens, min_new_tokens: self.min_new_tokens.min(max_new_tokens), ..self.clone() }
+    }
+
     /// Checks every field, for a model of `vocab_size` ids. [`generate`](crate::generate()) calls it.
     ///
     /// # Errors
@@ -196,6 +203,17 @@ impl GenerateConfig {
                 Err(ConfigError::EndOfTextOutsideVocabulary { id, vocab_size })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Strategy {
+    /// How many hypotheses of a text there are at a time: `K`.
+    pub fn hypotheses(&self) -> usize {
+        match self {
+            Self::Greedy | Self::Sample(_) => 1,
+            Self::Beam(beam) => beam.width,
+            Self::BestOf(best_of) => best_of.n,
         }
     }
 }

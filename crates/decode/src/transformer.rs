@@ -1,6 +1,6 @@
 //! Our transformers as [`LanguageModel`]s.
 
-use crate::model::{LanguageModel, Logits, Positions};
+use crate::model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_transformer::{Cache, CpuCache, CpuDecoder, Decoder, Model, Wanted, WeightFormat};
 use std::borrow::Cow;
@@ -82,15 +82,13 @@ impl LanguageModel for DecoderModel<'_> {
         ids: &[&[u32]],
         positions: Positions,
     ) -> Result<Logits, Infallible> {
-        let count = |row: &&[u32]| if positions == Positions::All { row.len() } else { row.len().min(1) };
-        let counts: Vec<usize> = ids.iter().map(count).collect();
+        let counts = counts(ids, positions);
         let values = match (&self.way, &mut state.0) {
-            (Way::Slices(decoder), Held::Slices(cache)) => {
-                let wanted = if positions == Positions::All { Wanted::All } else { Wanted::Last };
-                decoder.step(cache, ids, wanted)
+            (Way::Slices(decoder), Held::Slices(cache)) => decoder.step(cache, ids, wanted(positions)),
+            (Way::Tensors(decoder), Held::Tensors(cache)) => {
+                step_tensors(decoder, cache, ids, &counts, false).0
             }
-            (Way::Tensors(decoder), Held::Tensors(cache)) => step_tensors(decoder, cache, ids, &counts),
-            _ => panic!("a state is used with the model that started it"),
+            _ => panic!("{WRONG_STATE}"),
         };
         Ok(Logits::new(values, self.vocab_size(), &counts))
     }
@@ -121,21 +119,71 @@ impl LanguageModel for DecoderModel<'_> {
     }
 }
 
-/// The logits of the last `counts[row]` positions of each row, row after row.
-fn step_tensors(decoder: &Decoder, cache: &mut Cache, ids: &[&[u32]], counts: &[usize]) -> Vec<f32> {
+impl HiddenStates for DecoderModel<'_> {
+    fn step_with_hidden(
+        &self,
+        state: &mut DecoderState,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<(Logits, Hidden), Infallible> {
+        let counts = counts(ids, positions);
+        let (logits, hidden) = match (&self.way, &mut state.0) {
+            (Way::Slices(decoder), Held::Slices(cache)) => {
+                decoder.step_with_hidden(cache, ids, wanted(positions))
+            }
+            (Way::Tensors(decoder), Held::Tensors(cache)) => step_tensors(decoder, cache, ids, &counts, true),
+            _ => panic!("{WRONG_STATE}"),
+        };
+        let fed: Vec<usize> = ids.iter().map(|row| row.len()).collect();
+        Ok((Logits::new(logits, self.vocab_size(), &counts), Hidden::new(hidden, &fed)))
+    }
+}
+
+const WRONG_STATE: &str = "a state is used with the model that started it";
+
+fn wanted(positions: Positions) -> Wanted {
+    match positions {
+        Positions::All => Wanted::All,
+        Positions::Last => Wanted::Last,
+    }
+}
+
+/// How many positions of each row get logits.
+fn counts(ids: &[&[u32]], positions: Positions) -> Vec<usize> {
+    let count = |row: &&[u32]| if positions == Positions::All { row.len() } else { row.len().min(1) };
+    ids.iter().map(count).collect()
+}
+
+/// The logits of the last `counts[row]` positions of each row, row after row; and the hidden states of all positions, if they are
+/// wanted.
+fn step_tensors(
+    decoder: &Decoder,
+    cache: &mut Cache,
+    ids: &[&[u32]],
+    counts: &[usize],
+    wants_hidden: bool,
+) -> (Vec<f32>, Vec<f32>) {
     let longest = ids.iter().map(|row| row.len()).max().unwrap_or(0);
     if longest == 0 {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     }
     // [rows, longest, d_model]
     let hidden = decoder.step(ids, cache);
     let [rows, _, d_model] = hidden.dims();
-    let wanted = |(row, (ids, &count)): (usize, (&&[u32], &usize))| {
-        (ids.len() - count..ids.len()).map(move |position| (row * longest + position) as i32)
+    // [rows · longest, d_model]
+    let hidden = hidden.reshape([rows * longest, d_model]);
+    let last = |counts: &[usize]| {
+        let of_row = |(row, (ids, &count)): (usize, (&&[u32], &usize))| {
+            (ids.len() - count..ids.len()).map(move |position| (row * longest + position) as i32)
+        };
+        let index: Vec<i32> = ids.iter().zip(counts).enumerate().flat_map(of_row).collect();
+        let len = index.len();
+        let index = Tensor::<1, Int>::from_data(TensorData::new(index, [len]), &hidden.device());
+        hidden.clone().select(0, index)
     };
-    let index: Vec<i32> = ids.iter().zip(counts).enumerate().flat_map(wanted).collect();
-    let len = index.len();
-    let index = Tensor::<1, Int>::from_data(TensorData::new(index, [len]), &hidden.device());
-    let logits = decoder.logits(hidden.reshape([rows * longest, d_model]).select(0, index));
-    logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now")
+    let values =
+        |x: Tensor<2>| x.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+    let fed: Vec<usize> = ids.iter().map(|row| row.len()).collect();
+    let all = if wants_hidden { values(last(&fed)) } else { Vec::new() };
+    (values(decoder.logits(last(counts))), all)
 }

@@ -20,10 +20,24 @@ pub struct Causal {
 #[derive(Debug)]
 pub struct CausalBatch {
     /// `[batch, seq]`
-    ids: Tensor<2, Int>,
+    pub(crate) ids: Tensor<2, Int>,
     /// `[batch · seq]`
     targets: Tensor<1, Int>,
     dropout: Option<Dropout>,
+}
+
+impl CausalBatch {
+    /// What `model` makes of the inputs, `[batch · seq, d_model]`, and the targets.
+    pub(crate) fn predict(mut self, model: &Decoder) -> (Tensor<2>, Tensor<1, Int>) {
+        (hidden(model, self.ids, self.dropout.as_mut()), self.targets)
+    }
+}
+
+/// Hidden states at each position of `ids` `[batch, seq]`, each of which sees those before it: `[batch · seq, d_model]`.
+pub(crate) fn hidden(model: &Decoder, ids: Tensor<2, Int>, dropout: Option<&mut Dropout>) -> Tensor<2> {
+    let [rows, seq] = ids.dims();
+    let hidden = model.hidden(ids, &AttentionMask::Causal, dropout);
+    hidden.reshape([rows * seq, model.config().d_model])
 }
 
 impl Objective for Causal {
@@ -48,11 +62,9 @@ impl Objective for Causal {
         vec![batch.targets.dims()[0] as u64]
     }
 
-    fn loss(&self, model: &Decoder, mut batch: CausalBatch) -> Vec<Term> {
-        let [rows, seq] = batch.ids.dims();
-        let hidden = model.hidden(batch.ids, &AttentionMask::Causal, batch.dropout.as_mut());
-        let hidden = hidden.reshape([rows * seq, model.config().d_model]);
-        vec![Term { name: "loss", weight: 1.0, nats: model.nats(hidden, batch.targets).sum() }]
+    fn loss(&self, model: &Decoder, batch: CausalBatch) -> Vec<Term> {
+        let (hidden, targets) = batch.predict(model);
+        vec![Term { name: "loss", weight: 1.0, nats: model.nats(hidden, targets).sum() }]
     }
 
     fn text_nats(&self, terms: &[(&'static str, f64, u64)]) -> Option<f64> {

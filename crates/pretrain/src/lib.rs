@@ -4,6 +4,8 @@
 
 mod bidirectional;
 mod causal;
+mod distillation;
 
 pub use bidirectional::{BidirectionalBatch, BidirectionalLm};
 pub use causal::{Causal, CausalBatch};
+pub use distillation::{Distillation, DistillationBatch, DistillationConfig};

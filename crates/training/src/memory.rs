@@ -30,6 +30,8 @@ pub struct MemoryEstimate {
     pub optimizer: usize,
     /// What the forward pass keeps for the backward pass, and what the latter works with.
     pub activations: usize,
+    /// The weights of a teacher, and what is kept of what it says; 0 without one.
+    pub teacher: usize,
     /// Token files, as far as they are read.
     pub data: usize,
     /// The process itself, gaps between tensors.
@@ -40,11 +42,13 @@ pub struct MemoryEstimate {
 
 impl MemoryEstimate {
     /// For a run on the CPU. `data` is the size of its token files in bytes; of those no more than the steps read counts.
+    /// `teacher` is the model that it distils from, if any.
     pub fn new(
         model: &ModelConfig,
         training: &TrainingConfig,
         optimizer: &OptimizerConfig,
         data: usize,
+        teacher: Option<&ModelConfig>,
     ) -> Self {
         let numbers = model.n_params();
         let pieces = training.grad_accum_steps.max(1);
@@ -65,9 +69,23 @@ impl MemoryEstimate {
         let tied = if model.tied_head { embedding } else { 0 };
         let backward_ends = numbers + tied + activations.layer_input + activations.working;
         let update = numbers + scratch;
-        let step = sums + backward_begins.max(backward_ends).max(update);
+        let taught = teacher.map_or(Taught::default(), |teacher| {
+            let of_teacher = teacher.activations(tokens, training.precision);
+            Taught {
+                weights: teacher.n_params(),
+                // A layer after the other, of which nothing is kept.
+                pass: of_teacher.layer + of_teacher.working,
+                // Its last states and a chunk of its logits, and the gradients of the divergence: as those of the text,
+                // of the head and of the student's last states.
+                kept: of_teacher.loss + embedding + activations.layer_input,
+            }
+        });
+        let backward_begins = backward_begins + taught.kept;
+        let step = sums + backward_begins.max(backward_ends).max(update).max(taught.pass);
         // A checkpoint takes no more: its tensors are written one by one.
-        let of_step = numbers + state + step;
+        // While a teacher is read there are its file, the tensors in it, and the model that they are for.
+        let loading = numbers + 3 * taught.weights;
+        let of_step = (numbers + state + taught.weights + step).max(loading);
 
         let read = training.steps.saturating_mul((training.batch_size * (training.seq_len + 1)) as u64);
         let data = data.min(usize::try_from(read).unwrap_or(usize::MAX).saturating_mul(2));
@@ -77,11 +95,22 @@ impl MemoryEstimate {
             gradients: F32 * (numbers + sums),
             optimizer: F32 * (state + scratch),
             activations: F32 * kept,
+            teacher: F32 * (taught.weights + taught.kept),
             data,
             process,
             peak: F32 * of_step + data + process,
         }
     }
+}
+
+/// Numbers that distillation adds.
+#[derive(Debug, Clone, Copy, Default)]
+struct Taught {
+    weights: usize,
+    /// The teacher's forward pass, before the student's.
+    pass: usize,
+    /// What is there of it when the student's backward pass begins.
+    kept: usize,
 }
 
 #[cfg(test)]
@@ -94,7 +123,7 @@ mod tests {
         let model = ModelConfig::preset(Preset::Llama, 512, 256, 6, 4, 256);
         let (mut training, mut optimizer) = (TrainingConfig::default(), OptimizerConfig::default());
         change(&mut training, &mut optimizer);
-        MemoryEstimate::new(&model, &training, &optimizer, 1 << 20).peak
+        MemoryEstimate::new(&model, &training, &optimizer, 1 << 20, None).peak
     }
 
     #[test]
@@ -111,11 +140,27 @@ mod tests {
     fn the_parts_are_those_of_the_configuration() {
         let model = ModelConfig::preset(Preset::Gpt2, 100, 8, 2, 2, 16);
         let training = TrainingConfig { steps: 3, batch_size: 2, seq_len: 16, ..TrainingConfig::default() };
-        let estimate = MemoryEstimate::new(&model, &training, &OptimizerConfig::default(), 1 << 30);
+        let estimate = MemoryEstimate::new(&model, &training, &OptimizerConfig::default(), 1 << 30, None);
         let numbers = model.n_params();
         assert_eq!((estimate.weights, estimate.gradients), (4 * numbers, 4 * numbers));
         assert_eq!(estimate.optimizer, 8 * numbers);
         // Three steps of two windows of 17 tokens, two bytes each.
-        assert_eq!(estimate.data, 3 * 2 * 17 * 2);
+        assert_eq!((estimate.data, estimate.teacher), (3 * 2 * 17 * 2, 0));
+    }
+
+    #[test]
+    fn a_teacher_is_counted() {
+        let model = ModelConfig::preset(Preset::Llama, 512, 64, 1, 2, 256);
+        let teacher = ModelConfig::preset(Preset::Llama, 512, 512, 8, 8, 256);
+        let estimate = |teacher| {
+            MemoryEstimate::new(&model, &TrainingConfig::default(), &OptimizerConfig::default(), 0, teacher)
+        };
+        let (alone, taught) = (estimate(None), estimate(Some(&teacher)));
+        let weights = 4 * teacher.n_params();
+        assert!(taught.teacher >= weights && taught.peak >= alone.peak + weights);
+        // Nothing of its layers is kept, and it has no gradients.
+        let (training, optimizer) = (TrainingConfig::default(), OptimizerConfig::default());
+        let trained = MemoryEstimate::new(&teacher, &training, &optimizer, 0, None);
+        assert!(taught.peak < trained.peak / 2, "{taught:?}, {trained:?}");
     }
 }

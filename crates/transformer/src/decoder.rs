@@ -12,7 +12,7 @@ use crate::model::{self, Model};
 use crate::stack::Stack;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use firebrand_backend::ops::{self, AttentionMask};
+use firebrand_backend::ops::{self, AttentionMask, Scores};
 
 /// A stack of layers that predicts the next token. Its layers are a transformer's; those of a half of a bidirectional model may be
 /// an LSTM's.
@@ -148,6 +148,11 @@ impl Decoder {
     /// `−log P(target)` in nats for each hidden state: `[n, d_model]` and `[n]` to `[n]`.
     pub fn nats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         ops::cross_entropy(hidden, self.head(), targets, self.config.soft_cap())
+    }
+
+    /// What the logits of hidden states, `[n, d_model]`, are made of.
+    pub fn scores(&self, hidden: Tensor<2>) -> Scores {
+        Scores { hidden, head: self.head(), soft_cap: self.config.soft_cap() }
     }
 
     /// `on_state` sees the residual stream before the first layer and after each.

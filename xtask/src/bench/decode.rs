@@ -1,5 +1,7 @@
-//! Speed of decoding: a llama of 13.8 M parameters against transformers and llama.cpp, beams, long contexts, and speculation with
-//! models trained on the built-in stories.
+//! Speed of decoding: a llama of 13.8 M parameters against transformers and llama.cpp, beams, long contexts; what decoding costs by
+//! the formulas; and speculation with models trained on the built-in stories.
+
+mod cost;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -67,6 +69,9 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     if options.wants(LLAMA) {
         figures.extend(llama(firebrand, options)?);
+    }
+    if options.wants(cost::COST) {
+        figures.extend(cost::run(firebrand, options)?);
     }
     if options.wants(SPECULATION) {
         figures.extend(speculation(firebrand, options)?);

@@ -99,8 +99,9 @@ enum Bench {
     Train,
     /// Greedy generation with a cache at three sizes, weights as f32, bf16 and int8: tokens/s, GB/s of weights. Minutes.
     Generate,
-    /// Decoding with a llama of 14 M parameters against transformers and llama.cpp, prompts, beams, long contexts; speculation with
-    /// models that are trained first, once: ten minutes, then one.
+    /// Decoding with a llama of 14 M parameters against transformers and llama.cpp, prompts, beams, long contexts; what decoding costs by
+    /// the formulas, with and without the cache, with a plot (target/bench/decode/cost.svg); speculation with models that are trained
+    /// first, once: ten minutes, then three.
     Decode,
     /// The generator of the built-in corpus on one core: MB/s. Seconds.
     Generator,

@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
     Activation, AdamwStep, AdamwTensors, AttentionMask, Before, Heads, LstmStates, Map, Norm, NormKind,
-    vocabulary_logits,
+    Scores, vocabulary_logits,
 };
 
 /// [`project`](super::project)
@@ -200,6 +200,19 @@ pub(crate) fn cross_entropy(
     let logits = vocabulary_logits(hidden, head, soft_cap);
     let log_probs = log_softmax(logits, 1);
     log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+}
+
+/// [`distillation`](super::distillation)
+pub(crate) fn distillation(student: Scores, teacher: Scores, temperature: f64) -> Tensor<1> {
+    let log_probs = |Scores { hidden, head, soft_cap }| {
+        log_softmax(vocabulary_logits(hidden, head, soft_cap) / temperature, 1)
+    };
+    let constant = |x: Tensor<2>| if x.device().is_autodiff() { x.inner() } else { x };
+    let Scores { hidden, head, soft_cap } = teacher;
+    let teacher = log_probs(Scores { hidden: constant(hidden), head: constant(head), soft_cap });
+    let teacher = if student.hidden.device().is_autodiff() { Tensor::from_inner(teacher) } else { teacher };
+    // Row by row first: one running sum of so many numbers would lose the last digits of an f32.
+    (teacher.clone().exp() * (teacher - log_probs(student))).sum_dim(1).sum()
 }
 
 /// [`sum_of_squares`](super::sum_of_squares)

@@ -12,11 +12,14 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt \"Once\" --temperature 0.8 --seed 3
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --n-best 3
   firebrand generate runs/quickstart --prompt \"Once\" --top-p 0.9 --best-of 8
+  firebrand generate runs/quickstart --prompt \"Once\" --strategy contrastive
   firebrand generate runs/quickstart --prompt \"Once\" --draft runs/draft
+  firebrand generate runs/quickstart --prompt \"Once\" --explain-cost
   firebrand generate runs/quickstart --prompt \"Once\" --stop \".\"
   firebrand generate runs/quickstart --prompt \"Once\" --regex \"[a-z ,]+[.]\"
   firebrand generate runs/quickstart --prompt \"Once\" --json-schema story.json
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
+  firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --trace tree.html
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
@@ -94,6 +97,21 @@ pub(crate) struct GenerateArgs {
     /// Decode without the draft too, and say by how much that is slower
     #[arg(long, requires = "draft", help_heading = SPECULATION)]
     pub(crate) compare: bool,
+    /// How many of the likeliest tokens are looked at [default: 4]
+    #[arg(long, value_name = "K", help_heading = CONTRASTIVE)]
+    pub(crate) contrastive_k: Option<usize>,
+    /// How much being unlike the text so far counts, beside being likely: 0 to 1 [default: 0.6]
+    #[arg(long, value_name = "X", allow_hyphen_values = true, help_heading = CONTRASTIVE)]
+    pub(crate) contrastive_alpha: Option<f64>,
+    /// Keep nothing between tokens and read the whole text again for each: for learning what the cache saves
+    #[arg(long, help_heading = COST)]
+    pub(crate) no_cache: bool,
+    /// Say what was spent where, what the formulas predict, and what it takes without the cache, which is measured too
+    #[arg(long, conflicts_with_all = ["no_cache", "sliding_window", "guidance", "trace"], help_heading = COST)]
+    pub(crate) explain_cost: bool,
+    /// Draw time over new tokens here, predicted and measured
+    #[arg(long, value_name = "FILE.svg", requires = "explain_cost", help_heading = COST)]
+    pub(crate) cost_plot: Option<PathBuf>,
     /// Go on when the context is full, and take longer prompts: the older half of what is seen is forgotten
     #[arg(long)]
     pub(crate) sliding_window: bool,
@@ -136,6 +154,9 @@ pub(crate) struct GenerateArgs {
     /// End before this text; may be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+    /// Write a page here that shows how each text came about: what else there was to choose, the tree of a search, a draft's proposals
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) trace: Option<PathBuf>,
     /// How weights are stored: less memory to read for each token, and another rounding (see `score --weights`)
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
@@ -144,9 +165,10 @@ pub(crate) struct GenerateArgs {
 const SAMPLING: &str = "Sampling";
 const SEARCH: &str = "Beam search";
 const SPECULATION: &str = "Speculative decoding";
+const CONTRASTIVE: &str = "Contrastive search";
+const COST: &str = "Cost";
 const TOKENS: &str = "Tokens";
 
-/// `ID=X`.
 /// The most tokens that are proposed at a time if nobody says how many.
 const MOST_PROPOSED: usize = 4;
 
@@ -167,6 +189,7 @@ impl GenerateArgs {
     }
 }
 
+/// `ID=X`.
 fn parse_bias(text: &str) -> Result<(u32, f32), String> {
     let parsed = text
         .split_once('=')
@@ -193,6 +216,8 @@ pub(crate) enum StrategyName {
     Beam,
     /// Greedy, or sampling with --temperature and the like, by a draft: the same text, or texts as likely
     Speculative,
+    /// A likely token that is least like the text so far, against repetition
+    Contrastive,
 }
 
 /// How the matrices of a model are stored while it is used.
@@ -220,6 +245,7 @@ impl From<WeightsName> for WeightFormat {
 #[command(after_help = "Examples:
   firebrand score runs/quickstart --text \"Once there was a fox.\"
   firebrand score runs/quickstart --file val.txt --boundary blank-line --json
+  firebrand score runs/quickstart --file lines.txt --boundary line --each
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
   firebrand score runs/quickstart --file val.txt --weights int8")]
 pub(crate) struct ScoreArgs {
@@ -238,6 +264,9 @@ pub(crate) struct ScoreArgs {
     /// Where the documents of --file end [default: as in the run's data]
     #[arg(long, value_enum)]
     pub(crate) boundary: Option<Boundary>,
+    /// A line of JSON for each document, in their order, instead of what all have in common
+    #[arg(long, requires = "file")]
+    pub(crate) each: bool,
     /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
@@ -377,4 +406,14 @@ pub(crate) struct BenchGenerateArgs {
     /// Write the model here, for a peer.
     #[arg(long)]
     pub(crate) save: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCostArgs {
+    /// How often each generation is measured.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) runs: usize,
+    /// Draw the curves here.
+    #[arg(long)]
+    pub(crate) plot: Option<PathBuf>,
 }

@@ -1,10 +1,12 @@
 //! Hidden commands that `cargo xtask bench` runs: one job, one line of JSON.
 
+mod cost;
 mod gemm;
 mod generate;
 mod lstm;
 mod tokenizer;
 
+pub(crate) use cost::cost;
 pub(crate) use generate::generate;
 pub(crate) use lstm::lstm;
 pub(crate) use tokenizer::tokenizer;

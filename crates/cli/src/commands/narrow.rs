@@ -36,22 +36,24 @@ pub(crate) fn say_size(model: &CpuDecoder, global: &Global) {
     say(global, format!("weights: {name}, {bytes} (f32: {})", size(f32_bytes(model) as u64)));
 }
 
-/// `−log P(target)` in nats for the last `counted` targets of each window, in sum; `windows` are ids of which all but the
+/// `−log P(target)` in nats for the last `counted` targets of each window, in sum for each; `windows` are ids of which all but the
 /// first are targets.
-pub(crate) fn nats(model: &CpuDecoder, windows: &[(&[u32], usize)]) -> f64 {
+pub(crate) fn nats(model: &CpuDecoder, windows: &[(&[u32], usize)]) -> Vec<f64> {
     let inputs: Vec<&[u32]> = windows.iter().map(|(ids, _)| &ids[..ids.len() - 1]).collect();
     let logits = model.step(&mut model.start(inputs.len()), &inputs, Wanted::All);
     let mut logits = logits.chunks_exact(model.config().vocab_size);
-    let mut nats = 0.0;
+    let mut all = Vec::with_capacity(windows.len());
     for &(ids, counted) in windows {
         let targets = &ids[1..];
+        let mut nats = 0.0;
         for (position, (&target, logits)) in targets.iter().zip(logits.by_ref()).enumerate() {
             if position + counted >= targets.len() {
                 nats -= log_prob(logits, target);
             }
         }
+        all.push(nats);
     }
-    nats
+    all
 }
 
 /// The logits at every position of `ids`, `[ids, vocab]`.

@@ -3,7 +3,7 @@
 use crate::support::Scratch;
 use serde_json::{Value, json};
 
-fn generate(scratch: &Scratch, options: &[&str]) -> Vec<Value> {
+pub(crate) fn generate(scratch: &Scratch, options: &[&str]) -> Vec<Value> {
     scratch.run(&[&["generate", "run", "--max-new-tokens", "8", "--json"], options].concat()).json_lines()
 }
 
@@ -192,6 +192,14 @@ fn options_of_another_strategy_are_refused() {
     fails(&["--strategy", "greedy", "--top-k", "3"], &["--strategy sample"]);
     fails(&["--strategy", "sample", "--beams", "3"], &["--strategy beam"]);
     fails(&["--length-penalty", "1"], &["--length-penalty", "beam"]);
+    fails(&["--strategy", "greedy", "--contrastive-k", "3"], &["--contrastive-k", "--strategy contrastive"]);
+    fails(&["--contrastive-k", "3", "--top-k", "3"], &["--top-k", "--strategy sample"]);
+    fails(&["--contrastive-k", "3", "--best-of", "3"], &["--best-of", "--strategy sample"]);
+    fails(&["--contrastive-k", "3", "--beams", "3"], &["--beams", "--strategy beam"]);
+    fails(&["--strategy", "contrastive", "--draft", "ngram"], &["--draft", "--strategy speculative"]);
+    fails(&["--contrastive-k", "0"], &["contrastive k 0", "greedy"]);
+    fails(&["--contrastive-alpha", "1.5"], &["contrastive alpha 1.5", "0, which is greedy, to 1"]);
+    fails(&["--contrastive-alpha", "-1"], &["contrastive alpha -1"]);
     fails(&["--beams", "0"], &["beam width 0", "greedy"]);
     fails(&["--beams", "3", "--beam-groups", "2"], &["the number of groups 2", "does not divide"]);
     fails(&["--n-best", "2"], &["n_best 2", "from 1 to 1"]);
@@ -203,6 +211,28 @@ fn options_of_another_strategy_are_refused() {
     fails(&["--stop", ""], &["--stop is empty"]);
     fails(&["--ban", "99999"], &["banned id 99999", "vocabulary of 300"]);
     fails(&["--bias", "7"], &["7", "42=-1.5"]);
+}
+
+#[test]
+fn contrastive_search_is_greedy_with_one_candidate_and_avoids_repetition_with_more() {
+    let scratch = Scratch::with_run();
+    let prompts = ["--prompt", "Once", "--prompt", "The fox wanted"];
+    let greedy = generate(&scratch, &prompts);
+    let contrastive = |options: &[&str]| generate(&scratch, &[&prompts[..], options].concat());
+    let ids = |lines: &[Value]| lines.iter().map(|line| line["ids"].clone()).collect::<Vec<_>>();
+    for one in [["--contrastive-k", "1"], ["--contrastive-alpha", "0"]] {
+        assert_eq!(ids(&contrastive(&one)), ids(&greedy), "{one:?}");
+    }
+    let plain = contrastive(&["--strategy", "contrastive"]);
+    assert_ne!(ids(&plain), ids(&greedy));
+    assert_eq!(ids(&plain), ids(&contrastive(&["--contrastive-k", "4", "--contrastive-alpha", "0.6"])));
+    let alone = generate(&scratch, &["--prompt", "The fox wanted", "--strategy", "contrastive"]);
+    assert_eq!(alone[0]["ids"], plain[1]["ids"]);
+    let long = contrastive(&["--contrastive-k", "3", "--sliding-window", "--guidance", "1.5"]);
+    assert_eq!(ids(&long).len(), 2);
+    let streamed = ["generate", "run", "--max-new-tokens", "8", "--prompt", "Once", "--contrastive-k", "4"];
+    let text = plain[0]["text"].as_str().expect("text");
+    assert_eq!(scratch.run(&streamed).succeeds().stdout, format!("Once{text}\n"));
 }
 
 #[test]

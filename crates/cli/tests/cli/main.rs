@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod configs;
+mod costing;
 mod datasets;
+mod distilling;
 mod elmo;
 mod faults;
 mod fetching;
@@ -18,5 +20,6 @@ mod streams;
 mod support;
 mod text_to_model;
 mod tools;
+mod tracing;
 mod watching;
 mod web;

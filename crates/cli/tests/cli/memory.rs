@@ -28,6 +28,12 @@ fn check(vocabulary: u32, cases: &[(&str, &[&str])]) {
     let train = ["tokenizer", "train", "train.txt", "--out", "tok", "--algorithm", "characters"];
     scratch.run(&train).succeeds();
     scratch.write("model.toml", "[data]\ntexts = \"train.txt\"\ntokenizer = \"tok\"\n[model]\npreset = \"llama\"\nd_model = 128\nn_layers = 4\nn_heads = 4\n[training]\nseq_len = 64\n");
+    if cases.iter().any(|(_, more)| more.contains(&TEACHER)) {
+        let teacher = ["model.d_model=384", "model.n_layers=6", "training.steps=1"];
+        let sets: Vec<&str> = teacher.iter().flat_map(|&set| ["--set", set]).collect();
+        let train = ["pretrain", "--config", "model.toml", "--out", "teacher"];
+        scratch.run(&[&train[..], &sets].concat()).succeeds();
+    }
     let mut wrong = Vec::new();
     for (name, more) in cases {
         let run = |last: &[&str]| -> Value {
@@ -58,6 +64,7 @@ const GPT2: &str = "model.preset=gpt2";
 const BATCH_12: &str = "training.batch_size=12";
 const CHECKPOINTING: &str = "training.activation_checkpointing=true";
 const MUON: &str = "optimizer.kind=muon";
+const TEACHER: &str = "distillation.teacher=teacher";
 const BF16: &str = "training.precision=bf16";
 
 /// Whether this processor can train in bf16; says so if not.
@@ -83,7 +90,14 @@ fn the_estimate_of_memory_is_within_15_percent_of_small_runs() {
             ("dropout-and-normalized-heads", &[BATCH_12, "model.dropout=0.1", "model.qk_norm=true"]),
         ],
     );
-    check(4096, &[("large-vocabulary", &[BATCH_12]), ("large-vocabulary-tied", &[BATCH_12, GPT2])]);
+    check(
+        4096,
+        &[
+            ("large-vocabulary", &[BATCH_12]),
+            ("large-vocabulary-tied", &[BATCH_12, GPT2]),
+            ("distilled", &["training.batch_size=24", TEACHER, "model.n_layers=1"]),
+        ],
+    );
 }
 
 #[test]

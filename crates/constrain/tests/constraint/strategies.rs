@@ -236,7 +236,7 @@ fn samples_have_the_renormalized_distribution_with_a_draft_too() {
 fn what_comes_as_it_is_chosen_is_what_comes_in_the_end() {
     let mut streamed = vec![Vec::new(); 2];
     let config = config("(a|é){1,5}", Strategy::Sample(Sampling::default()));
-    let generations = generate(&model(1), &[vec![1], vec![2]], &config, &mut |at, id| {
+    let generations = generate(&model(1), &[vec![1], vec![2]], &config, &mut |at: usize, id| {
         streamed[at].push(id);
         ControlFlow::Continue(())
     });

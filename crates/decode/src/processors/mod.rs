@@ -9,6 +9,7 @@ mod scan;
 mod truncation;
 
 pub use penalties::{Penalties, frequency_penalty, no_repeat_ngram, repetition_penalty};
+pub(crate) use truncation::more_likely_first;
 pub use truncation::{eta, min_p, most_surprise, top_k, top_p, typical};
 
 /// The first id whose logit is NaN or plus infinity, from which no distribution can be made.

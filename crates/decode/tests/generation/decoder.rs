@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::{device, ops::AttentionMask};
 use firebrand_decode::{
-    DecoderModel, DecoderState, FinishReason, GenerateConfig, LanguageModel, Logits, Positions, generate,
+    Beam, Contrastive, DecoderModel, DecoderState, FinishReason, GenerateConfig, HiddenStates, LanguageModel,
+    Logits, Positions, Sampling, Strategy, Uncached, generate, generate_contrastive,
 };
 use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
 
@@ -35,11 +36,16 @@ fn both_ways(decoders: &[Decoder]) -> impl Iterator<Item = (&Decoder, DecoderMod
     })
 }
 
-/// The logits after each id, without a cache.
-fn uncached(decoder: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
+/// The hidden states after each id, without a cache, as `[1, ids, d_model]`.
+fn hidden(decoder: &Decoder, ids: &[u32]) -> Tensor<3> {
     let numbers: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
     let input = Tensor::<2, Int>::from_data(TensorData::new(numbers, [1, ids.len()]), &decoder.device());
-    let hidden = decoder.hidden(input, &AttentionMask::Causal, None);
+    decoder.hidden(input, &AttentionMask::Causal, None)
+}
+
+/// The logits after each id, without a cache.
+fn uncached(decoder: &Decoder, ids: &[u32]) -> Vec<Vec<f32>> {
+    let hidden = hidden(decoder, ids);
     let logits = decoder.logits(hidden.reshape([ids.len(), decoder.config().d_model]));
     let values = logits.into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
     values.chunks(VOCAB_SIZE).map(<[f32]>::to_vec).collect()
@@ -79,6 +85,62 @@ fn logits_are_given_for_the_positions_asked_for() {
         }
         let nothing = step(&model, &mut model.start(2), &[&[], &[]], Positions::All);
         assert_eq!([nothing.positions(0), nothing.positions(1)], [0, 0]);
+    }
+}
+
+#[test]
+fn hidden_states_are_those_of_all_fed_positions_and_change_no_logits() {
+    let decoders = decoders();
+    for (decoder, model) in both_ways(&decoders) {
+        let (mut state, mut plain) = (model.start(3), model.start(3));
+        let mut whole = vec![Vec::new(); 3];
+        for fed in [[&[1u32, 2, 3, 4][..], &[], &[5, 6]], [&[7], &[8, 9], &[]]] {
+            for positions in [Positions::All, Positions::Last] {
+                let with_hidden =
+                    model.step_with_hidden(&mut state, &fed, positions).expect("it cannot fail");
+                assert_eq!(with_hidden.0, step(&model, &mut plain, &fed, positions));
+                for (row, (ids, whole)) in fed.iter().zip(&mut whole).enumerate() {
+                    let before = whole.len();
+                    whole.extend_from_slice(ids);
+                    assert_eq!(with_hidden.1.row(row).len(), ids.len());
+                    if ids.is_empty() {
+                        continue;
+                    }
+                    let expected = hidden(decoder, whole).into_data().try_into_vec::<f32>().expect("f32");
+                    for (actual, expected) in with_hidden.1.row(row).zip(expected.chunks(16).skip(before)) {
+                        let close = actual.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 1e-4);
+                        assert!(close, "{actual:?}, {expected:?}");
+                    }
+                    // The other kind of positions is fed from the same place.
+                    if positions == Positions::All {
+                        whole.truncate(before);
+                        model.truncate(&mut state, row, before);
+                        model.truncate(&mut plain, row, before);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn contrastive_search_finds_the_same_on_slices_and_on_tensors_alone_and_in_a_batch() {
+    let prompts = vec![vec![1, 2, 3], vec![4], vec![5, 6, 7, 8, 9, 10, 11, 12], vec![0, 0]];
+    let config = GenerateConfig { max_new_tokens: 8, ..GenerateConfig::default() };
+    let search = |model: &DecoderModel<'_>, prompts: &[Vec<u32>], options: &Contrastive| -> Vec<Vec<u32>> {
+        let each = &mut |_, _| ControlFlow::Continue(());
+        let found = generate_contrastive(model, prompts, options, &config, each).expect("valid");
+        found.into_iter().map(|generation| generation.ids).collect()
+    };
+    for decoder in decoders() {
+        let models = [DecoderModel::new(&decoder), DecoderModel::on_tensors(&decoder)];
+        let options = Contrastive { k: 4, alpha: 0.6 };
+        let [slices, tensors] = models.each_ref().map(|model| search(model, &prompts, &options));
+        assert_eq!(slices, tensors);
+        let alone =
+            prompts.iter().flat_map(|prompt| search(&models[0], std::slice::from_ref(prompt), &options));
+        assert_eq!(slices, alone.collect::<Vec<_>>());
+        assert_ne!(slices, search(&models[0], &prompts, &Contrastive { alpha: 0.0, ..options }));
     }
 }
 
@@ -149,6 +211,30 @@ fn greedy_generation_is_the_argmax_of_uncached_logits_for_each_prompt_of_a_batch
             let full = generation.ids.len() < 8;
             let expected = if full { FinishReason::ContextFull } else { FinishReason::MaxNewTokens };
             assert_eq!(generation.finish_reason, expected);
+        }
+    }
+}
+
+#[test]
+fn without_its_cache_a_decoder_generates_the_same() {
+    let decoders = decoders();
+    for (_, model) in both_ways(&decoders) {
+        let without = Uncached::new(&model);
+        let prompts = [vec![1, 2, 3], vec![4], vec![0, 0, 7]];
+        let sampling = Sampling { seed: 4, ..Default::default() };
+        for strategy in [
+            Strategy::Greedy,
+            Strategy::Sample(sampling),
+            Strategy::Beam(Beam { width: 3, ..Default::default() }),
+        ] {
+            let config = GenerateConfig { strategy, max_new_tokens: 8, ..GenerateConfig::default() };
+            let each = &mut |_, _| ControlFlow::Continue(());
+            let expected = generate(&model, &prompts, &config, each).expect("valid");
+            let found = generate(&without, &prompts, &config, each).expect("valid");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert_eq!(found.ids, expected.ids, "{:?}", config.strategy);
+                assert!((found.score - expected.score).abs() < 1e-3);
+            }
         }
     }
 }

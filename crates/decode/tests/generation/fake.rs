@@ -5,9 +5,9 @@
 
 use std::cell::RefCell;
 
-use firebrand_decode::{LanguageModel, Logits, Positions};
+use firebrand_decode::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 
-/// The logits after a prefix.
+/// The logits, or the hidden state, after a prefix.
 type LogitsFn = Box<dyn Fn(&[u32]) -> Vec<f32>>;
 
 pub(crate) struct FakeModel {
@@ -20,6 +20,7 @@ pub(crate) struct FakeModel {
     /// How many ids each step fed to each row.
     pub(crate) steps: RefCell<Vec<Vec<usize>>>,
     logits: LogitsFn,
+    hidden: LogitsFn,
 }
 
 /// What was fed to each row.
@@ -42,6 +43,8 @@ impl FakeModel {
             failing_step: None,
             steps: RefCell::new(Vec::new()),
             logits: Box::new(logits),
+            // Of -1, 0 and 1, so that many point the same way and some nowhere.
+            hidden: Box::new(|prefix| (0..3).map(|at| (hash(7, prefix, at) % 3) as f32 - 1.0).collect()),
         }
     }
 
@@ -67,6 +70,10 @@ impl FakeModel {
         Self { end_of_text: Some(id), ..self }
     }
 
+    pub(crate) fn with_hidden(self, hidden: impl Fn(&[u32]) -> Vec<f32> + 'static) -> Self {
+        Self { hidden: Box::new(hidden), ..self }
+    }
+
     pub(crate) fn failing_at(self, step: usize) -> Self {
         Self { failing_step: Some(step), ..self }
     }
@@ -74,6 +81,29 @@ impl FakeModel {
     /// The logits after a prefix, without a cache.
     pub(crate) fn logits(&self, prefix: &[u32]) -> Vec<f32> {
         (self.logits)(prefix)
+    }
+
+    /// The hidden state after a prefix.
+    pub(crate) fn hidden(&self, prefix: &[u32]) -> Vec<f32> {
+        (self.hidden)(prefix)
+    }
+}
+
+impl HiddenStates for FakeModel {
+    fn step_with_hidden(
+        &self,
+        state: &mut FakeState,
+        ids: &[&[u32]],
+        positions: Positions,
+    ) -> Result<(Logits, Hidden), FakeError> {
+        let logits = self.step(state, ids, positions)?;
+        let counts: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let fed = |(row, count): (&Vec<u32>, &usize)| {
+            let first = row.len() - count;
+            (first..row.len()).flat_map(|last| self.hidden(&row[..=last])).collect::<Vec<_>>()
+        };
+        let values: Vec<f32> = state.rows.iter().zip(&counts).flat_map(fed).collect();
+        Ok((logits, Hidden::new(values, &counts)))
     }
 }
 

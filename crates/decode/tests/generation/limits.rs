@@ -96,7 +96,7 @@ fn on_token_sees_every_id_and_stops_its_own_sequence() {
     let whole = run(&model, &prompts, &config);
     assert!(whole[1].ids.len() > 3, "the second sequence must not end by itself: {whole:?}");
     let mut seen = vec![Vec::new(); 3];
-    let generations = generate(&model, &prompts, &config, &mut |sequence, id| {
+    let generations = generate(&model, &prompts, &config, &mut |sequence: usize, id| {
         seen[sequence].push(id);
         if sequence == 1 && seen[1].len() == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })

@@ -3,6 +3,8 @@
 mod beam;
 mod best_of;
 mod constraint;
+mod contrastive;
+mod cost;
 mod decoder;
 mod errors;
 mod fake;
@@ -10,12 +12,14 @@ mod golden;
 mod greedy;
 mod guided;
 mod limits;
+mod observe;
 mod processors;
 mod reference;
 mod sampler;
 mod sampling;
 mod sliding;
 mod speculative;
+mod uncached;
 
 use std::ops::ControlFlow;
 

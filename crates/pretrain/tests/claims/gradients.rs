@@ -5,26 +5,37 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
-use firebrand_training::{Alone, BatchKey, gradients_of_step};
+use firebrand_training::{Alone, BatchKey, Objective, gradients_of_step};
 use firebrand_transformer::{
     Decoder, MlpKind, Model, ModelConfig, NamedTensor, PositionKind, Preset, named_tensors, with_tensors,
 };
 use std::collections::BTreeMap;
 
-const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
+pub(crate) const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
 
-type Gradients = BTreeMap<String, Vec<f64>>;
+pub(crate) type Gradients = BTreeMap<String, Vec<f64>>;
 
 /// The gradients of one step as the trainer computes them, and its loss.
 fn gradients(model: &Decoder, rows: &TokenBatch, pieces: usize, dropout: f64) -> (Gradients, f64) {
+    let (gradients, terms) = gradients_by(&causal(dropout), model, rows, pieces);
+    (gradients, terms[0].1)
+}
+
+/// The same for any objective, with the terms of its loss: name, weighted, nats a target.
+pub(crate) fn gradients_by<O: Objective<Model = Decoder>>(
+    objective: &O,
+    model: &Decoder,
+    rows: &TokenBatch,
+    pieces: usize,
+) -> (Gradients, Vec<(&'static str, f64, f64)>) {
     let (gradients, terms) =
-        gradients_of_step(&causal(dropout), model, rows, pieces, KEY, &model.device(), &mut Alone);
+        gradients_of_step(objective, model, rows, pieces, KEY, &model.device(), &mut Alone);
     let on_host = |tensor: &Tensor<1>| {
         let values = tensor.clone().into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
         values.into_iter().map(f64::from).collect()
     };
     let gradients = gradients.iter().map(|(name, tensor)| (name.to_string(), on_host(tensor))).collect();
-    (gradients, terms[0].1)
+    (gradients, terms)
 }
 
 /// The mean loss in nats, summed in f64.
@@ -42,7 +53,7 @@ fn loss(model: &Decoder, rows: &TokenBatch) -> f64 {
     nats.iter().map(|&nats| f64::from(nats)).sum::<f64>() / (batch * seq) as f64
 }
 
-fn norm(vector: &[f64]) -> f64 {
+pub(crate) fn norm(vector: &[f64]) -> f64 {
     vector.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
@@ -73,6 +84,31 @@ fn moved(model: &Decoder, tensors: &[NamedTensor], index: usize, direction: &[f6
     with_tensors(model.clone(), tensors).expect("they are its own")
 }
 
+/// Compares the gradients with the slopes of `loss`, of whose graph `model` has none.
+#[track_caller]
+pub(crate) fn check_slopes(model: &Decoder, gradients: &Gradients, loss: impl Fn(&Decoder) -> f64, on: &str) {
+    let tensors = named_tensors(model);
+    for (index, tensor) in tensors.iter().enumerate() {
+        let gradient = &gradients[&tensor.name];
+        for direction in directions(gradient) {
+            let loss_at = |step: f64| loss(&moved(model, &tensors, index, &direction, step));
+            // Five points: the error of the formula is of fourth order, which leaves that of f32.
+            let h = 1e-2;
+            let slope =
+                (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
+            let expected = dot(gradient, &direction);
+            let error = (slope - expected).abs();
+            // What an arbitrary direction sees of a gradient is its norm over the root of its length.
+            let scale = expected.abs().max(norm(gradient) / (gradient.len() as f64).sqrt());
+            assert!(
+                error <= 0.01 * scale + 3e-5,
+                "{} on {on}: {expected:.6} along a direction, but the loss rises by {slope:.6}",
+                tensor.name
+            );
+        }
+    }
+}
+
 /// The CPU's fused operations differentiate by hand, burn's by themselves.
 fn check(config: &ModelConfig) {
     for name in ["cpu", "ndarray"] {
@@ -92,25 +128,7 @@ fn check_on(config: &ModelConfig, device_name: &str) {
     let mut names: Vec<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(trained, names, "every tensor has a gradient");
-    for (index, tensor) in tensors.iter().enumerate() {
-        let gradient = &gradients[&tensor.name];
-        for direction in directions(gradient) {
-            let loss_at = |step: f64| loss(&moved(&model, &tensors, index, &direction, step), &rows);
-            // Five points: the error of the formula is of fourth order, which leaves that of f32.
-            let h = 1e-2;
-            let slope =
-                (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
-            let expected = dot(gradient, &direction);
-            let error = (slope - expected).abs();
-            // What an arbitrary direction sees of a gradient is its norm over the root of its length.
-            let scale = expected.abs().max(norm(gradient) / (gradient.len() as f64).sqrt());
-            assert!(
-                error <= 0.01 * scale + 3e-5,
-                "{} on {device_name}: {expected:.6} along a direction, but the loss rises by {slope:.6}",
-                tensor.name
-            );
-        }
-    }
+    check_slopes(&model, &gradients, |model| loss(model, &rows), device_name);
 }
 
 #[test]

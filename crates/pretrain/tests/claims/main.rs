@@ -2,6 +2,7 @@
 
 mod bidirectional;
 mod devices;
+mod distilling;
 mod gradients;
 mod objectives;
 mod optimizing;
@@ -13,7 +14,7 @@ use burn::tensor::Device;
 use firebrand_backend::device;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::Causal;
-use firebrand_training::{OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
+use firebrand_training::{Objective, OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
 use firebrand_transformer::{
     Characters, Decoder, LayerKind, Model, ModelConfig, ModelKind, NamedTensor, PositionKind, Preset,
     Spellings, named_tensors, with_tensors,
@@ -103,6 +104,17 @@ fn trainer(
     device: &Device,
     run_dir: &Path,
 ) -> Trainer<Causal> {
-    Trainer::new(causal(dropout), model, training, optimizer, constant(), 3, device, run_dir)
+    trainer_by(causal(dropout), model, training, optimizer, device, run_dir)
+}
+
+fn trainer_by<O: Objective<Model = Decoder>>(
+    objective: O,
+    model: Decoder,
+    training: TrainingConfig,
+    optimizer: OptimizerConfig,
+    device: &Device,
+    run_dir: &Path,
+) -> Trainer<O> {
+    Trainer::new(objective, model, training, optimizer, constant(), 3, device, run_dir)
         .expect("the configs make sense")
 }

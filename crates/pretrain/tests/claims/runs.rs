@@ -6,8 +6,8 @@ use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder, eval_windows};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_pretrain::Causal;
 use firebrand_training::{
-    Checkpoints, Data, Event, OptimizerConfig, OptimizerKind, Outcome, Trainer, TrainingConfig, evaluate,
-    read_metrics,
+    Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome, Trainer, TrainingConfig,
+    evaluate, read_metrics,
 };
 use firebrand_transformer::{Decoder, NamedTensor, Preset, hugging_face, named_tensors};
 use std::path::Path;
@@ -17,11 +17,11 @@ use tempfile::TempDir;
 const SEQ_LEN: usize = 8;
 const STEPS: u64 = 12;
 
-fn split(len: usize, salt: u64) -> TokenSplit {
+pub(crate) fn split(len: usize, salt: u64) -> TokenSplit {
     TokenSplit::from_ids(noise(len, salt), VOCAB_SIZE, len as u64, 1).expect("ids of the vocabulary")
 }
 
-fn training() -> TrainingConfig {
+pub(crate) fn training() -> TrainingConfig {
     TrainingConfig {
         steps: STEPS,
         batch_size: 4,
@@ -43,7 +43,10 @@ fn new_run(dir: &Path, training: TrainingConfig) -> Trainer<Causal> {
 }
 
 /// Runs until it ends, or is interrupted during step `stop_at`; returns the outcome and the step of each best loss.
-fn go(trainer: &mut Trainer<Causal>, stop_at: Option<u64>) -> (Outcome, Vec<u64>) {
+pub(crate) fn go<O: Objective<Model = Decoder>>(
+    trainer: &mut Trainer<O>,
+    stop_at: Option<u64>,
+) -> (Outcome, Vec<u64>) {
     let (train, held_out) = (split(200, 1), split(61, 2));
     let order = WindowOrder::new(train.len(), SEQ_LEN, 3, Order::Epochs).expect("long enough");
     let data = Data { train: &train, order: &order, held_out: Some(&held_out), held_out_bytes: 61 };
@@ -72,7 +75,7 @@ fn undisturbed() -> TempDir {
 }
 
 /// Both runs have the same weights, optimizer state and metrics, to the last bit.
-fn check_same(a: &Path, b: &Path) {
+pub(crate) fn check_same(a: &Path, b: &Path) {
     let last = format!("checkpoints/step-{STEPS:08}");
     for file in [
         format!("{last}/model.safetensors"),

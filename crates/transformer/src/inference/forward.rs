@@ -54,16 +54,48 @@ impl CpuDecoder {
     /// When the rows are not those of the cache, an id is outside the vocabulary, or a row gets longer than the context
     /// of a model with learned positions.
     pub fn step(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
+        self.feed(cache, ids, wanted, None)
+    }
+
+    /// [`step`](Self::step), and with the logits the final hidden states, normalized, of all that was fed: `[d_model]` for each
+    /// id, row after row.
+    ///
+    /// # Panics
+    /// As [`step`](Self::step).
+    pub fn step_with_hidden(
+        &self,
+        cache: &mut CpuCache,
+        ids: &[&[u32]],
+        wanted: Wanted,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let mut hidden = Vec::new();
+        let logits = self.feed(cache, ids, wanted, Some(&mut hidden));
+        (logits, hidden)
+    }
+
+    fn feed(
+        &self,
+        cache: &mut CpuCache,
+        ids: &[&[u32]],
+        wanted: Wanted,
+        hidden: Option<&mut Vec<f32>>,
+    ) -> Vec<f32> {
         assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
         /// Bytes of weights that are read faster alone than others are woken.
         const WORTH_WAKING: usize = 1 << 20;
         match self.matrix_bytes() < WORTH_WAKING {
-            true => self.feed(cache, ids, wanted),
-            false => threads::together(|| self.feed(cache, ids, wanted)),
+            true => self.feed_awake(cache, ids, wanted, hidden),
+            false => threads::together(|| self.feed_awake(cache, ids, wanted, hidden)),
         }
     }
 
-    fn feed(&self, cache: &mut CpuCache, ids: &[&[u32]], wanted: Wanted) -> Vec<f32> {
+    fn feed_awake(
+        &self,
+        cache: &mut CpuCache,
+        ids: &[&[u32]],
+        wanted: Wanted,
+        mut hidden: Option<&mut Vec<f32>>,
+    ) -> Vec<f32> {
         let CpuCache { rows, buffers } = cache;
         let mut tokens = std::mem::take(&mut buffers.tokens);
         tokens.clear();
@@ -83,6 +115,10 @@ impl CpuDecoder {
         let mut done = 0;
         for tokens in tokens.chunks(TOGETHER) {
             self.run(tokens, rows, buffers);
+            if let Some(hidden) = &mut hidden {
+                self.norm.apply(&buffers.x, &mut buffers.normed);
+                hidden.extend_from_slice(&buffers.normed);
+            }
             let count = self.keep_wanted(tokens, buffers);
             let logits = &mut logits[done * vocab_size..][..count * vocab_size];
             self.head.apply(&buffers.wanted, None, logits, Write::Set, &mut buffers.scratch);

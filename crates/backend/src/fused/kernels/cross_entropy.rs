@@ -14,7 +14,7 @@ const CHUNK: usize = 1 << 21;
 const ROWS: usize = 16;
 
 /// Rows in a chunk. Fewer than 256 would make narrow products, which are slow.
-fn rows_of(vocab: usize) -> usize {
+pub(super) fn rows_of(vocab: usize) -> usize {
     (CHUNK / vocab.max(1)).clamp(256, 2048)
 }
 

@@ -16,6 +16,7 @@ pub(super) mod number;
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(super) mod cross_entropy;
+pub(super) mod distillation;
 pub(crate) mod gemm;
 pub(crate) mod gemv;
 pub(super) mod lstm;

@@ -1,8 +1,8 @@
 //! The same bits for any number of threads.
 
-use super::{Tensor, TensorData, run};
+use super::{Tensor, TensorData, run, tensor};
 use crate::fused;
-use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind};
+use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind, Scores};
 
 /// Outputs and gradients as bits, computed on a pool of `threads`.
 fn bits<const N: usize, const D: usize>(
@@ -57,5 +57,12 @@ fn threads_do_not_change_the_bits() {
         let targets: Vec<i32> = (0..2500).map(|i| i * 3 % 100).collect();
         let targets = Tensor::from_data(TensorData::new(targets, [2500]), &hidden.device());
         ops::cross_entropy(hidden.reshape([2500, 40]), head.reshape([100, 40]), targets, Some(20.0))
+    });
+    same([2500 * 40, 100 * 40], |[hidden, head]| {
+        let teacher = |len, shape: [usize; 2]| tensor(len, 7, &hidden.device()).reshape(shape);
+        let teacher =
+            Scores { hidden: teacher(2500 * 30, [2500, 30]), head: teacher(3000, [100, 30]), soft_cap: None };
+        let (hidden, head) = (hidden.reshape([2500, 40]), head.reshape([100, 40]));
+        ops::distillation(Scores { hidden, head, soft_cap: None }, teacher, 1.5)
     });
 }

@@ -2,7 +2,7 @@
 //! of that definition.
 
 use super::{Int, Tensor, TensorData, numbers, run};
-use crate::ops::{self, Activation, AttentionMask, Before, Map, Norm, NormKind};
+use crate::ops::{self, Activation, AttentionMask, Before, Map, Norm, NormKind, Scores};
 use burn::tensor::Bool;
 
 /// The inputs in double precision.
@@ -328,5 +328,53 @@ fn an_lstm_is_what_it_is_defined_to_be() {
         assert_eq!(at_limit > 0, clips, "{at_limit} outputs are clipped");
         assert!(at_limit < outputs.len() / 2, "{at_limit} of {} outputs are clipped", outputs.len());
         check(&format!("an LSTM clipped at {clip}"), lens, fused, reference);
+    }
+}
+
+#[test]
+fn distillation_is_what_it_is_defined_to_be() {
+    let (n, d, d_teacher, vocab) = (4, 6, 3, 11);
+    let teacher = [numbers(n * d_teacher, 7), numbers(vocab * d_teacher, 8)];
+    for (cap, teacher_cap, temperature) in [(None, None, 1.0), (Some(1.5), None, 2.5), (None, Some(0.7), 0.6)]
+    {
+        check(
+            "distillation",
+            [n * d, vocab * d],
+            |[hidden, head]| {
+                let matrix = |values: &Vec<f32>| {
+                    let rows = values.len() / d_teacher;
+                    Tensor::<2>::from_data(
+                        TensorData::new(values.clone(), [rows, d_teacher]),
+                        &hidden.device(),
+                    )
+                };
+                let [teacher_hidden, teacher_head] = teacher.each_ref().map(matrix);
+                ops::distillation(
+                    Scores { hidden: hidden.reshape([n, d]), head: head.reshape([vocab, d]), soft_cap: cap },
+                    Scores { hidden: teacher_hidden, head: teacher_head, soft_cap: teacher_cap },
+                    temperature,
+                )
+            },
+            |[hidden, head]| {
+                let log_probs = |row: &[f64], head: &[f64], cap: Option<f64>| -> Vec<f64> {
+                    let logit = |weights: &[f64]| {
+                        let logit: f64 = row.iter().zip(weights).map(|(x, w)| x * w).sum();
+                        cap.map_or(logit, |cap| cap * (logit / cap).tanh()) / temperature
+                    };
+                    let logits: Vec<f64> = head.chunks(row.len()).map(logit).collect();
+                    let sum = logits.iter().map(|logit| logit.exp()).sum::<f64>().ln();
+                    logits.into_iter().map(|logit| logit - sum).collect()
+                };
+                let [rows, teacher_head] = teacher
+                    .each_ref()
+                    .map(|values| values.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+                let divergence = |(row, teacher_row): (&[f64], &[f64])| -> f64 {
+                    let (p, q) =
+                        (log_probs(teacher_row, &teacher_head, teacher_cap), log_probs(row, head, cap));
+                    p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+                };
+                vec![hidden.chunks(d).zip(rows.chunks(d_teacher)).map(divergence).sum()]
+            },
+        );
     }
 }

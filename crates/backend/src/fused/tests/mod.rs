@@ -12,7 +12,7 @@ mod precision;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::fused;
-use crate::ops::{self, Activation, AdamwStep, AdamwTensors, Before, Map, Norm, NormKind, primitive};
+use crate::ops::{self, Activation, AdamwStep, AdamwTensors, Before, Map, Norm, NormKind, Scores, primitive};
 
 /// Numbers between −1 and 1 without a pattern.
 fn numbers(len: usize, seed: usize) -> Vec<f32> {
@@ -273,6 +273,53 @@ fn the_gradient_of_summed_cross_entropy_agrees_with_primitives() {
             }
         };
         agree([n * d, vocab * d], with(ops::cross_entropy), with(primitive::cross_entropy));
+    }
+}
+
+#[test]
+fn distillation_agrees_with_primitives() {
+    type Distillation = fn(Scores, Scores, f64) -> Tensor<1>;
+    // The second needs two chunks of rows.
+    for (n, d, vocab) in [(33, 9, 37), (2050, 3, 11)] {
+        for (student_cap, teacher_cap, temperature) in
+            [(None, None, 1.0), (Some(1.5), None, 2.0), (None, Some(4.0), 0.5)]
+        {
+            let with = |f: Distillation| {
+                move |[hidden, head]: [Tensor<1>; 2]| {
+                    let plain = Device::flex();
+                    let student = Scores {
+                        hidden: hidden.reshape([d, n]).transpose() * 2.0,
+                        head: head.reshape([vocab, d]),
+                        soft_cap: student_cap,
+                    };
+                    let teacher = Scores {
+                        hidden: tensor(n * 5, 8, &plain).reshape([n, 5]) * 3.0,
+                        head: tensor(vocab * 5, 9, &plain).reshape([5, vocab]).transpose(),
+                        soft_cap: teacher_cap,
+                    };
+                    // In the mean, so that what is compared is of the size of its rounding's scale.
+                    f(student, teacher, temperature) / n as f64
+                }
+            };
+            agree([n * d, vocab * d], with(ops::distillation), with(primitive::distillation));
+        }
+    }
+}
+
+#[test]
+fn a_teacher_gets_no_gradient() {
+    let device = Device::flex().autodiff();
+    for f in [ops::distillation, primitive::distillation] {
+        let leaf = |len, seed, shape: [usize; 2]| tensor(len, seed, &device).reshape(shape).require_grad();
+        let scores = |seed| Scores {
+            hidden: leaf(12, seed, [4, 3]),
+            head: leaf(15, seed + 1, [5, 3]),
+            soft_cap: None,
+        };
+        let (student, teacher) = (scores(1), scores(3));
+        let gradients = f(student.clone(), teacher.clone(), 1.0).backward();
+        assert!(student.hidden.grad(&gradients).is_some() && student.head.grad(&gradients).is_some());
+        assert!(teacher.hidden.grad(&gradients).is_none() && teacher.head.grad(&gradients).is_none());
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::DType;
 
 use super::{Device, Int, Tensor, TensorData, run, tensor};
-use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind};
+use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind, Scores};
 use crate::precision::{Precision, scope};
 
 /// Outputs and gradients in bf16 differ from those in f32, by no more than rounding to 8 bits can make them.
@@ -42,6 +42,12 @@ fn bf16_is_near_f32_forward_and_backward() {
         let targets: Vec<i32> = (0..70).map(|i| i * 7 % 40).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [70]), &hidden.device());
         ops::cross_entropy(hidden.reshape([70, 33]), head.reshape([40, 33]), targets, None)
+    });
+    check("distillation", [70 * 33, 40 * 33], |[hidden, head]| {
+        let teacher = |len, shape: [usize; 2]| tensor(len, 7, &hidden.device()).reshape(shape) * 2.0;
+        let teacher = Scores { hidden: teacher(700, [70, 10]), head: teacher(400, [40, 10]), soft_cap: None };
+        let (hidden, head) = (hidden.reshape([70, 33]), head.reshape([40, 33]));
+        ops::distillation(Scores { hidden, head, soft_cap: None }, teacher, 1.0)
     });
 }
 

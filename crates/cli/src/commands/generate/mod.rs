@@ -1,17 +1,21 @@
 //! `firebrand generate`.
 
 mod constraint;
+mod cost;
 mod model;
 mod speculation;
 mod stop;
+mod strategy;
+mod trace;
 
-use crate::args::{BestBy, GenerateArgs, Global, StrategyName};
+use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::{line, piece, say};
+use crate::plot;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{
-    Beam, Best, BestOf, FinishReason, GenerateConfig, Generation, Guided, LanguageModel, Mirostat, Penalties,
-    Sampling, Sliding, Stop, Strategy, generate, generate_n_best,
+    Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Observer, Penalties,
+    Sliding, Stop, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::WeightFormat;
@@ -20,6 +24,8 @@ use speculation::{Drafting, Report};
 use std::io::{BufRead, IsTerminal};
 use std::ops::ControlFlow;
 use stop::{UpToStop, when_spelled};
+use strategy::Asked;
+use trace::{Recorded, Recorder};
 
 /// A prompt as it was given and as ids.
 struct Prompt {
@@ -28,9 +34,12 @@ struct Prompt {
 }
 
 pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
-    let strategy = strategy(args)?;
+    let Asked { strategy, contrastive } = strategy::asked_for(args)?;
     if args.stop.iter().any(String::is_empty) {
         return Err(usage("--stop is empty: every text would end at once"));
+    }
+    if let Some(path) = &args.cost_plot {
+        plot::check("--cost-plot", path)?;
     }
     let trained = Trained::open(&args.run, global)?;
     let prompts = prompts(args, &trained, global)?;
@@ -70,15 +79,39 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         stop,
         constraint,
     };
-    let job = Job {
-        prompts: &prompts,
-        config: &config,
-        drafting: drafting.as_ref(),
-        tokenizer: tokenizer.as_ref(),
+    let generate = |recorded: Option<&mut Recorded>| {
+        let mut job = Job {
+            prompts: &prompts,
+            config: &config,
+            contrastive: contrastive.as_ref(),
+            drafting: drafting.as_ref(),
+            tokenizer: tokenizer.as_ref(),
+            recorded,
+        };
+        match (args.explain_cost, args.no_cache) {
+            (true, _) => cost::explain(&loaded, &job, args, global),
+            (false, true) => slide(&Uncached::new(&model), &mut job, args, global),
+            (false, false) => slide(&model, &mut job, args, global),
+        }
     };
+    match &args.trace {
+        None => generate(None),
+        Some(path) => {
+            trace::around(path, &prompts, tokenizer.as_ref(), global, |recorded| generate(Some(recorded)))
+        }
+    }
+}
+
+/// With a window over the text, if it is asked for.
+fn slide<M: HiddenStates>(
+    model: &M,
+    job: &mut Job<'_>,
+    args: &GenerateArgs,
+    global: &Global,
+) -> anyhow::Result<()> {
     match args.sliding_window {
-        true => guide(&Sliding::new(&model), &job, args, global),
-        false => guide(&model, &job, args, global),
+        true => guide(&Sliding::new(model), job, args, global),
+        false => guide(model, job, args, global),
     }
 }
 
@@ -88,9 +121,9 @@ fn needed<'t>(tokenizer: Option<&'t Tokenizer>, option: &str) -> anyhow::Result<
 }
 
 /// With guidance, if it is asked for.
-fn guide<M: LanguageModel>(
+fn guide<M: HiddenStates>(
     model: &M,
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -111,36 +144,69 @@ fn guide<M: LanguageModel>(
 struct Job<'a> {
     prompts: &'a [Prompt],
     config: &'a GenerateConfig,
+    contrastive: Option<&'a Contrastive>,
     drafting: Option<&'a Drafting>,
     tokenizer: Option<&'a Tokenizer>,
+    /// For `--trace`.
+    recorded: Option<&'a mut Recorded>,
+}
+
+impl Job<'_> {
+    /// The generations of each prompt, the best first.
+    fn generate<M: HiddenStates>(
+        &mut self,
+        model: &M,
+        args: &GenerateArgs,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<(Vec<Vec<Generation>>, Option<Report>)> {
+        match self.recorded.take() {
+            None => self.generate_for(model, args, observer),
+            Some(recorded) => self.generate_for(model, args, &mut Recorder::new(recorded, observer)),
+        }
+    }
+
+    fn generate_for<M: HiddenStates>(
+        &self,
+        model: &M,
+        args: &GenerateArgs,
+        observer: &mut dyn Observer,
+    ) -> anyhow::Result<(Vec<Vec<Generation>>, Option<Report>)> {
+        let prompts: Vec<Vec<u32>> = self.prompts.iter().map(|prompt| prompt.ids.clone()).collect();
+        let one = |found: Vec<Generation>| found.into_iter().map(|one| vec![one]).collect();
+        if let Some(options) = self.contrastive {
+            let found = generate_contrastive(model, &prompts, options, self.config, observer)?;
+            return Ok((one(found), None));
+        }
+        if let Some(drafting) = self.drafting {
+            let (found, report) = drafting.generate(model, &prompts, self.config, args, observer)?;
+            return Ok((one(found), Some(report)));
+        }
+        Ok((generate_n_best(model, &prompts, self.config, observer)?, None))
+    }
 }
 
 /// Generates and writes, one text as it comes.
-fn write<M: LanguageModel>(
+fn write<M: HiddenStates>(
     model: &M,
-    job: &Job<'_>,
+    job: &mut Job<'_>,
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
-    let Job { prompts, config, drafting, tokenizer } = *job;
-    let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.ids.clone()).collect();
+    let Job { prompts, tokenizer, .. } = *job;
     let one = match (prompts, tokenizer) {
         ([prompt], Some(tokenizer)) if !global.json && args.n_best == 1 => Some((prompt, tokenizer)),
         _ => None,
     };
     let Some((prompt, tokenizer)) = one else {
         let each = &mut |_, _| ControlFlow::Continue(());
-        let (found, report) = match drafting {
-            None => (generate_n_best(model, &ids, config, each)?, None),
-            Some(drafting) => {
-                let (found, report) = drafting.generate(model, &ids, config, args, each)?;
-                report.say(global);
-                (found.into_iter().map(|one| vec![one]).collect(), Some(report))
-            }
-        };
+        let (found, report) = job.generate(model, args, each)?;
+        if let Some(report) = &report {
+            report.say(global);
+        }
+        let more: Vec<_> = report.iter().map(|report| ("speculation", report.json())).collect();
         for (n_best, prompt) in found.iter().zip(prompts) {
             for (rank, generation) in n_best.iter().enumerate() {
-                show(generation, rank, prompt, tokenizer, report.as_ref(), args, global)?;
+                show(generation, rank, prompt, tokenizer, &more, args, global)?;
             }
         }
         return Ok(());
@@ -165,13 +231,7 @@ fn write<M: LanguageModel>(
             ControlFlow::Break(())
         }
     };
-    let report = match drafting {
-        None => {
-            generate(model, &ids, config, each)?;
-            None
-        }
-        Some(drafting) => Some(drafting.generate(model, &ids, config, args, each)?.1),
-    };
+    let (_, report) = job.generate(model, args, each)?;
     if let Some(error) = failure {
         return Err(error);
     }
@@ -185,12 +245,13 @@ fn write<M: LanguageModel>(
     Ok(())
 }
 
+/// Writes a generation; as JSON with `more` in it.
 fn show(
     generation: &Generation,
     rank: usize,
     prompt: &Prompt,
     tokenizer: Option<&Tokenizer>,
-    report: Option<&Report>,
+    more: &[(&str, serde_json::Value)],
     args: &GenerateArgs,
     global: &Global,
 ) -> anyhow::Result<()> {
@@ -215,9 +276,7 @@ fn show(
                 FinishReason::Stop | FinishReason::Stopped => "stopped",
             },
         });
-        if let Some(report) = report {
-            json["speculation"] = report.json();
-        }
+        more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
     if args.n_best > 1 {
@@ -231,79 +290,6 @@ fn show(
     match text {
         Some(text) => line(format!("{}{text}\n", prompt.text.as_deref().unwrap_or(""))),
         None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
-    }
-}
-
-/// The strategy that is named, or else that whose options are given.
-fn strategy(args: &GenerateArgs) -> anyhow::Result<Strategy> {
-    let samples = [args.temperature, args.top_p, args.min_p, args.typical_p, args.eta, args.mirostat]
-        .iter()
-        .any(Option::is_some)
-        || args.top_k.is_some();
-    let searches = args.beams.is_some() || args.beam_groups.is_some();
-    let sampling = Sampling {
-        temperature: args.temperature.unwrap_or(1.0),
-        top_k: args.top_k,
-        top_p: args.top_p,
-        min_p: args.min_p,
-        typical_p: args.typical_p,
-        eta: args.eta,
-        mirostat: args
-            .mirostat
-            .map(|target| Mirostat { target, rate: args.mirostat_rate.unwrap_or(Mirostat::default().rate) }),
-        seed: args.seed,
-        ..Sampling::default()
-    };
-    let length_penalty = args.length_penalty.unwrap_or(0.0);
-    let name = args.strategy.unwrap_or(match (searches, samples || args.best_of.is_some()) {
-        (true, _) => StrategyName::Beam,
-        (false, true) => StrategyName::Sample,
-        (false, false) => StrategyName::Greedy,
-    });
-    let wrong = |options, strategies| Err(usage(format!("{options} are for --strategy {strategies}")));
-    match name {
-        StrategyName::Speculative if args.draft.is_none() => {
-            Err(usage("--strategy speculative needs --draft: a run with the same tokenizer, or ngram"))
-        }
-        StrategyName::Speculative if searches || args.best_of.is_some() => wrong(
-            "--beams, --best-of and the like",
-            "beam or sample; a draft proposes what one text goes on with",
-        ),
-        StrategyName::Beam if args.draft.is_some() => wrong("--draft and --draft-length", "speculative"),
-        StrategyName::Speculative if samples => Ok(Strategy::Sample(sampling)),
-        StrategyName::Speculative => Ok(Strategy::Greedy),
-        StrategyName::Greedy if samples || args.best_of.is_some() => {
-            wrong("--temperature, --top-k, --top-p and the like", "sample; greedy takes the likeliest token")
-        }
-        StrategyName::Greedy | StrategyName::Sample if searches => wrong("--beams and --beam-groups", "beam"),
-        StrategyName::Greedy if args.length_penalty.is_some() => {
-            wrong("--length-penalty and other ways to compare texts", "beam, or for --best-of")
-        }
-        StrategyName::Greedy => Ok(Strategy::Greedy),
-        StrategyName::Sample => match args.best_of {
-            None if args.length_penalty.is_some() => {
-                wrong("--length-penalty and other ways to compare texts", "beam, or for --best-of")
-            }
-            None => Ok(Strategy::Sample(sampling)),
-            Some(n) => {
-                let by = match args.best_by.unwrap_or(BestBy::LogProb) {
-                    BestBy::LogProb => Best::LogProb { length_penalty },
-                    BestBy::Agreement => Best::Agreement,
-                };
-                Ok(Strategy::BestOf(BestOf { n, sampling, by }))
-            }
-        },
-        StrategyName::Beam if args.best_of.is_some() => wrong("--best-of and --best-by", "sample"),
-        StrategyName::Beam => {
-            let groups = args.beam_groups.unwrap_or(1);
-            Ok(Strategy::Beam(Beam {
-                width: args.beams.unwrap_or(Beam::default().width),
-                length_penalty,
-                groups,
-                diversity: args.diversity.unwrap_or(if groups > 1 { 0.5 } else { 0.0 }),
-                sampling: samples.then_some(sampling),
-            }))
-        }
     }
 }
 

@@ -5,11 +5,10 @@ use super::needed;
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
-use crate::run::Trained;
-use crate::text::sha256_of;
+use crate::run::{Trained, tokenizer_hash};
 use firebrand_decode::{
-    Draft, GenerateConfig, Generation, LanguageModel, NgramTable, Sliding, Speculation, Strategy, generate,
-    generate_speculative,
+    DecodeError, Draft, DraftLength, GenerateConfig, Generation, LanguageModel, NgramTable, Observer,
+    Sliding, Speculation, Strategy, Uncached, generate, generate_speculative,
 };
 use firebrand_tokenizer::Tokenizer;
 use std::ops::ControlFlow;
@@ -86,44 +85,72 @@ impl Drafting {
         Ok(Some(Self::Run(Loaded::new(model.into_causal(), WeightsName::F32, &device, global)?)))
     }
 
-    /// Continues prompts, and compares with decoding them plainly if `--compare` says so.
+    /// The layers of a draft that is a model; n-grams have none.
+    pub(super) fn n_layers(&self) -> usize {
+        match self {
+            Self::Run(loaded) => loaded.n_layers(),
+            Self::Ngram | Self::Corpus(_) => 0,
+        }
+    }
+
+    /// Continues prompts, and compares with decoding them plainly if `--compare` says so or the cost is to be explained.
     pub(super) fn generate<M: LanguageModel>(
         &self,
         model: &M,
         prompts: &[Vec<u32>],
         config: &GenerateConfig,
         args: &GenerateArgs,
-        on_token: &mut dyn FnMut(usize, u32) -> ControlFlow<()>,
+        observer: &mut dyn Observer,
     ) -> anyhow::Result<(Vec<Generation>, Report)> {
         let length = args.draft_length(config.strategy == Strategy::Greedy);
         let started = Instant::now();
         let (found, speculation) = match self {
             Self::Run(loaded) => {
                 let small = loaded.model();
-                let sliding = Sliding::new(&small);
-                match args.sliding_window {
-                    true => {
-                        let draft = Draft::Model(&sliding);
-                        generate_speculative(model, &draft, length, prompts, config, on_token)?
-                    }
-                    false => {
-                        let draft = Draft::Model(&small);
-                        generate_speculative(model, &draft, length, prompts, config, on_token)?
-                    }
+                let by = Job { model, length, prompts, config };
+                match args.no_cache {
+                    true => by.draft(&Uncached::new(&small), args.sliding_window, observer)?,
+                    false => by.draft(&small, args.sliding_window, observer)?,
                 }
             }
             Self::Ngram => {
                 let draft: Draft<'_, M> = Draft::PromptLookup { longest: LONGEST_NGRAM };
-                generate_speculative(model, &draft, length, prompts, config, on_token)?
+                generate_speculative(model, &draft, length, prompts, config, observer)?
             }
             Self::Corpus(table) => {
                 let draft: Draft<'_, M> = Draft::Corpus(table);
-                generate_speculative(model, &draft, length, prompts, config, on_token)?
+                generate_speculative(model, &draft, length, prompts, config, observer)?
             }
         };
         let time = started.elapsed();
-        let plain = args.compare.then(|| Plain::measure(model, prompts, config)).transpose()?;
+        let compares = args.compare || args.explain_cost;
+        let plain = compares.then(|| Plain::measure(model, prompts, config)).transpose()?;
         Ok((found, Report { speculation, time, plain }))
+    }
+}
+
+/// What is generated with a draft.
+struct Job<'a, M> {
+    model: &'a M,
+    length: DraftLength,
+    prompts: &'a [Vec<u32>],
+    config: &'a GenerateConfig,
+}
+
+impl<M: LanguageModel> Job<'_, M> {
+    /// By a draft that is a model.
+    fn draft<D: LanguageModel>(
+        &self,
+        draft: &D,
+        slides: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(Vec<Generation>, Speculation), DecodeError> {
+        let Self { model, length, prompts, config } = *self;
+        let sliding = Sliding::new(draft);
+        match slides {
+            true => generate_speculative(model, &Draft::Model(&sliding), length, prompts, config, observer),
+            false => generate_speculative(model, &Draft::Model(draft), length, prompts, config, observer),
+        }
     }
 }
 
@@ -187,6 +214,16 @@ impl Report {
         Some(done.expected_tokens_per_round()? * plain.per_token / a_round)
     }
 
+    /// Of the generation, with the prompts.
+    pub(super) fn seconds(&self) -> f64 {
+        self.time.as_secs_f64()
+    }
+
+    /// What the predicted speedup makes of plain decoding, if that was measured.
+    pub(super) fn predicted_seconds(&self) -> Option<f64> {
+        Some(self.plain.as_ref()?.time.as_secs_f64() / self.predicted()?)
+    }
+
     pub(super) fn say(&self, global: &Global) {
         let mut text = match (self.speculation.acceptance(), self.speculation.tokens_per_round()) {
             (Some(acceptance), Some(tokens)) => {
@@ -202,10 +239,4 @@ impl Report {
         }
         say(global, text);
     }
-}
-
-/// Of the `tokenizer.json` in a folder, if it has one.
-fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<String>> {
-    let path = dir.join("tokenizer.json");
-    path.exists().then(|| sha256_of(&path)).transpose()
 }

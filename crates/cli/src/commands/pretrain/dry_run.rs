@@ -1,9 +1,11 @@
 //! `firebrand pretrain --dry-run`: what would be trained, and what memory it takes.
 
 use super::checks::check_context;
+use super::teacher::Teacher;
 use crate::args::Global;
 use crate::config::PretrainConfig;
 use crate::output::{complain, line, thousands};
+use crate::text::HashedTokenizer;
 use firebrand_backend::memory;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::MemoryEstimate;
@@ -13,16 +15,28 @@ use std::path::Path;
 const ASSUMED_VOCABULARY: usize = 256;
 
 /// Prints the model, the memory and the whole config.
-pub(super) fn run(config: &PretrainConfig, device: &str, global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(
+    config: &PretrainConfig,
+    teacher: Option<&Teacher<'_>>,
+    device: &str,
+    global: &Global,
+) -> anyhow::Result<()> {
     // The vocabulary is known once there is a tokenizer; one that is there already is looked at.
     let dir = Path::new(&config.data.tokenizer);
     let known = dir.exists().then(|| Tokenizer::load(dir)).transpose()?;
+    if let (Some(tokenizer), Some(teacher)) = (&known, teacher) {
+        teacher.check_tokenizer(&HashedTokenizer::as_written(tokenizer.clone())?)?;
+    }
     let special = config.objective.special_tokens();
     let known = known.map(|tokenizer| tokenizer.with_special_tokens(&special)).transpose()?;
-    let vocab_size = known.as_ref().map_or(ASSUMED_VOCABULARY + special.len(), Tokenizer::vocab_size);
+    // A teacher has the student's vocabulary.
+    let assumed = teacher.map_or(ASSUMED_VOCABULARY + special.len(), |teacher| teacher.model.vocab_size);
+    let vocab_size = known.as_ref().map_or(assumed, Tokenizer::vocab_size);
     let model = config.model(vocab_size);
     check_context(config, &model)?;
-    let memory = MemoryEstimate::new(&model, &config.training, &config.optimizer, data_bytes(config));
+    let taught_by = teacher.map(|teacher| &teacher.model);
+    let memory =
+        MemoryEstimate::new(&model, &config.training, &config.optimizer, data_bytes(config), taught_by);
     if let Some(total) = memory::total_bytes().filter(|&total| total < memory.peak as u64) {
         complain(format_args!(
             "warning: this will need about {}, and there is {}: a larger training.grad_accum_steps, \
@@ -41,15 +55,16 @@ pub(super) fn run(config: &PretrainConfig, device: &str, global: &Global) -> any
         thousands(model.n_params() as u64),
         if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
     ))?;
-    let MemoryEstimate { weights, gradients, optimizer, activations, data, process, peak } = memory;
+    let MemoryEstimate { weights, gradients, optimizer, activations, teacher, data, process, peak } = memory;
     line(format!(
-        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, data {}, the rest {}; not all of them at once",
+        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, {}data {}, the rest {}; not all of them at once",
         mib(peak),
         if device == "cpu" { "" } else { " (on the device cpu)" },
         mib(weights),
         mib(gradients),
         mib(optimizer),
         mib(activations),
+        if taught_by.is_some() { format!("teacher {}, ", mib(teacher)) } else { String::new() },
         mib(data),
         mib(process)
     ))?;

@@ -3,6 +3,7 @@
 mod checks;
 mod dry_run;
 mod pace;
+mod teacher;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
@@ -16,7 +17,7 @@ use burn::tensor::Device;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
-use firebrand_pretrain::{BidirectionalLm, Causal};
+use firebrand_pretrain::{BidirectionalLm, Causal, Distillation, DistillationConfig};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
@@ -27,6 +28,7 @@ use checks::{
     check_checkpointing, check_context, check_same_run, lock, make_folder, new_model, start_or_resume,
 };
 use pace::Pace;
+use teacher::Teacher;
 use view::{Bar, EventFileView, Heading, Tui, View};
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
@@ -41,8 +43,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         .map_err(|error| usage(format!("training.precision: {error}")))?;
     let device = device.autodiff();
     check_checkpointing(&config, &device_name)?;
+    let teacher = config.distillation.as_ref();
+    let teacher = teacher.map(|teacher| Teacher::find(teacher, config.training.seq_len, &dir)).transpose()?;
     if args.dry_run {
-        return dry_run::run(&config, &device_name, global);
+        return dry_run::run(&config, teacher.as_ref(), &device_name, global);
     }
     if args.tui {
         // Before data is read, which may take its time.
@@ -55,12 +59,14 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     start_or_resume(args.resume, &dir)?;
 
     let (tokenizer, shards) = text::load(&config.data, global)?;
+    teacher.as_ref().map_or(Ok(()), |teacher| teacher.check_tokenizer(&tokenizer))?;
     let run_file = RunFile::new(
         global,
         &device_name,
         tokenizer.sha256.clone(),
         shards.provenance().map_or(String::new(), |provenance| provenance.key.clone()),
         args.from.clone(),
+        teacher.as_ref().map(Teacher::hashes).transpose()?,
         config.clone(),
     );
     // What the objective marks is not in any text.
@@ -68,31 +74,48 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
     let mut model = config.model(tokenizer.vocab_size());
+    check_context(&config, &model)?;
     if model.characters.is_some() {
         let table = tokenizer.token_table();
         model.spellings = Some(Spellings::new((0..table.len() as u32).map(|id| table.bytes(id))));
     }
     let (dropout, end_of_text) = (model.dropout, tokenizer.end_of_text());
-    let job = Job { args, dir, config, run_file, tokenizer, shards, model, device_name, device, global };
-    match job.config.objective {
-        ObjectiveName::Causal => train(Causal { dropout, end_of_text }, job),
-        ObjectiveName::Bidirectional => train(BidirectionalLm { dropout, end_of_text }, job),
+    let opened = teacher.as_ref().map(|teacher| teacher.open(&device)).transpose()?;
+    let job = Job {
+        args,
+        dir: &dir,
+        config: &config,
+        run_file,
+        tokenizer,
+        shards,
+        model,
+        device_name: &device_name,
+        device: &device,
+        global,
+    };
+    match (config.objective, teacher.zip(opened)) {
+        (ObjectiveName::Causal, None) => train(Causal { dropout, end_of_text }, job),
+        (ObjectiveName::Causal, Some((Teacher { distillation, model }, teacher))) => {
+            introduce_teacher(distillation, &model, global);
+            train(Distillation::new(Causal { dropout, end_of_text }, teacher, distillation), job)
+        }
+        (ObjectiveName::Bidirectional, _) => train(BidirectionalLm { dropout, end_of_text }, job),
     }
 }
 
 /// A run before its first step.
 struct Job<'a> {
     args: &'a PretrainArgs,
-    dir: PathBuf,
-    config: PretrainConfig,
+    dir: &'a Path,
+    config: &'a PretrainConfig,
     run_file: RunFile,
     /// With the special tokens of the objective.
     tokenizer: Tokenizer,
     shards: Shards,
     model: ModelConfig,
-    device_name: String,
+    device_name: &'a str,
     /// With autodiff.
-    device: Device,
+    device: &'a Device,
     global: &'a Global,
 }
 
@@ -113,12 +136,11 @@ where
         device,
         global,
     } = job;
-    check_context(&config, &model_config)?;
     let train = shards.split(Split::Train)?;
     let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
-    if RunFile::path(&dir).exists() {
-        let started = RunFile::read(&dir)?;
-        check_same_run(&started, &run_file, &dir)?;
+    if RunFile::path(dir).exists() {
+        let started = RunFile::read(dir)?;
+        check_same_run(&started, &run_file, dir)?;
         if (&started.device, started.threads) != (&run_file.device, run_file.threads) {
             complain(format_args!(
                 "warning: started on {} (threads: {}), continued on {} (threads: {}): the result will differ in its last bits",
@@ -126,11 +148,15 @@ where
             ));
         }
     }
-    let model: O::Model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, &device)?;
+    let model: O::Model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, device)?;
     let model = model.with_checkpointing(config.training.activation_checkpointing);
     // Only now is anything written: a refused command leaves a run as it was.
-    tokenizer.save(&dir)?;
-    run_file.write(&dir)?;
+    tokenizer.save(dir)?;
+    run_file.write(dir)?;
+    introduce(&model_config, &tokenizer, &shards, device_name, config, global);
+    let held_out_bytes = target_bytes(&shards, &tokenizer)?;
+    let data = Data { train, order: &order, held_out: shards.get(Split::HeldOut), held_out_bytes };
+    let heading = heading(dir, &model_config, device_name, config);
 
     let mut trainer = Trainer::new(
         objective,
@@ -139,10 +165,10 @@ where
         config.optimizer.clone(),
         config.schedule.clone(),
         config.seed,
-        &device,
-        &dir,
+        device,
+        dir,
     )?;
-    let (checkpoint, damaged) = Checkpoints::new(&dir).load_latest()?;
+    let (checkpoint, damaged) = Checkpoints::new(dir).load_latest()?;
     for error in damaged {
         complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));
     }
@@ -150,19 +176,15 @@ where
         say(global, format!("going on after step {}", checkpoint.progress.step));
         trainer = trainer.resume(checkpoint)?;
     }
-    introduce(&model_config, &tokenizer, &shards, &device_name, &config, global);
-
-    let held_out = shards.get(Split::HeldOut);
-    let data = Data { train, order: &order, held_out, held_out_bytes: target_bytes(&shards, &tokenizer)? };
     let stop = interrupt::heed()?;
     let begun = trainer.progress();
     let mut pace = Pace::new(begun.step, config.training.steps);
     let mut views: Vec<Box<dyn View + '_>> = Vec::new();
     if args.tensorboard {
-        views.push(Box::new(EventFileView::new(&dir, begun.step)?));
+        views.push(Box::new(EventFileView::new(dir, begun.step)?));
     }
     views.push(match args.tui {
-        true => Box::new(Tui::new(heading(&dir, &model_config, &device_name, &config), &dir, begun)?),
+        true => Box::new(Tui::new(heading, dir, begun)?),
         false => Box::new(Bar::new(global, begun.step, config.training.steps)),
     });
     let outcome = trainer.run(data, stop, &mut |event| {
@@ -191,7 +213,7 @@ where
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(&dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+            report(dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -253,6 +275,19 @@ fn introduce(
             thousands(step),
             thousands(train),
             (config.training.steps * step) as f64 / train.max(1) as f64
+        ),
+    );
+}
+
+fn introduce_teacher(distillation: &DistillationConfig, teacher: &ModelConfig, global: &Global) {
+    say(
+        global,
+        format!(
+            "distilled from {} ({} parameters): weight {}, temperature {}",
+            distillation.teacher.display(),
+            thousands(teacher.n_params() as u64),
+            distillation.weight,
+            distillation.temperature
         ),
     );
 }

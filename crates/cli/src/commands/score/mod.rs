@@ -24,9 +24,10 @@ struct Reading {
     decoder: Decoder,
     narrow: Option<CpuDecoder>,
     documents: Vec<Scored>,
-    nats: f64,
+    /// Of each document.
+    nats: Vec<f64>,
     /// The same with f32 weights.
-    f32_nats: f64,
+    f32_nats: Vec<f64>,
 }
 
 impl Reading {
@@ -39,9 +40,11 @@ impl Reading {
         global: &Global,
     ) -> anyhow::Result<Self> {
         let narrow = narrow(&decoder, weights, device)?;
-        let windows = windows::windows(&documents, decoder.config().seq_len);
-        let f32_nats = windows::nats(&decoder, &windows, global);
-        let nats = narrow.as_ref().map_or(f32_nats, |model| windows::narrow_nats(model, &windows, global));
+        let f32_nats = windows::nats(&decoder, &documents, global);
+        let nats = match &narrow {
+            Some(model) => windows::narrow_nats(model, &documents, global),
+            None => f32_nats.clone(),
+        };
         Ok(Self { name, decoder, narrow, documents, nats, f32_nats })
     }
 }
@@ -73,8 +76,21 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     if let Some(path) = &args.logits {
         write_logits(path, &readings)?;
     }
+    if args.each {
+        return print_each(&readings);
+    }
     let score = Score::new(&readings, n_documents, floor, device);
     if global.json { line(score.json(&readings)) } else { score.print(&readings) }
+}
+
+/// A line of JSON for each document; of a model that reads both ways, the mean of the two.
+fn print_each(readings: &[Reading]) -> anyhow::Result<()> {
+    for (index, document) in readings[0].documents.iter().enumerate() {
+        let nats = readings.iter().map(|reading| reading.nats[index]).sum::<f64>() / readings.len() as f64;
+        let tokens = document.ids.len().saturating_sub(1);
+        line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": document.bytes}))?;
+    }
+    Ok(())
 }
 
 /// What is said of all documents together; of a model that reads both ways, the mean of the two.
@@ -95,8 +111,8 @@ impl Score {
         let all = || readings.iter().flat_map(|reading| &reading.documents);
         let count = readings.len() as u64;
         Self {
-            nats: mean(&|reading| reading.nats),
-            f32_nats: mean(&|reading| reading.f32_nats),
+            nats: mean(&|reading| reading.nats.iter().sum()),
+            f32_nats: mean(&|reading| reading.f32_nats.iter().sum()),
             tokens: all().map(|document| document.ids.len().saturating_sub(1) as u64).sum::<u64>() / count,
             bytes: all().map(|document| document.bytes).sum::<u64>() / count,
             documents,
@@ -126,9 +142,9 @@ impl Score {
         });
         for reading in readings {
             if let Some(name) = reading.name {
-                let loss = reading.nats / self.tokens as f64;
-                result[name] =
-                    json!({"log_likelihood": -reading.nats, "loss": loss, "perplexity": loss.exp()});
+                let nats: f64 = reading.nats.iter().sum();
+                let loss = nats / self.tokens as f64;
+                result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
         }
         if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
@@ -146,8 +162,9 @@ impl Score {
         line(format!("log-likelihood  {:.4} nats over {} tokens", -self.nats, self.tokens))?;
         for reading in readings {
             if let Some(name) = reading.name {
-                let perplexity = (reading.nats / self.tokens as f64).exp();
-                line(format!("  {name:<13} {:.4} nats, perplexity {perplexity:.4}", -reading.nats))?;
+                let nats: f64 = reading.nats.iter().sum();
+                let perplexity = (nats / self.tokens as f64).exp();
+                line(format!("  {name:<13} {:.4} nats, perplexity {perplexity:.4}", -nats))?;
             }
         }
         line(format!("loss            {loss:.4} nats a token"))?;

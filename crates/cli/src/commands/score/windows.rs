@@ -10,21 +10,27 @@ use firebrand_transformer::{CpuDecoder, Decoder, Model};
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
-pub(super) struct Window {
-    pub(super) ids: Vec<u32>,
-    pub(super) counted: usize,
+struct Window {
+    /// The number of its document.
+    document: usize,
+    ids: Vec<u32>,
+    counted: usize,
 }
 
 /// The windows of all documents: one that is longer than the context is read in windows that overlap by half of it.
-pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
+fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
-    for document in documents {
+    for (index, document) in documents.iter().enumerate() {
         let targets = document.ids.len().saturating_sub(1);
         let mut done = 0;
         while done < targets {
             let end = if done == 0 { targets.min(context) } else { targets.min(done + (context / 2).max(1)) };
             let start = end.saturating_sub(context);
-            windows.push(Window { ids: document.ids[start..=end].to_vec(), counted: end - done });
+            windows.push(Window {
+                document: index,
+                ids: document.ids[start..=end].to_vec(),
+                counted: end - done,
+            });
             done = end;
         }
     }
@@ -33,12 +39,13 @@ pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     windows
 }
 
-/// Nats of all targets.
-pub(super) fn nats(model: &Decoder, windows: &[Window], global: &Global) -> f64 {
+/// Nats of all targets of each document.
+pub(super) fn nats(model: &Decoder, documents: &[Scored], global: &Global) -> Vec<f64> {
     let context = model.config().seq_len;
+    let windows = windows(documents, context);
     let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
     let device = model.device();
-    let mut nats = 0.0;
+    let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks(rows_at_once(context)) {
         let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
         let padded = |from: usize| -> Vec<i32> {
@@ -55,7 +62,8 @@ pub(super) fn nats(model: &Decoder, windows: &[Window], global: &Global) -> f64 
             rows.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
         for (window, row) in batch.iter().zip(rows.chunks(seq)) {
             let len = window.ids.len() - 1;
-            nats += row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
+            nats[window.document] +=
+                row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
         }
         progress.inc(batch.len() as u64);
     }
@@ -64,15 +72,18 @@ pub(super) fn nats(model: &Decoder, windows: &[Window], global: &Global) -> f64 
 }
 
 /// The same with weights in less than 32 bits.
-pub(super) fn narrow_nats(model: &CpuDecoder, windows: &[Window], global: &Global) -> f64 {
+pub(super) fn narrow_nats(model: &CpuDecoder, documents: &[Scored], global: &Global) -> Vec<f64> {
+    let windows = windows(documents, model.config().seq_len);
     let name = model.format().name();
     let progress =
         bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
-    let mut nats = 0.0;
+    let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
-        let batch: Vec<(&[u32], usize)> =
+        let ids: Vec<(&[u32], usize)> =
             batch.iter().map(|window| (window.ids.as_slice(), window.counted)).collect();
-        nats += narrow::nats(model, &batch);
+        for (window, of_window) in batch.iter().zip(narrow::nats(model, &ids)) {
+            nats[window.document] += of_window;
+        }
         progress.inc(batch.len() as u64);
     }
     progress.finish_and_clear();

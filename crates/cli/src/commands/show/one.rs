@@ -37,6 +37,15 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
         if let Some(from) = &run.from {
             line(format!("from        {}", from.display()))?;
         }
+        if let (Some(distillation), Some(teacher)) = (&run.config.distillation, &run.teacher) {
+            line(format!(
+                "teacher     {} (weights {}), weight {}, temperature {}",
+                distillation.teacher.display(),
+                &teacher.weights_sha256[..12.min(teacher.weights_sha256.len())],
+                distillation.weight,
+                distillation.temperature
+            ))?;
+        }
         let state = match record.state {
             State::Running => "running now",
             State::Finished | State::Model => "finished",

@@ -6,13 +6,14 @@ mod tokens;
 
 use super::count::{Counted, Inspected};
 use crate::args::Global;
+use crate::html::{self, escaped};
 use crate::output::{say, size, thousands};
 use anyhow::Context;
 use std::fmt::Display;
 use std::path::Path;
 pub(super) use tokens::Shown;
-use tokens::escape;
 
+const TITLE: &str = "Texts as tokens";
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
@@ -40,21 +41,13 @@ fn cut(text: &Counted) -> Option<String> {
 fn page(inspected: &[Inspected]) -> String {
     let texts = inspected.first().map_or(&[][..], |one| &one.texts);
     let body: String = (0..texts.len()).map(|at| section(at, inspected)).collect();
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
-         <title>Texts as tokens</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>Texts as tokens</h1>\n\
-         {figures}{help}{contents}</header>\n<main>\n{body}</main>\n\
-         <footer>Made by firebrand {version}</footer>\n\
-         <div id=\"card\" role=\"status\" hidden></div>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
+    let body = format!(
+        "<header>\n<h1>{TITLE}</h1>\n{figures}{HELP}{contents}</header>\n<main>\n{body}</main>\n\
+         <div id=\"card\" role=\"status\" hidden></div>\n",
         figures = figures(inspected),
-        help = HELP,
         contents = contents(texts),
-    )
+    );
+    html::page(TITLE, STYLE, &body, SCRIPT)
 }
 
 const HELP: &str = "<p class=\"help\">Point at a token to see its id, its bytes and its spelling; by keyboard, Tab goes to a \
@@ -128,10 +121,4 @@ fn column(one: &Inspected, text: &Counted) -> String {
 
 fn name(path: &Path) -> impl Display {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-fn escaped(text: impl Display) -> String {
-    let mut html = String::new();
-    escape(&mut html, &text.to_string());
-    html
 }

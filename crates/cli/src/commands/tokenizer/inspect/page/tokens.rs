@@ -4,8 +4,8 @@
 //! is copied. A character whose bytes lie in several tokens stands in the one with its last byte, where decoding would
 //! give it out. HTML has no zero byte: `␀` stands in its place.
 
+use crate::html::{characters, escape, hexadecimal, write};
 use firebrand_tokenizer::{TokenTable, Tokenizer};
-use std::fmt::Write;
 use std::ops::Range;
 
 /// The beginning of a text as HTML.
@@ -115,61 +115,6 @@ fn inside(html: &mut String, text: &str, range: Range<usize>) {
         characters(html, &text[at..whole]);
     }
     hexadecimal(html, &text.as_bytes()[whole..range.end]);
-}
-
-fn hexadecimal(html: &mut String, bytes: &[u8]) {
-    if !bytes.is_empty() {
-        html.push_str("<i data-m=\"");
-        bytes.iter().for_each(|byte| write(html, format_args!("&lt;0x{byte:02X}&gt;")));
-        html.push_str("\"></i>");
-    }
-}
-
-/// Characters with an element around each that would not be seen.
-fn characters(html: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            ' ' => html.push_str("<i class=\"s\"> </i>"),
-            '\n' => html.push_str("<i class=\"n\">\n</i>"),
-            '\t' => html.push_str("<i class=\"t\">\t</i>"),
-            '\r' => html.push_str("<i class=\"r\">&#13;</i>"),
-            _ if is_unseen(character) => {
-                write(html, format_args!("<i data-m=\"U+{:04X}\">", u32::from(character)));
-                escape(html, character.encode_utf8(&mut [0; 4]));
-                html.push_str("</i>");
-            }
-            _ => escape(html, character.encode_utf8(&mut [0; 4])),
-        }
-    }
-}
-
-/// Whether a reader would miss a character. The joiners are left alone: emoji and letters are drawn through them.
-fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || character.is_whitespace()
-        || matches!(character, '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}' | '\u{200E}' | '\u{200F}')
-        || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}')
-}
-
-/// Text that is nothing but text, in elements and attributes alike.
-pub(super) fn escape(html: &mut String, text: &str) {
-    for character in text.chars() {
-        match character {
-            '&' => html.push_str("&amp;"),
-            '<' => html.push_str("&lt;"),
-            '>' => html.push_str("&gt;"),
-            '"' => html.push_str("&quot;"),
-            '\'' => html.push_str("&#39;"),
-            // Browsers read it as a line feed unless it is spelled out.
-            '\r' => html.push_str("&#13;"),
-            '\0' => html.push('␀'),
-            _ => html.push(character),
-        }
-    }
-}
-
-fn write(html: &mut String, text: std::fmt::Arguments<'_>) {
-    html.write_fmt(text).expect("a String takes all that is written");
 }
 
 #[cfg(test)]

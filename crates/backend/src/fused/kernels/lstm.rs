@@ -288,6 +288,9 @@ pub(crate) fn backward(
 mod tests {
     use super::*;
 
+    type Forward = fn(&mut [f32], &[f32], &mut [f32], &mut [f32], f32);
+    type Backward = fn(&mut [f32], &[f32], &[f32], &mut [f32], &mut [f32], f32);
+
     #[test]
     fn vector_kernels_equal_their_scalar_twins() {
         let numbers = |salt: usize| move |i: usize| ((i * 7 + salt * 3) % 23) as f32 * 0.31 - 3.3;
@@ -296,10 +299,8 @@ mod tests {
             let before: Vec<f32> = (0..cell).map(numbers(2)).collect();
             let run = |vector: bool| {
                 let (mut gates, mut after, mut out) = (gates.clone(), vec![0.0; cell], vec![0.0; cell]);
-                let (forward, backward): (
-                    fn(&mut [f32], &[f32], &mut [f32], &mut [f32], f32),
-                    fn(&mut [f32], &[f32], &[f32], &mut [f32], &mut [f32], f32),
-                ) = if vector { (step, back) } else { (step_body::<false>, back_body::<false>) };
+                let forward: Forward = if vector { step } else { step_body::<false> };
+                let backward: Backward = if vector { back } else { back_body::<false> };
                 forward(&mut gates, &before, &mut after, &mut out, 2.0);
                 assert!(
                     cell == 1 || after.iter().any(|x| x.abs() == 2.0) && after.iter().any(|x| x.abs() < 2.0)

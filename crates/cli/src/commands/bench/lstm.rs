@@ -21,11 +21,12 @@ pub(crate) fn lstm(args: &BenchLstmArgs, global: &Global) -> anyhow::Result<()> 
         (weight([d, 4 * cell], 1), weight([d, 4 * cell], 2), weight([cell, d], 3))
     };
     let layers: Vec<_> = (0..args.layers).map(layer).collect();
-    let x = matrix([args.batch * args.seq, d], 1.0, 0, &device).reshape([args.batch, args.seq, d]);
+    let x = matrix([args.batch * args.seq, d], 1.0, 0, &device);
     let step = || {
         let started = Instant::now();
         threads::together(|| {
-            let y = layers.iter().fold(x.clone(), |x, (input, recurrent, projection)| {
+            let x = x.clone().reshape([args.batch, args.seq, d]);
+            let y = layers.iter().fold(x, |x, (input, recurrent, projection)| {
                 let input = Map { weight: input.clone(), bias: None };
                 let (recurrent, projection) = (recurrent.clone(), projection.clone());
                 ops::lstm(x, Lstm { input, recurrent, projection, clip: 3.0 })

@@ -163,5 +163,8 @@ fn without_pytorch_training_is_measured_alone_and_says_so() {
 fn benches_can_be_listed() {
     let ended = Scratch::new().run(&["bench", "--list"]).expect(0, "");
     let names: Vec<_> = ended.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert_eq!(names, ["train", "generate", "decode", "generator", "prepare", "tokenizer", "shakespeare"]);
+    assert_eq!(
+        names,
+        ["train", "generate", "decode", "generator", "prepare", "tokenizer", "shakespeare", "objectives"]
+    );
 }

@@ -126,6 +126,11 @@ impl Objective for Distillation {
         ]
     }
 
+    /// Of an evaluation, in which there is no teacher.
+    fn text_nats(&self, terms: &[(&'static str, f64, u64)]) -> Option<f64> {
+        self.causal.text_nats(terms)
+    }
+
     fn export(&self, model: &Decoder, dir: &Path) -> Result<(), TrainingError> {
         self.causal.export(model, dir)
     }

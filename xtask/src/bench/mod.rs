@@ -4,6 +4,7 @@ mod decode;
 mod figure;
 mod generate;
 mod generator;
+mod objectives;
 mod peer;
 mod prepare;
 mod shakespeare;
@@ -111,6 +112,9 @@ enum Bench {
     Tokenizer,
     /// Tinyshakespeare by character with nanoGPT's settings, three seeds: loss on held-out text. Ten minutes.
     Shakespeare,
+    /// Every pretraining objective on the same stories, as many parameters each: bits per byte, probes on labelled texts, BLiMP,
+    /// speed, memory. Half an hour.
+    Objectives,
 }
 
 impl Bench {
@@ -123,6 +127,7 @@ impl Bench {
             Self::Prepare => "prepare",
             Self::Tokenizer => "tokenizer",
             Self::Shakespeare => "shakespeare",
+            Self::Objectives => "objectives",
         }
     }
 
@@ -135,6 +140,7 @@ impl Bench {
             Self::Prepare => prepare::run(firebrand, options),
             Self::Tokenizer => tokenizer::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),
+            Self::Objectives => objectives::run(firebrand, options),
         }
     }
 }

@@ -265,7 +265,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_enum)]
     pub(crate) boundary: Option<Boundary>,
     /// A line of JSON for each document, in their order, instead of what all have in common
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "file", conflicts_with_all = ["text", "ids"])]
     pub(crate) each: bool,
     /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]

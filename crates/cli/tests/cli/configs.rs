@@ -65,7 +65,7 @@ fn a_config_that_is_not_there_names_those_that_are() {
     let scratch = Scratch::empty();
     let dry = |config: &str| scratch.run(&["pretrain", "--dry-run", "--config", config]);
     dry("shakespear-char").fails(2, &["did you mean `shakespeare-char`?"]);
-    dry("zzz").fails(2, &["no config `zzz`", "one of causal-smoke, "]);
+    dry("zzz").fails(2, &["no config `zzz`", "causal-smoke", "quickstart"]);
     dry("missing.toml").fails(2, &["missing.toml", "No such file"]);
 }
 

@@ -1,6 +1,7 @@
 //! What users see of the real binary: its exit codes, its messages, its output, the files it leaves.
 
 mod bad_input;
+mod both_ways;
 mod configs;
 mod costing;
 mod datasets;

@@ -89,7 +89,7 @@ fn elmos() -> [(&'static str, ModelConfig); 2] {
     let bytes = |id: usize| (0..id % 5).map(|i| b'a' + ((id * 7 + i * 3) % 26) as u8).collect();
     let bytes: Vec<Vec<u8>> = (0..VOCAB_SIZE).map(bytes).collect();
     let characters =
-        Characters { d_byte: 4, filters: vec![[1, 5], [3, 6]], highway_layers: 1, max_bytes: 20 };
+        Characters { d_byte: 4, filters: vec![[1, 20], [3, 20]], highway_layers: 1, max_bytes: 20 };
     let from_bytes = ModelConfig {
         characters: Some(characters),
         spellings: Some(Spellings::new(bytes.iter().map(Vec::as_slice))),

@@ -11,7 +11,8 @@ use firebrand_pretrain::{
 use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
 use firebrand_transformer::{
-    EncoderHeads, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind, Preset,
+    Characters, EncoderHeads, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
+    PositionKind, Preset,
 };
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 19] = [
+pub(crate) const BUILT_IN: [(&str, &str); 21] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
@@ -28,6 +29,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 19] = [
     ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
     ("masked-smoke", include_str!("../../../configs/pretrain/masked-smoke.toml")),
     ("replaced-token-smoke", include_str!("../../../configs/pretrain/replaced-token-smoke.toml")),
+    ("elmo-smoke", include_str!("../../../configs/pretrain/elmo-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
@@ -37,6 +39,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 19] = [
     ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
     ("masked", include_str!("../../../configs/pretrain/masked.toml")),
     ("replaced-token", include_str!("../../../configs/pretrain/replaced-token.toml")),
+    ("elmo", include_str!("../../../configs/pretrain/elmo.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
@@ -331,6 +334,11 @@ pub(crate) struct ModelSection {
     pub(crate) n_heads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) n_kv_heads: Option<usize>,
+    /// `transformer` or `lstm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layers: Option<LayerKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lstm_clip: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) d_ff: Option<usize>,
     /// The longest context; `training.seq_len` when absent.
@@ -362,6 +370,9 @@ pub(crate) struct ModelSection {
     pub(crate) token_types: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) embedding_norm: Option<bool>,
+    /// Token embeddings are computed from the bytes of tokens, by a network of these sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) characters: Option<Characters>,
 }
 
 impl ModelSection {
@@ -371,15 +382,25 @@ impl ModelSection {
         let base =
             ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
         let mlp = self.mlp.unwrap_or(base.mlp);
+        let layers = self.layers.unwrap_or(base.layers);
+        // What a preset says of positions and of the head is said of transformers.
+        let (position, d_ff) = match layers {
+            LayerKind::Transformer => (base.position, ModelConfig::default_d_ff(mlp, self.d_model)),
+            LayerKind::Lstm => (PositionKind::None, 4 * self.d_model),
+        };
+        let tied_head = base.tied_head && self.characters.is_none();
         ModelConfig {
+            layers,
+            lstm_clip: self.lstm_clip.unwrap_or(base.lstm_clip),
+            characters: self.characters.clone().map(|characters| characters.resolved(self.d_model)),
             n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
-            d_ff: self.d_ff.unwrap_or(ModelConfig::default_d_ff(mlp, self.d_model)),
+            d_ff: self.d_ff.unwrap_or(d_ff),
             norm: self.norm.unwrap_or(base.norm),
             norm_eps: self.norm_eps.unwrap_or(base.norm_eps),
-            position: self.position.unwrap_or(base.position),
+            position: self.position.unwrap_or(position),
             rope_theta: self.rope_theta.unwrap_or(base.rope_theta),
             mlp,
-            tied_head: self.tied_head.unwrap_or(base.tied_head),
+            tied_head: self.tied_head.unwrap_or(tied_head),
             bias: self.bias.unwrap_or(base.bias),
             dropout: self.dropout.unwrap_or(base.dropout),
             logit_soft_cap: self.logit_soft_cap.unwrap_or(base.logit_soft_cap),

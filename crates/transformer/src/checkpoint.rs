@@ -1,23 +1,20 @@
 //! A layer that keeps its input only and is run again in the backward pass.
 
 use crate::dropout::Dropout;
-use crate::layer::{Angles, Layer};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use firebrand_backend::ops::{self, AttentionMask, Detached, Leaves};
+use firebrand_backend::ops::{self, Detached, Leaves};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// [`Layer::forward`] without a cache, `x` being `[batch, seq, d_model]`: the same numbers and gradients.
-pub(crate) fn forward(
-    layer: &Layer,
+/// `run` of a layer and `x`, which is `[batch, seq, d_model]`: the same numbers and gradients.
+pub(crate) fn forward<L: Module + Send + Sync + 'static>(
+    layer: &L,
     x: Tensor<3>,
-    angles: Option<&Angles>,
-    mask: &AttentionMask,
     dropout: &mut Option<&mut Dropout>,
+    run: impl Fn(&L, Tensor<3>, &mut Option<&mut Dropout>) -> Tensor<3> + Send + Sync + 'static,
 ) -> Tensor<3> {
     let mut parameters = Detached::default();
     let layer = layer.clone().map(&mut Detach(&mut parameters));
-    let (angles, mask) = (angles.cloned(), mask.clone());
     // Both runs begin with the masks as they are now; where the first one ends, the next layer goes on.
     let before = dropout.as_deref().cloned();
     let after = Arc::new(Mutex::new(None));
@@ -26,8 +23,7 @@ pub(crate) fn forward(
         let mut masks = before.clone();
         let first = leaves.is_none();
         let attached = leaves.map(|leaves| layer.clone().map(&mut Attach(leaves)));
-        let layer = attached.as_ref().unwrap_or(&layer);
-        let y = layer.forward(x, angles.as_ref(), &mask, None, &mut masks.as_mut());
+        let y = run(attached.as_ref().unwrap_or(&layer), x, &mut masks.as_mut());
         if first {
             *end.lock().unwrap_or_else(PoisonError::into_inner) = masks;
         }

@@ -1,6 +1,7 @@
 //! The one description of a model.
 
 use crate::TransformerError;
+use crate::characters::{Characters, Spellings};
 use serde::{Deserialize, Serialize};
 
 /// How activations are normalized.
@@ -123,6 +124,34 @@ impl ModelKind {
     }
 }
 
+/// What the layers of a model are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// Attention and a feed-forward part.
+    #[default]
+    Transformer,
+    /// An LSTM with cells of `d_ff` numbers, projected to `d_model` [Sak 2014], in bidirectional models.
+    Lstm,
+}
+
+impl LayerKind {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_transformer(&self) -> bool {
+        *self == Self::Transformer
+    }
+}
+
+/// As in ELMo.
+fn default_lstm_clip() -> f64 {
+    3.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default_lstm_clip(clip: &f64) -> bool {
+    *clip == default_lstm_clip()
+}
+
 /// Well-known architectures to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,7 +192,19 @@ pub struct ModelConfig {
     pub n_heads: usize,
     /// Number of key and value heads; divides `n_heads`.
     pub n_kv_heads: usize,
-    /// Inner width of the feed-forward part.
+    /// What the layers are. Those of an LSTM have no heads, norms, positions or kind of feed-forward part.
+    #[serde(default, skip_serializing_if = "LayerKind::is_transformer")]
+    pub layers: LayerKind,
+    /// Cell states and outputs of LSTM layers are kept within this distance of 0; 0 for none.
+    #[serde(default = "default_lstm_clip", skip_serializing_if = "is_default_lstm_clip")]
+    pub lstm_clip: f64,
+    /// Token embeddings are computed from the bytes of tokens, in bidirectional models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
+    /// The bytes of all tokens, for [`characters`](Self::characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spellings: Option<Spellings>,
+    /// Inner width of the feed-forward part; of an LSTM's layers the numbers in a cell.
     pub d_ff: usize,
     /// The longest context, in tokens.
     pub seq_len: usize,
@@ -237,6 +278,10 @@ impl ModelConfig {
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
+            layers: LayerKind::default(),
+            lstm_clip: default_lstm_clip(),
+            characters: None,
+            spellings: None,
             d_ff: Self::default_d_ff(mlp, d_model),
             seq_len,
             norm: if llama { NormKind::Rms } else { NormKind::Layer },
@@ -342,7 +387,34 @@ impl ModelConfig {
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
+        self.validate_elmo()?;
         self.validate_encoder()
+    }
+
+    /// What only bidirectional models have.
+    fn validate_elmo(&self) -> Result<(), TransformerError> {
+        let fail = |message: &str| Err(TransformerError::Config(message.into()));
+        let bidirectional = self.kind == ModelKind::Bidirectional;
+        if self.layers == LayerKind::Lstm {
+            if !bidirectional {
+                return fail("layers \"lstm\" are for bidirectional models (objective = \"bidirectional\")");
+            }
+            if self.position != PositionKind::None {
+                return fail("LSTM layers know where a token stands: position must be \"none\"");
+            }
+        }
+        if !(self.lstm_clip >= 0.0 && self.lstm_clip.is_finite()) {
+            let message = format!("lstm_clip {} is negative or no number; 0 means none", self.lstm_clip);
+            return Err(TransformerError::Config(message));
+        }
+        let Some(characters) = &self.characters else { return Ok(()) };
+        if !bidirectional {
+            return fail("characters are for bidirectional models (objective = \"bidirectional\")");
+        }
+        if self.tied_head {
+            return fail("an embedding computed from characters is no head: tied_head must be false");
+        }
+        characters.validate()
     }
 
     /// What only an encoder has.
@@ -418,15 +490,30 @@ impl ModelConfig {
     /// Number of trainable numbers.
     pub fn n_params(&self) -> usize {
         let d = self.d_model;
-        let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
-        let stack = positions + self.layer_numbers() + self.last_norm_numbers();
         if self.kind == ModelKind::Encoder {
-            return self.vocab_size * d + stack + self.encoder_numbers();
+            return self.vocab_size * d + self.stack_params() + self.encoder_numbers();
         }
-        let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
+        let embeddings = match &self.characters {
+            None => self.vocab_size * d * if self.tied_head { 1 } else { 2 },
+            // While the tokens are not known, an end of text is taken to be the only one without bytes.
+            Some(characters) => {
+                characters.n_params(d, self.spellings.as_ref().map_or(1, Spellings::without_bytes))
+                    + self.vocab_size * d
+            }
+        };
         // From which queries start.
         let query = if self.kind == ModelKind::Permutation { d } else { 0 };
-        embeddings + query + self.n_stacks() * stack
+        embeddings + query + self.n_stacks() * self.stack_params()
+    }
+
+    fn stack_params(&self) -> usize {
+        let d = self.d_model;
+        if self.layers == LayerKind::Lstm {
+            let gates = 4 * self.d_ff;
+            return self.n_layers * (2 * d * gates + gates + self.d_ff * d);
+        }
+        let positions = if self.position == PositionKind::Learned { self.seq_len * d } else { 0 };
+        positions + self.layer_numbers() + self.last_norm_numbers()
     }
 
     /// Numbers that only an encoder has: embeddings beside those of tokens and positions, and heads.
@@ -456,10 +543,14 @@ impl ModelConfig {
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
     /// read twice; one that is predicted in an order of its own, too, but that is only one in six [Yang 2019], and the others need no
     /// logits. In an encoder every token sees the whole context, and the heads over the vocabulary read
-    /// the 15 % of the tokens that are masked.
+    /// the 15 % of the tokens that are masked. An embedding computed from characters is not
+    /// counted: it is computed once for each different token of a batch.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         // Scores and their use: two products of d numbers for each key, and half of the keys on average.
-        let attention = self.n_layers * self.d_model * (seq_len + 1);
+        let attention = match self.layers {
+            LayerKind::Transformer => self.n_layers * self.d_model * (seq_len + 1),
+            LayerKind::Lstm => 0,
+        };
         if self.kind != ModelKind::Encoder {
             let (layers, head) =
                 ((self.layer_products() + attention) as f64, (self.vocab_size * self.d_model) as f64);
@@ -484,6 +575,9 @@ impl ModelConfig {
     /// Multiply–adds of a token in the layers of a stack, attention's own products left out.
     fn layer_products(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        if self.layers == LayerKind::Lstm {
+            return self.n_layers * 9 * d * self.d_ff;
+        }
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
         self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
     }

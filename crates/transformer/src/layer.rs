@@ -25,7 +25,7 @@ impl Linear {
         ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 
-    fn parameters(&self) -> Map {
+    pub(crate) fn parameters(&self) -> Map {
         Map { weight: self.weight.val(), bias: self.bias.as_ref().map(Param::val) }
     }
 }

@@ -10,6 +10,7 @@
 
 mod bidirectional;
 mod cache;
+mod characters;
 mod checkpoint;
 mod config;
 mod decoder;
@@ -21,18 +22,21 @@ mod inference;
 mod init;
 mod layer;
 pub mod llama2c;
+mod lstm;
 mod memory;
 mod model;
 mod permutation;
 mod scalar_mix;
+mod stack;
 mod tensor_file;
 mod weights;
 
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
+pub use characters::{Characters, Spellings};
 pub use config::{
-    EncoderHeads, GeneratorConfig, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement, PositionKind,
-    Preset,
+    EncoderHeads, GeneratorConfig, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
+    PositionKind, Preset,
 };
 pub use decoder::Decoder;
 pub use dropout::Dropout;

@@ -4,7 +4,8 @@
 //! [`layer`](crate::layer) changes it here, and `cargo test -p firebrand-cli the_estimate -- --include-ignored --nocapture`
 //! prints estimates beside what was measured.
 
-use crate::config::{MlpKind, ModelConfig, ModelKind, NormPlacement};
+use crate::characters::Spellings;
+use crate::config::{LayerKind, MlpKind, ModelConfig, ModelKind, NormPlacement};
 use firebrand_backend::Precision;
 
 /// What the forward pass of one micro-batch leaves for its backward pass, in numbers (f32 each).
@@ -37,6 +38,9 @@ impl ModelConfig {
     /// What training on `tokens` tokens at once keeps.
     pub fn activations(&self, tokens: usize, precision: Precision) -> Activations {
         let (d, ff) = (self.d_model, self.d_ff);
+        if self.layers == LayerKind::Lstm {
+            return self.lstm_activations(tokens);
+        }
         // Of a permutation one in six is predicted, for which it is read a second time; in an encoder what is masked.
         let (tokens, predicted) = match self.kind {
             ModelKind::Decoder | ModelKind::Bidirectional => (tokens, tokens),
@@ -73,10 +77,34 @@ impl ModelConfig {
         Activations {
             layer: tokens * (normalized + attention + qk_norm + mlp + dropout),
             layer_input: tokens * d,
-            top: self.n_stacks() * tokens * (2 * d + 2) + generator,
+            top: self.n_stacks() * tokens * (2 * d + 2) + self.embedding_activations(tokens) + generator,
             working: tokens * working,
             loss: self.logits_at_once(predicted) + tokens * d,
         }
+    }
+
+    /// The same with LSTM layers, which keep f32 always.
+    fn lstm_activations(&self, tokens: usize) -> Activations {
+        let (d, cell) = (self.d_model, self.d_ff);
+        let dropout = if self.dropout > 0.0 { 2 * d } else { 0 };
+        Activations {
+            // What the gates are computed from; gates, cell states and outputs.
+            layer: tokens * (d + 4 * cell + cell + d + dropout),
+            layer_input: tokens * d,
+            top: self.n_stacks() * tokens * (d + dropout) + self.embedding_activations(tokens),
+            // What was projected; gradients of outputs, of inputs, and the outputs of the steps before.
+            working: tokens * (cell + 3 * d),
+            loss: self.logits_at_once(tokens) + tokens * d,
+        }
+    }
+
+    /// What computing the embeddings of a batch from characters keeps: each of its tokens is another one at most.
+    fn embedding_activations(&self, tokens: usize) -> usize {
+        let Some(characters) = &self.characters else { return 0 };
+        let longest = self.spellings.as_ref().map_or(characters.max_bytes, Spellings::longest);
+        let len = (longest + 2).min(characters.max_bytes);
+        let table = self.vocab_size * self.d_model;
+        tokens.min(self.vocab_size) * characters.activations(len, self.d_model) + table
     }
 
     /// Logits in one chunk of cross-entropy: as `backend`'s kernel cuts them.
@@ -87,12 +115,16 @@ impl ModelConfig {
 
     /// Numbers in the token embedding, and as many in its gradient.
     pub fn embedding_numbers(&self) -> usize {
+        // Of the head, where the embedding is computed: it is as large.
         self.vocab_size * self.d_model
     }
 
     /// Numbers in the matrices of the layers, which Muon updates.
     pub fn layer_matrix_numbers(&self) -> usize {
         let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        if self.layers == LayerKind::Lstm {
+            return 0;
+        }
         let ups = if self.mlp == MlpKind::Swiglu { 2 } else { 1 };
         let generator = self.generator_layers().map_or(0, |generator| generator.layer_matrix_numbers());
         self.n_stacks() * self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff) + generator

@@ -2,6 +2,7 @@
 
 use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
+use crate::characters::Spellings;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
@@ -41,6 +42,13 @@ pub trait Model: Module {
 /// Refuses configs that describe no model of this kind.
 pub(crate) fn check(config: &ModelConfig, wanted: ModelKind) -> Result<(), TransformerError> {
     config.validate()?;
+    let tokens = config.spellings.as_ref().map_or(0, Spellings::len);
+    if config.characters.is_some() && tokens != config.vocab_size {
+        return Err(TransformerError::Config(format!(
+            "embeddings are computed from characters, and the bytes of {tokens} of {} tokens are known",
+            config.vocab_size
+        )));
+    }
     match config.kind == wanted {
         true => Ok(()),
         false => Err(TransformerError::Config(format!(

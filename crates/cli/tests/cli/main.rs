@@ -6,6 +6,7 @@ mod configs;
 mod costing;
 mod datasets;
 mod distilling;
+mod elmo;
 mod encoders;
 mod faults;
 mod fetching;

@@ -287,7 +287,12 @@ impl Stack<'_> {
         on_state(&x);
         for layer in self.layers {
             x = match checkpointing {
-                true => checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout),
+                true => {
+                    let (angles, mask) = (angles.clone(), mask.clone());
+                    checkpoint::forward(layer, x, &mut dropout, move |layer: &Layer, x, dropout| {
+                        layer.forward(x, angles.as_ref(), &mask, None, dropout)
+                    })
+                }
                 false => layer.forward(x, angles.as_ref(), mask, None, &mut dropout),
             };
             on_state(&x);

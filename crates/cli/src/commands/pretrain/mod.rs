@@ -24,7 +24,7 @@ use firebrand_pretrain::{
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
-use firebrand_transformer::{Model, ModelConfig};
+use firebrand_transformer::{Model, ModelConfig, Spellings};
 use std::path::{Path, PathBuf};
 
 use checks::{
@@ -76,8 +76,12 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let special = config.special_tokens();
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
-    let model = config.model(tokenizer.vocab_size());
+    let mut model = config.model(tokenizer.vocab_size());
     check_context(&config, &model)?;
+    if model.characters.is_some() {
+        let table = tokenizer.token_table();
+        model.spellings = Some(Spellings::new((0..table.len() as u32).map(|id| table.bytes(id))));
+    }
     let (dropout, end_of_text) = (model.dropout, tokenizer.end_of_text());
     let opened = teacher.as_ref().map(|teacher| teacher.open(&device)).transpose()?;
     let job = Job {

@@ -3,17 +3,21 @@
 use super::record::{Record, State};
 use super::sparkline::sparkline;
 use crate::output::{duration, line, thousands};
+use firebrand_transformer::LayerKind;
 use firebrand_transformer::hugging_face::Architecture;
 
 pub(super) fn show(record: &Record) -> anyhow::Result<()> {
     if let Some(model) = &record.model {
         line(format!(
-            "model       {}, {} parameters: {} layers, d_model {}, {} heads, context {}, vocabulary {}",
+            "model       {}, {} parameters: {} layers, d_model {}, {}, context {}, vocabulary {}",
             Architecture::of(model).class(),
             thousands(model.n_params() as u64),
             model.n_layers,
             model.d_model,
-            model.n_heads,
+            match model.layers {
+                LayerKind::Transformer => format!("{} heads", model.n_heads),
+                LayerKind::Lstm => format!("LSTM cells of {}", model.d_ff),
+            },
             model.seq_len,
             thousands(model.vocab_size as u64)
         ))?;

@@ -141,9 +141,60 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     project(x, Before::Nothing, vec![Map { weight, bias }], None)
 }
 
+/// An activation by itself: `[…, d]` to `[…, d]`, for SwiGLU `[…, 2 d]` to `[…, d]`. Composed of burn's operations: for small
+/// tensors, such as what a head reads. In a layer it is part of a projection.
+pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
+    primitive::activate(x, activation)
+}
+
 /// A norm over the last dimension.
 pub fn norm<const D: usize>(x: Tensor<D>, norm: Norm) -> Tensor<D> {
     if fused::applies(&x) { fused::norm(x, norm) } else { primitive::norm(x, norm) }
+}
+
+/// The weights of an LSTM [Hochreiter & Schmidhuber 1997] whose outputs are projected [Sak 2014] and whose states are clipped, as
+/// ELMo's.
+///
+/// From input `x` and output `h` of the step before: gates `[i | g | f | o] = x · input + h · recurrent`, cell state
+/// `c ← clip(σ(f) · c + σ(i) · tanh(g))`, output `h ← clip(σ(o) · tanh(c) · projection)`.
+#[derive(Debug, Clone)]
+pub struct Lstm {
+    /// `[d_in, 4 · cell]`
+    pub input: Map,
+    /// `[width, 4 · cell]`
+    pub recurrent: Tensor<2>,
+    /// `[cell, width]`
+    pub projection: Tensor<2>,
+    /// Cell states and outputs are kept in `−clip ..= clip`; infinite for none.
+    pub clip: f32,
+}
+
+/// The state of an LSTM after each step.
+#[derive(Debug, Clone)]
+pub struct LstmStates {
+    /// `[batch, seq, width]`
+    pub outputs: Tensor<3>,
+    /// `[batch, seq, cell]`
+    pub cells: Tensor<3>,
+}
+
+/// An LSTM over whole sequences, which begin with states of zero. `x` is `[batch, seq, d_in]`; returns `[batch, seq, width]`.
+///
+/// What inputs add to the gates is one product in the precision of the scope; the recurrence is in f32 always.
+pub fn lstm(x: Tensor<3>, lstm: Lstm) -> Tensor<3> {
+    let Lstm { input, recurrent, projection, clip } = lstm;
+    let gates = linear(x, input.weight, input.bias);
+    if fused::applies(&gates) {
+        fused::lstm(gates, recurrent, projection, clip)
+    } else {
+        primitive::lstm(gates, recurrent, projection, clip, None).outputs
+    }
+}
+
+/// An LSTM that goes on from a state: outputs `[batch, width]` and cells `[batch, cell]` of the step before. For inference.
+pub fn lstm_from(x: Tensor<3>, lstm: Lstm, state: (Tensor<2>, Tensor<2>)) -> LstmStates {
+    let gates = linear(x, lstm.input.weight, lstm.input.bias);
+    primitive::lstm(gates, lstm.recurrent, lstm.projection, lstm.clip, Some(state))
 }
 
 /// Rotary position embedding, halves rotated against each other as Llama does [Su 2021].

@@ -42,17 +42,21 @@ const CONFIGS: &str = "Built-in configs:
   causal-smoke           a few seconds, to see that everything works
   bidirectional-smoke    the same for each objective:
   fill-in-the-middle-smoke, prefix-smoke, permutation-smoke,
+  masked-smoke, replaced-token-smoke, elmo-smoke,
   span-corruption-smoke, denoising-smoke, mixture-smoke
   quickstart             about 1 M parameters, a few minutes
   shakespeare-char       0.8 M parameters, by character
   shakespeare-char-best  the best within five minutes, by character
-  bidirectional          about 2 M parameters that read both ways, as ELMo
+  bidirectional          about 2 M parameters that read both ways
+  elmo                   the same of ELMo's parts: LSTMs, a character CNN
   span-corruption        about 2 M parameters that fill blanks, as T5
   denoising              about 2 M parameters that mend texts, as BART
   mixture                about 2 M parameters that do several things, as UL2
   fill-in-the-middle     about 1 M parameters that also fill gaps in a text
   prefix                 about 1 M parameters that see all of a prompt
   permutation            about 1 M parameters, predicts in any order (XLNet)
+  masked                 about 2 M parameters that fill masks, as BERT
+  replaced-token         about 1 M parameters that find replaced tokens
   stories                12 M parameters, for the built-in stories
   draft-quickstart       0.1 M parameters, to draft for the quickstart's model
   draft-stories          0.5 M parameters, to draft for that of stories
@@ -121,6 +125,8 @@ pub(crate) enum Command {
     BenchTrain(BenchTrainArgs),
     #[command(hide = true)]
     BenchGenerate(BenchGenerateArgs),
+    #[command(hide = true)]
+    BenchLstm(BenchLstmArgs),
     #[command(hide = true)]
     BenchCost(BenchCostArgs),
     #[command(hide = true)]
@@ -306,6 +312,23 @@ pub(crate) struct BenchTrainArgs {
     pub(crate) activation_checkpointing: bool,
     #[arg(long, default_value_t = 1)]
     pub(crate) grad_accum_steps: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchLstmArgs {
+    #[arg(long, default_value_t = 128)]
+    pub(crate) d_model: usize,
+    /// Numbers in a cell.
+    #[arg(long, default_value_t = 384)]
+    pub(crate) cell: usize,
+    #[arg(long, default_value_t = 2)]
+    pub(crate) layers: usize,
+    #[arg(long, default_value_t = 16)]
+    pub(crate) batch: usize,
+    #[arg(long, default_value_t = 128)]
+    pub(crate) seq: usize,
+    #[arg(long, default_value_t = 8)]
+    pub(crate) steps: u64,
 }
 
 /// A number of threads that a machine can have; more would take minutes to start.

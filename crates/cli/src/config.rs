@@ -5,12 +5,15 @@ use anyhow::Context;
 use firebrand_corpus::batches::Order;
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 use firebrand_pretrain::{
-    DenoisingConfig, DistillationConfig, FillInTheMiddleConfig, MASK, MiddleTokens, MixtureConfig,
-    ModeTokens, PermutationConfig, Sentinels, SpanCorruptionConfig,
+    DenoisingConfig, DistillationConfig, FillInTheMiddleConfig, MaskedConfig, MiddleTokens, MixtureConfig,
+    ModeTokens, NextSentence, PermutationConfig, ReplacedTokenConfig, Sentinels, SpanCorruptionConfig,
 };
 use firebrand_tokenizer::END_OF_TEXT;
 use firebrand_training::{OptimizerConfig, ScheduleConfig, TrainingConfig};
-use firebrand_transformer::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+use firebrand_transformer::{
+    Characters, EncoderHeads, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
+    PositionKind, Preset,
+};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const BUILT_IN: [(&str, &str); 21] = [
+pub(crate) const BUILT_IN: [(&str, &str); 27] = [
     ("causal-smoke", include_str!("../../../configs/pretrain/causal-smoke.toml")),
     ("bidirectional-smoke", include_str!("../../../configs/pretrain/bidirectional-smoke.toml")),
     ("span-corruption-smoke", include_str!("../../../configs/pretrain/span-corruption-smoke.toml")),
@@ -27,6 +30,9 @@ pub(crate) const BUILT_IN: [(&str, &str); 21] = [
     ("fill-in-the-middle-smoke", include_str!("../../../configs/pretrain/fill-in-the-middle-smoke.toml")),
     ("prefix-smoke", include_str!("../../../configs/pretrain/prefix-smoke.toml")),
     ("permutation-smoke", include_str!("../../../configs/pretrain/permutation-smoke.toml")),
+    ("masked-smoke", include_str!("../../../configs/pretrain/masked-smoke.toml")),
+    ("replaced-token-smoke", include_str!("../../../configs/pretrain/replaced-token-smoke.toml")),
+    ("elmo-smoke", include_str!("../../../configs/pretrain/elmo-smoke.toml")),
     ("quickstart", include_str!("../../../configs/pretrain/quickstart.toml")),
     ("shakespeare-char", include_str!("../../../configs/pretrain/shakespeare-char.toml")),
     ("shakespeare-char-best", include_str!("../../../configs/pretrain/shakespeare-char-best.toml")),
@@ -37,10 +43,16 @@ pub(crate) const BUILT_IN: [(&str, &str); 21] = [
     ("fill-in-the-middle", include_str!("../../../configs/pretrain/fill-in-the-middle.toml")),
     ("prefix", include_str!("../../../configs/pretrain/prefix.toml")),
     ("permutation", include_str!("../../../configs/pretrain/permutation.toml")),
+    ("masked", include_str!("../../../configs/pretrain/masked.toml")),
+    ("replaced-token", include_str!("../../../configs/pretrain/replaced-token.toml")),
+    ("elmo", include_str!("../../../configs/pretrain/elmo.toml")),
     ("stories", include_str!("../../../configs/pretrain/stories.toml")),
     ("draft-quickstart", include_str!("../../../configs/pretrain/draft-quickstart.toml")),
     ("draft-stories", include_str!("../../../configs/pretrain/draft-stories.toml")),
 ];
+
+/// The token that stands where one is hidden.
+pub(crate) use firebrand_pretrain::MASK;
 
 /// A pretraining run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +81,12 @@ pub(crate) struct PretrainConfig {
     /// The same.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mixture: Option<MixtureConfig>,
+    /// The same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) masked: Option<MaskedConfig>,
+    /// Options of the objective of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replaced_token: Option<ReplacedTokenConfig>,
     #[serde(default)]
     pub(crate) training: TrainingConfig,
     #[serde(default)]
@@ -84,8 +102,30 @@ impl PretrainConfig {
     /// The model that is trained, for the vocabulary of a run's own tokenizer.
     pub(crate) fn model(&self, vocab_size: usize) -> ModelConfig {
         let model = self.model.resolve(vocab_size, self.context());
-        let prefix_attention = self.objective == ObjectiveName::Prefix;
-        ModelConfig { kind: self.objective.model_kind(), prefix_attention, ..model }
+        let model =
+            ModelConfig { kind: self.objective.model_kind(), heads: EncoderHeads::default(), ..model };
+        match self.objective {
+            ObjectiveName::Prefix => ModelConfig { prefix_attention: true, ..model },
+            ObjectiveName::Masked => {
+                let next_sentence = self.masked.unwrap_or_default().next_sentence;
+                ModelConfig { heads: EncoderHeads { masked: true, next_sentence, ..model.heads }, ..model }
+            }
+            ObjectiveName::ReplacedToken => ModelConfig {
+                heads: EncoderHeads { replaced: true, ..model.heads },
+                generator: Some(self.replaced_token.unwrap_or_default().generator(&model)),
+                ..model
+            },
+            _ => model,
+        }
+    }
+
+    /// Whether the loss is nats a token, so that it has a perplexity: not where it is a sum of terms about different things.
+    pub(crate) fn has_perplexity(&self) -> bool {
+        match self.objective {
+            ObjectiveName::Masked => !self.masked.is_some_and(|masked| masked.next_sentence),
+            ObjectiveName::ReplacedToken => false,
+            _ => true,
+        }
     }
 
     /// The longest context that the objective makes of a row.
@@ -96,6 +136,9 @@ impl PretrainConfig {
     /// The special tokens that the objective needs, which are put behind those of the data's tokenizer.
     pub(crate) fn special_tokens(&self) -> Vec<String> {
         let mut tokens = self.objective.special_tokens();
+        if self.masked.is_some_and(|masked| masked.next_sentence) {
+            tokens.extend(NextSentence::TOKENS.map(String::from));
+        }
         tokens.extend(Sentinels::names(self.most_spans()));
         tokens
     }
@@ -118,7 +161,9 @@ impl PretrainConfig {
             ObjectiveName::Mixture => _ = self.mixture.get_or_insert_default(),
             ObjectiveName::FillInTheMiddle => _ = self.fill_in_the_middle.get_or_insert_default(),
             ObjectiveName::Permutation => _ = self.permutation.get_or_insert_default(),
-            _ => {}
+            ObjectiveName::Masked => _ = self.masked.get_or_insert_default(),
+            ObjectiveName::ReplacedToken => _ = self.replaced_token.get_or_insert_default(),
+            ObjectiveName::Causal | ObjectiveName::Bidirectional | ObjectiveName::Prefix => {}
         }
         self
     }
@@ -131,6 +176,8 @@ impl PretrainConfig {
             ("span_corruption", self.span_corruption.is_some(), ObjectiveName::SpanCorruption),
             ("denoising", self.denoising.is_some(), ObjectiveName::Denoising),
             ("mixture", self.mixture.is_some(), ObjectiveName::Mixture),
+            ("masked", self.masked.is_some(), ObjectiveName::Masked),
+            ("replaced_token", self.replaced_token.is_some(), ObjectiveName::ReplacedToken),
         ];
         for (section, is_there, objective) in sections {
             if is_there && objective != self.objective {
@@ -140,6 +187,15 @@ impl PretrainConfig {
                     self.objective.name()
                 )));
             }
+        }
+        if self.masked.is_some_and(|masked| masked.next_sentence)
+            && self.training.seq_len < NextSentence::SHORTEST
+        {
+            return Err(usage(format!(
+                "training.seq_len {} is too short for masked.next_sentence: two segments and what is around them take {}",
+                self.training.seq_len,
+                NextSentence::SHORTEST
+            )));
         }
         Ok(())
     }
@@ -184,6 +240,12 @@ impl PretrainConfig {
         if let Some(options) = &self.permutation {
             options.validate(self.training.seq_len)?;
         }
+        if let Some(options) = &self.masked {
+            options.validate()?;
+        }
+        if let Some(options) = &self.replaced_token {
+            options.validate()?;
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -226,6 +288,8 @@ pub(crate) enum ObjectiveName {
     FillInTheMiddle,
     Prefix,
     Permutation,
+    Masked,
+    ReplacedToken,
 }
 
 impl ObjectiveName {
@@ -240,6 +304,8 @@ impl ObjectiveName {
             Self::SpanCorruption => "span-corruption",
             Self::Denoising => "denoising",
             Self::Mixture => "mixture",
+            Self::Masked => "masked",
+            Self::ReplacedToken => "replaced-token",
         }
     }
 
@@ -258,6 +324,7 @@ impl ObjectiveName {
             Self::Bidirectional => ModelKind::Bidirectional,
             Self::Permutation => ModelKind::Permutation,
             Self::SpanCorruption | Self::Denoising | Self::Mixture => ModelKind::EncoderDecoder,
+            Self::Masked | Self::ReplacedToken => ModelKind::Encoder,
         }
     }
 
@@ -270,6 +337,7 @@ impl ObjectiveName {
             Self::SpanCorruption => vec![END_OF_TEXT],
             Self::Denoising => vec![END_OF_TEXT, MASK],
             Self::Mixture => [&[END_OF_TEXT], &ModeTokens::NAMES[..]].concat(),
+            Self::Masked | Self::ReplacedToken => vec![MASK],
         };
         names.into_iter().map(String::from).collect()
     }
@@ -345,6 +413,11 @@ pub(crate) struct ModelSection {
     pub(crate) n_heads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) n_kv_heads: Option<usize>,
+    /// `transformer` or `lstm`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) layers: Option<LayerKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lstm_clip: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) d_ff: Option<usize>,
     /// The longest context; `training.seq_len` when absent.
@@ -380,22 +453,40 @@ pub(crate) struct ModelSection {
     pub(crate) relative_buckets: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) relative_max_distance: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) norm_placement: Option<NormPlacement>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token_types: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) embedding_norm: Option<bool>,
+    /// Token embeddings are computed from the bytes of tokens, by a network of these sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) characters: Option<Characters>,
 }
 
 impl ModelSection {
-    /// The decoder for a vocabulary; `seq_len` is the training's.
+    /// The model for a vocabulary; `seq_len` is the training's.
     fn resolve(&self, vocab_size: usize, seq_len: usize) -> ModelConfig {
         let seq_len = self.seq_len.unwrap_or(seq_len);
         let base =
             ModelConfig::preset(self.preset, vocab_size, self.d_model, self.n_layers, self.n_heads, seq_len);
         let mlp = self.mlp.unwrap_or(base.mlp);
-        let tied_head = self.tied_head.unwrap_or(base.tied_head);
+        let layers = self.layers.unwrap_or(base.layers);
+        // What a preset says of positions and of the head is said of transformers.
+        let (position, d_ff) = match layers {
+            LayerKind::Transformer => (base.position, ModelConfig::default_d_ff(mlp, self.d_model)),
+            LayerKind::Lstm => (PositionKind::None, 4 * self.d_model),
+        };
+        let tied_head = self.tied_head.unwrap_or(base.tied_head && self.characters.is_none());
         ModelConfig {
+            layers,
+            lstm_clip: self.lstm_clip.unwrap_or(base.lstm_clip),
+            characters: self.characters.clone().map(|characters| characters.resolved(self.d_model)),
             n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
-            d_ff: self.d_ff.unwrap_or(ModelConfig::default_d_ff(mlp, self.d_model)),
+            d_ff: self.d_ff.unwrap_or(d_ff),
             norm: self.norm.unwrap_or(base.norm),
             norm_eps: self.norm_eps.unwrap_or(base.norm_eps),
-            position: self.position.unwrap_or(base.position),
+            position: self.position.unwrap_or(position),
             rope_theta: self.rope_theta.unwrap_or(base.rope_theta),
             mlp,
             tied_head,
@@ -409,6 +500,9 @@ impl ModelSection {
             scaled_head: self.scaled_head.unwrap_or(base.scaled_head && tied_head),
             relative_buckets: self.relative_buckets.unwrap_or(base.relative_buckets),
             relative_max_distance: self.relative_max_distance.unwrap_or(base.relative_max_distance),
+            norm_placement: self.norm_placement.unwrap_or(base.norm_placement),
+            token_types: self.token_types.unwrap_or(base.token_types),
+            embedding_norm: self.embedding_norm.unwrap_or(base.embedding_norm),
             ..base
         }
     }

@@ -26,6 +26,8 @@ pub struct BidirectionalBatch {
     forward: Reading,
     /// From the end.
     backward: Reading,
+    /// All ids, for embeddings that are computed.
+    ids: Vec<u32>,
     dropout: Option<Dropout>,
 }
 
@@ -69,7 +71,7 @@ impl Objective for BidirectionalLm {
         let backward = Reading::new(&texts, device);
         let dropout = (key.training && self.dropout > 0.0)
             .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, rows.rows));
-        BidirectionalBatch { forward, backward, dropout }
+        BidirectionalBatch { forward, backward, ids: rows.ids.clone(), dropout }
     }
 
     fn counts(&self, batch: &BidirectionalBatch) -> Vec<u64> {
@@ -77,8 +79,9 @@ impl Objective for BidirectionalLm {
     }
 
     fn loss(&self, model: &Bidirectional, mut batch: BidirectionalBatch) -> Vec<Term> {
-        let forward = batch.forward.nats(&model.forward(), batch.dropout.as_mut());
-        let backward = batch.backward.nats(&model.backward(), batch.dropout.as_mut());
+        let [forward, backward] = model.halves(&batch.ids);
+        let forward = batch.forward.nats(&forward, batch.dropout.as_mut());
+        let backward = batch.backward.nats(&backward, batch.dropout.as_mut());
         vec![
             Term { name: "forward", weight: 0.5, nats: forward },
             Term { name: "backward", weight: 0.5, nats: backward },

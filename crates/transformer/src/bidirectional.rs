@@ -2,19 +2,27 @@
 //! backwards, each blind to the other's side; they share the token embedding and the head.
 
 use crate::TransformerError;
-use crate::config::{ModelConfig, ModelKind, PositionKind};
+use crate::characters::CharacterCnn;
+use crate::config::{LayerKind, ModelConfig, ModelKind};
 use crate::decoder::Decoder;
 use crate::init::{Init, STD};
-use crate::layer::{Layer, Norm};
 use crate::model::{self, Model};
-use burn::module::{Module, Param};
+use crate::stack::Stack;
+use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Tensor};
 use firebrand_backend::ops::AttentionMask;
+use std::collections::BTreeSet;
 
-/// Two decoders over one token embedding and one head, the second of which reads texts from their end.
+/// Standard deviation of a table that an LSTM reads.
+const LSTM_EMBEDDING_STD: f64 = 0.5;
+
+/// Two decoders over one token embedding and one head, the second of which reads texts from their end. The embedding is a table, or
+/// computed from the bytes of tokens.
 #[derive(Module, Debug)]
 pub struct Bidirectional {
-    token_embedding: Param<Tensor<2>>,
+    token_embedding: Option<Param<Tensor<2>>>,
+    /// In the place of `token_embedding`.
+    characters: Option<CharacterCnn>,
     forward: Stack,
     backward: Stack,
     head: Option<Param<Tensor<2>>>,
@@ -23,44 +31,48 @@ pub struct Bidirectional {
     checkpointing: bool,
 }
 
-/// What belongs to one direction.
-#[derive(Module, Debug)]
-struct Stack {
-    position_embedding: Option<Param<Tensor<2>>>,
-    layers: Vec<Layer>,
-    norm: Norm,
-}
-
-impl Stack {
-    fn new(config: &ModelConfig, init: &mut Init<'_>) -> Self {
-        Self {
-            position_embedding: (config.position == PositionKind::Learned)
-                .then(|| init.normal([config.seq_len, config.d_model], STD)),
-            layers: (0..config.n_layers).map(|_| Layer::new(config, init)).collect(),
-            norm: Norm::new(config, config.d_model, init),
-        }
-    }
-}
-
 impl Bidirectional {
     /// The half that predicts each token from those before it. It shares its weights with this model, and their gradients.
     pub fn forward(&self) -> Decoder {
-        self.reading(&self.forward)
+        self.reading(&self.forward, self.embedding(None))
     }
 
     /// The half that predicts each token from those after it: a decoder for texts whose tokens stand in reverse order.
     pub fn backward(&self) -> Decoder {
-        self.reading(&self.backward)
+        self.reading(&self.backward, self.embedding(None))
     }
 
-    fn reading(&self, stack: &Stack) -> Decoder {
+    /// Both halves, to read `ids` and no others: embeddings that are computed are computed once, and of these alone.
+    pub fn halves(&self, ids: &[u32]) -> [Decoder; 2] {
+        let embedding = self.embedding(Some(ids));
+        [self.reading(&self.forward, embedding.clone()), self.reading(&self.backward, embedding)]
+    }
+
+    /// The token embedding, `[vocab, d_model]`; where it is computed, only that of the ids in `only` if those are given. As a part
+    /// of a decoder it stays a part of the graph of gradients.
+    fn embedding(&self, only: Option<&[u32]>) -> Param<Tensor<2>> {
+        match (&self.token_embedding, &self.characters) {
+            (Some(table), _) => table.clone(),
+            (None, Some(characters)) => {
+                let only =
+                    only.map(|ids| ids.iter().copied().collect::<BTreeSet<u32>>().into_iter().collect());
+                let only: Option<Vec<u32>> = only;
+                Param::initialized(ParamId::new(), characters.table(only.as_deref()))
+            }
+            (None, None) => unreachable!("a model has an embedding of either kind"),
+        }
+    }
+
+    fn reading(&self, stack: &Stack, token_embedding: Param<Tensor<2>>) -> Decoder {
+        let kind = ModelKind::Decoder;
         Decoder {
-            token_embedding: self.token_embedding.clone(),
+            token_embedding,
             position_embedding: stack.position_embedding.clone(),
             layers: stack.layers.clone(),
+            lstm: stack.lstm.clone(),
             norm: stack.norm.clone(),
             head: self.head.clone(),
-            config: ModelConfig { kind: ModelKind::Decoder, ..self.config.clone() },
+            config: ModelConfig { kind, characters: None, spellings: None, ..self.config.clone() },
             checkpointing: self.checkpointing,
         }
     }
@@ -76,10 +88,12 @@ impl Bidirectional {
     /// backward half at the same token. The lowest is the token embedding twice, without positions [Peters 2018].
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         let [batch, seq] = ids.dims();
-        let embedding = self.token_embedding.val().select(0, ids.clone().reshape([batch * seq]));
+        let read: Vec<u32> = ids.to_data().iter::<i64>().map(|id| id as u32).collect();
+        let [forward, backward] = self.halves(&read);
+        let embedding = forward.token_embedding.val().select(0, ids.clone().reshape([batch * seq]));
         let embedding = embedding.reshape([batch, seq, self.config.d_model]);
-        let forward = self.forward().layer_states(ids.clone(), &AttentionMask::Causal);
-        let backward = self.backward().layer_states(ids.flip([1]), &AttentionMask::Causal);
+        let forward = forward.layer_states(ids.clone(), &AttentionMask::Causal);
+        let backward = backward.layer_states(ids.flip([1]), &AttentionMask::Causal);
         let both =
             |(forward, backward): (Tensor<3>, Tensor<3>)| Tensor::cat(vec![forward, backward.flip([1])], 2);
         let layers = forward.into_iter().zip(backward).skip(1).map(both);
@@ -89,12 +103,20 @@ impl Bidirectional {
 
 impl Bidirectional {
     fn with(config: &ModelConfig, init: &mut Init<'_>) -> Self {
-        let embedding = |init: &mut Init<'_>| init.normal([config.vocab_size, config.d_model], STD);
+        let table = |std: f64, init: &mut Init<'_>| init.normal([config.vocab_size, config.d_model], std);
+        let characters = config.characters.as_ref().zip(config.spellings.as_ref());
+        // No norm makes the input of an LSTM larger; a head of small numbers begins with even predictions.
+        let std = match config.layers {
+            LayerKind::Lstm if !config.tied_head => LSTM_EMBEDDING_STD,
+            _ => STD,
+        };
         Self {
-            token_embedding: embedding(init),
+            token_embedding: characters.is_none().then(|| table(std, init)),
+            characters: characters
+                .map(|(sizes, spellings)| CharacterCnn::new(sizes, spellings, config, init)),
             forward: Stack::new(config, init),
             backward: Stack::new(config, init),
-            head: (!config.tied_head).then(|| embedding(init)),
+            head: (!config.tied_head).then(|| table(STD, init)),
             config: config.clone(),
             checkpointing: false,
         }
@@ -119,7 +141,9 @@ impl Model for Bidirectional {
     }
 
     fn device(&self) -> Device {
-        self.token_embedding.val().device()
+        // One of them there is: a computed embedding is no head.
+        let table = self.head.as_ref().or(self.token_embedding.as_ref());
+        table.expect("a model has a head, its own or the embedding").val().device()
     }
 
     fn with_checkpointing(self, checkpointing: bool) -> Self {

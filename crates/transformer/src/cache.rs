@@ -11,7 +11,7 @@ use firebrand_backend::ops::AttentionMask;
 /// Slots that a layer begins with.
 const LEAST_SLOTS: usize = 16;
 
-/// Keys and values of one layer, each `[rows, room, n_kv_heads, d_head]`, of which the first slots are in use.
+/// Keys and values of one layer (of an LSTM: its outputs and cell states), each `[rows, room, n_kv_heads, d_head]`, of which the first slots are in use.
 #[derive(Debug, Clone)]
 pub(crate) struct KeysValues {
     keys: Tensor<4>,
@@ -22,6 +22,7 @@ pub(crate) struct KeysValues {
 pub(crate) struct LayerCache<'a> {
     layer: &'a mut Option<KeysValues>,
     used: usize,
+    filled: &'a [Vec<bool>],
 }
 
 /// What a model remembers of the tokens it has seen, for each row of a batch.
@@ -106,7 +107,7 @@ impl Cache {
     /// Layer `index`, to which the last `new` slots are still to be appended.
     pub(crate) fn layer(&mut self, index: usize, new: usize) -> LayerCache<'_> {
         let used = self.slots() - new;
-        LayerCache { layer: &mut self.layers[index], used }
+        LayerCache { layer: &mut self.layers[index], used, filled: &self.filled }
     }
 
     /// The positions of what stands in the slots, `[rows][slots]`, or one row where all are alike.
@@ -151,6 +152,29 @@ impl Cache {
 }
 
 impl LayerCache<'_> {
+    /// What each row's last token before the new ones left, of keys `[rows, n_kv_heads · d_head]` and of values; zeros for rows
+    /// without one. `None` while there is nothing at all.
+    pub(crate) fn last(&self) -> Option<(Tensor<2>, Tensor<2>)> {
+        let KeysValues { keys, values } = self.layer.as_ref()?;
+        let ([rows, room, ..], device) = (keys.dims(), keys.device());
+        let slots = self.filled.iter().map(|row| row[..self.used].iter().rposition(|&filled| filled));
+        let slots: Vec<Option<usize>> = slots.collect();
+        let index = slots.iter().enumerate().map(|(row, slot)| (row * room + slot.unwrap_or(0)) as i32);
+        let index = TensorData::new::<i32, _>(index.collect(), [rows]);
+        let index = Tensor::<1, Int>::from_data(index, &device);
+        let last = |x: &Tensor<4>| {
+            let [_, _, heads, d] = x.dims();
+            let x = x.clone().reshape([rows * room, heads * d]).select(0, index.clone());
+            if slots.iter().all(Option::is_some) {
+                return x;
+            }
+            let empty = slots.iter().map(Option::is_none).collect();
+            let empty = Tensor::<2, Bool>::from_data(TensorData::new::<bool, _>(empty, [rows, 1]), &device);
+            x.mask_fill(empty.repeat_dim(1, heads * d), 0.0)
+        };
+        Some((last(keys), last(values)))
+    }
+
     /// Appends new keys and values, each `[rows, new, n_kv_heads, d_head]`, and returns all that are in use, as views.
     pub(crate) fn append(self, keys: Tensor<4>, values: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
         let slots = self.used + keys.dims()[1];

@@ -1,49 +1,35 @@
 //! A layer that keeps its input only and is run again in the backward pass.
 
 use crate::dropout::Dropout;
-use crate::layer::{Angles, Layer};
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
-use firebrand_backend::ops::{self, AttentionMask, Detached, Leaves};
+use firebrand_backend::ops::{self, Detached, Leaves};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// [`Layer::forward`] without a cache, `x` being `[batch, seq, d_model]`: the same numbers and gradients.
-pub(crate) fn forward(
-    layer: &Layer,
-    x: Tensor<3>,
-    angles: Option<&Angles>,
-    mask: &AttentionMask,
-    dropout: &mut Option<&mut Dropout>,
-) -> Tensor<3> {
-    let (angles, mask) = (angles.cloned(), mask.clone());
-    run(layer, x, dropout, move |layer, x, dropout| layer.forward(x, angles.as_ref(), &mask, None, dropout))
-}
-
-/// `part` of `module` and `x` `[batch, seq, d_model]`. It knows no parameters but those of the module that it is given.
-pub(crate) fn run<M: Module + Send + Sync + 'static>(
-    module: &M,
+/// `run` of a layer and `x`, which is `[batch, seq, d_model]`: the same numbers and gradients.
+pub(crate) fn forward<L: Module + Send + Sync + 'static>(
+    layer: &L,
     x: Tensor<3>,
     dropout: &mut Option<&mut Dropout>,
-    part: impl Fn(&M, Tensor<3>, &mut Option<&mut Dropout>) -> Tensor<3> + Send + Sync + 'static,
+    run: impl Fn(&L, Tensor<3>, &mut Option<&mut Dropout>) -> Tensor<3> + Send + Sync + 'static,
 ) -> Tensor<3> {
     let mut parameters = Detached::default();
-    let module = module.clone().map(&mut Detach(&mut parameters));
+    let layer = layer.clone().map(&mut Detach(&mut parameters));
     // Both runs begin with the masks as they are now; where the first one ends, the next layer goes on.
     let before = dropout.as_deref().cloned();
     let after = Arc::new(Mutex::new(None));
     let end = after.clone();
-    let again = move |x: Tensor<3>, leaves: Option<&mut Leaves>| {
+    let part = move |x: Tensor<3>, leaves: Option<&mut Leaves>| {
         let mut masks = before.clone();
         let first = leaves.is_none();
-        let attached = leaves.map(|leaves| module.clone().map(&mut Attach(leaves)));
-        let module = attached.as_ref().unwrap_or(&module);
-        let y = part(module, x, &mut masks.as_mut());
+        let attached = leaves.map(|leaves| layer.clone().map(&mut Attach(leaves)));
+        let y = run(attached.as_ref().unwrap_or(&layer), x, &mut masks.as_mut());
         if first {
             *end.lock().unwrap_or_else(PoisonError::into_inner) = masks;
         }
         y
     };
-    let y = ops::checkpoint(x, parameters, Arc::new(again));
+    let y = ops::checkpoint(x, parameters, Arc::new(part));
     let after = after.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let (Some(dropout), Some(after)) = (dropout, after) {
         **dropout = after;

@@ -1,6 +1,7 @@
 //! The one description of a model.
 
 use crate::TransformerError;
+use crate::characters::{Characters, Spellings};
 use firebrand_backend::ops::Activation;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,58 @@ impl MlpKind {
     }
 }
 
+/// Where a layer's norms stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormPlacement {
+    /// Before attention and before the feed-forward part, and once more after the last layer [Xiong 2020].
+    #[default]
+    Pre,
+    /// After each of them has been added to the residual stream, as BERT [Vaswani 2017].
+    Post,
+}
+
+impl NormPlacement {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_pre(&self) -> bool {
+        *self == Self::Pre
+    }
+}
+
+/// What an encoder predicts from its states. A head that is not asked for is not there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncoderHeads {
+    /// Which token stands at a position: BERT's head for masked tokens.
+    pub masked: bool,
+    /// Whether a second segment follows the first: a pooler of the first token's state, and two classes.
+    pub next_sentence: bool,
+    /// Whether a token was replaced: ELECTRA's head.
+    pub replaced: bool,
+}
+
+impl EncoderHeads {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The small generator beside an encoder that learns to find replaced tokens [Clark 2020, ELECTRA]. What is not here it has in
+/// common with the encoder, the embeddings among it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorConfig {
+    /// Width of its residual stream.
+    pub d_model: usize,
+    /// Number of its layers.
+    pub n_layers: usize,
+    /// Number of its heads.
+    pub n_heads: usize,
+    /// Inner width of its feed-forward part.
+    pub d_ff: usize,
+}
+
 /// What a model is made of, and which way it reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -78,6 +131,8 @@ pub enum ModelKind {
     EncoderDecoder,
     /// A stack that predicts tokens in any order, each from those before it there: [`Permutation`](crate::Permutation).
     Permutation,
+    /// One stack of layers in which every token sees every other: [`Encoder`](crate::Encoder).
+    Encoder,
 }
 
 impl ModelKind {
@@ -88,6 +143,7 @@ impl ModelKind {
             Self::Bidirectional => "bidirectional",
             Self::EncoderDecoder => "encoder-decoder",
             Self::Permutation => "permutation",
+            Self::Encoder => "encoder",
         }
     }
 
@@ -95,6 +151,34 @@ impl ModelKind {
     fn is_decoder(&self) -> bool {
         *self == Self::Decoder
     }
+}
+
+/// What the layers of a model are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LayerKind {
+    /// Attention and a feed-forward part.
+    #[default]
+    Transformer,
+    /// An LSTM with cells of `d_ff` numbers, projected to `d_model` [Sak 2014], in bidirectional models.
+    Lstm,
+}
+
+impl LayerKind {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_transformer(&self) -> bool {
+        *self == Self::Transformer
+    }
+}
+
+/// As in ELMo.
+fn default_lstm_clip() -> f64 {
+    3.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_default_lstm_clip(clip: &f64) -> bool {
+    *clip == default_lstm_clip()
 }
 
 /// Well-known architectures to start from.
@@ -108,6 +192,8 @@ pub enum Preset {
     /// For encoder–decoders [Raffel 2020]: RMS norm, relative bias, ReLU, no biases, attention scores as they are, a tied head
     /// that is scaled.
     T5,
+    /// An encoder: layer norm after each part, learned positions, two token types, GELU, biases, tied head.
+    Bert,
 }
 
 impl Preset {
@@ -117,6 +203,7 @@ impl Preset {
             Self::Llama => "llama",
             Self::Gpt2 => "gpt2",
             Self::T5 => "t5",
+            Self::Bert => "bert",
         }
     }
 }
@@ -138,7 +225,19 @@ pub struct ModelConfig {
     pub n_heads: usize,
     /// Number of key and value heads; divides `n_heads`.
     pub n_kv_heads: usize,
-    /// Inner width of the feed-forward part.
+    /// What the layers are. Those of an LSTM have no heads, norms, positions or kind of feed-forward part.
+    #[serde(default, skip_serializing_if = "LayerKind::is_transformer")]
+    pub layers: LayerKind,
+    /// Cell states and outputs of LSTM layers are kept within this distance of 0; 0 for none.
+    #[serde(default = "default_lstm_clip", skip_serializing_if = "is_default_lstm_clip")]
+    pub lstm_clip: f64,
+    /// Token embeddings are computed from the bytes of tokens, in bidirectional models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub characters: Option<Characters>,
+    /// The bytes of all tokens, for [`characters`](Self::characters).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spellings: Option<Spellings>,
+    /// Inner width of the feed-forward part; of an LSTM's layers the numbers in a cell.
     pub d_ff: usize,
     /// The longest context, in tokens.
     pub seq_len: usize,
@@ -166,10 +265,10 @@ pub struct ModelConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub n_decoder_layers: Option<usize>,
     /// Of an encoder–decoder: attention scores are not divided by `√d_head` [Raffel 2020].
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unscaled_attention: bool,
     /// Of an encoder–decoder: hidden states are divided by `√d_model` before the head [Raffel 2020].
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub scaled_head: bool,
     /// Relative bias: how many numbers a head has.
     #[serde(default = "default_buckets", skip_serializing_if = "is_default_buckets")]
@@ -182,13 +281,28 @@ pub struct ModelConfig {
     pub decoder_start: Option<u32>,
     /// All tokens of a prompt see each other, and only what comes behind it looks back [Raffel 2020, the prefix language model]: a
     /// prompt is what a row is fed first.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefix_attention: bool,
+    /// Where the norms of a layer stand; after its parts in an encoder only.
+    #[serde(default, skip_serializing_if = "NormPlacement::is_pre")]
+    pub norm_placement: NormPlacement,
+    /// An encoder's number of token types, each with a vector that is added to the embedding; 0 for none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub token_types: usize,
+    /// An encoder's embeddings are normalized before the first layer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embedding_norm: bool,
+    /// An encoder's heads.
+    #[serde(default, skip_serializing_if = "EncoderHeads::is_none")]
+    pub heads: EncoderHeads,
+    /// The generator beside an encoder, for replaced-token detection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<GeneratorConfig>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// As T5.
@@ -212,8 +326,8 @@ fn is_default_distance(distance: &usize) -> bool {
 }
 
 impl ModelConfig {
-    /// The preset's decoder at a size (of T5 the encoder–decoder). `d_ff` is 4 · `d_model` for GPT-2 and T5 and 8/3 · `d_model`,
-    /// rounded up to a multiple of 32, for Llama.
+    /// The preset's model at a size. `d_ff` is 4 · `d_model` for GPT-2, T5 and BERT and 8/3 · `d_model`, rounded up to a
+    /// multiple of 32, for Llama.
     pub fn preset(
         preset: Preset,
         vocab_size: usize,
@@ -222,32 +336,48 @@ impl ModelConfig {
         n_heads: usize,
         seq_len: usize,
     ) -> Self {
-        let t5 = preset == Preset::T5;
+        let (t5, bert) = (preset == Preset::T5, preset == Preset::Bert);
         let mlp = match preset {
             Preset::Llama => MlpKind::Swiglu,
             Preset::Gpt2 => MlpKind::GeluTanh,
             Preset::T5 => MlpKind::Relu,
+            Preset::Bert => MlpKind::Gelu,
         };
         Self {
-            kind: if t5 { ModelKind::EncoderDecoder } else { ModelKind::Decoder },
+            kind: match preset {
+                Preset::Llama | Preset::Gpt2 => ModelKind::Decoder,
+                Preset::T5 => ModelKind::EncoderDecoder,
+                Preset::Bert => ModelKind::Encoder,
+            },
             vocab_size,
             d_model,
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
+            layers: LayerKind::default(),
+            lstm_clip: default_lstm_clip(),
+            characters: None,
+            spellings: None,
             d_ff: Self::default_d_ff(mlp, d_model),
             seq_len,
-            norm: if preset == Preset::Gpt2 { NormKind::Layer } else { NormKind::Rms },
-            norm_eps: if t5 { 1e-6 } else { 1e-5 },
+            norm: match preset {
+                Preset::Llama | Preset::T5 => NormKind::Rms,
+                Preset::Gpt2 | Preset::Bert => NormKind::Layer,
+            },
+            norm_eps: match preset {
+                Preset::Llama | Preset::Gpt2 => 1e-5,
+                Preset::T5 => 1e-6,
+                Preset::Bert => 1e-12,
+            },
             position: match preset {
                 Preset::Llama => PositionKind::Rope,
-                Preset::Gpt2 => PositionKind::Learned,
+                Preset::Gpt2 | Preset::Bert => PositionKind::Learned,
                 Preset::T5 => PositionKind::RelativeBias,
             },
             rope_theta: 10_000.0,
             mlp,
             tied_head: preset != Preset::Llama,
-            bias: preset == Preset::Gpt2,
+            bias: matches!(preset, Preset::Gpt2 | Preset::Bert),
             dropout: 0.0,
             logit_soft_cap: 0.0,
             qk_norm: false,
@@ -258,7 +388,20 @@ impl ModelConfig {
             relative_max_distance: default_distance(),
             decoder_start: None,
             prefix_attention: false,
+            norm_placement: if bert { NormPlacement::Post } else { NormPlacement::Pre },
+            token_types: if bert { 2 } else { 0 },
+            embedding_norm: bert,
+            heads: EncoderHeads { masked: bert, ..EncoderHeads::default() },
+            generator: None,
         }
+    }
+
+    /// The layers of the generator, as an encoder's config of its own without heads.
+    pub fn generator_layers(&self) -> Option<Self> {
+        let GeneratorConfig { d_model, n_layers, n_heads, d_ff } = self.generator?;
+        let heads = EncoderHeads::default();
+        let sizes = Self { d_model, n_layers, n_heads, n_kv_heads: n_heads, d_ff, ..self.clone() };
+        Some(Self { heads, generator: None, ..sizes })
     }
 
     /// The usual inner width: as many weights in the feed-forward part whatever its kind.
@@ -282,7 +425,7 @@ impl ModelConfig {
     /// Layers of all stacks together.
     pub fn layers_in_all(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder | ModelKind::Permutation => self.n_layers,
+            ModelKind::Decoder | ModelKind::Permutation | ModelKind::Encoder => self.n_layers,
             ModelKind::Bidirectional => 2 * self.n_layers,
             ModelKind::EncoderDecoder => self.n_layers + self.decoder_layers(),
         }
@@ -358,7 +501,71 @@ impl ModelConfig {
         if !(self.logit_soft_cap >= 0.0 && self.logit_soft_cap.is_finite()) {
             return fail(format!("logit_soft_cap {} is negative; 0 means none", self.logit_soft_cap));
         }
-        Ok(())
+        self.validate_elmo()?;
+        self.validate_encoder()
+    }
+
+    /// What only bidirectional models have.
+    fn validate_elmo(&self) -> Result<(), TransformerError> {
+        let fail = |message: &str| Err(TransformerError::Config(message.into()));
+        let bidirectional = self.kind == ModelKind::Bidirectional;
+        if self.layers == LayerKind::Lstm {
+            if !bidirectional {
+                return fail("layers \"lstm\" are for bidirectional models (objective = \"bidirectional\")");
+            }
+            if self.position != PositionKind::None {
+                return fail("LSTM layers know where a token stands: position must be \"none\"");
+            }
+        }
+        if !(self.lstm_clip >= 0.0 && self.lstm_clip.is_finite()) {
+            let message = format!("lstm_clip {} is negative or no number; 0 means none", self.lstm_clip);
+            return Err(TransformerError::Config(message));
+        }
+        let Some(characters) = &self.characters else { return Ok(()) };
+        if !bidirectional {
+            return fail("characters are for bidirectional models (objective = \"bidirectional\")");
+        }
+        if self.tied_head {
+            return fail("an embedding computed from characters is no head: tied_head must be false");
+        }
+        characters.validate()
+    }
+
+    /// What only an encoder has.
+    fn validate_encoder(&self) -> Result<(), TransformerError> {
+        let fail = |message: String| Err(TransformerError::Config(message));
+        let only = [
+            ("norm_placement = \"post\"", self.norm_placement == NormPlacement::Post),
+            ("token_types", self.token_types > 0),
+            ("embedding_norm", self.embedding_norm),
+            ("heads", self.heads != EncoderHeads::default()),
+            ("generator", self.generator.is_some()),
+        ];
+        if self.kind != ModelKind::Encoder {
+            return match only.iter().find(|(_, is_set)| *is_set) {
+                Some((name, _)) => fail(format!(
+                    "{name} is for an encoder, and this is a {} model: the preset bert and its options go with the \
+                     objectives that train an encoder (masked, replaced-token)",
+                    self.kind.name()
+                )),
+                None => Ok(()),
+            };
+        }
+        if self.token_types > 1 << 20 {
+            return fail(format!("token_types {} is beyond any machine this runs on", self.token_types));
+        }
+        if self.heads.next_sentence && self.token_types == 1 {
+            return fail(
+                "token_types 1 does not tell two segments apart: 2 do, and 0 leaves it to what is between"
+                    .into(),
+            );
+        }
+        match self.generator_layers() {
+            Some(generator) => generator
+                .validate()
+                .map_err(|error| TransformerError::Config(format!("of the generator: {error}"))),
+            None => Ok(()),
+        }
     }
 
     /// Refuses parts that models of this kind do not have.
@@ -398,61 +605,149 @@ impl ModelConfig {
     /// How many stacks of layers there are.
     pub fn n_stacks(&self) -> usize {
         match self.kind {
-            ModelKind::Decoder | ModelKind::Permutation => 1,
+            ModelKind::Decoder | ModelKind::Permutation | ModelKind::Encoder => 1,
             ModelKind::Bidirectional | ModelKind::EncoderDecoder => 2,
+        }
+    }
+
+    /// Numbers in a norm of `width`: a gain, and a bias where it is a layer norm with biases.
+    fn norm_numbers(&self, width: usize) -> usize {
+        let bias = self.bias && self.norm == NormKind::Layer;
+        width * (1 + usize::from(bias))
+    }
+
+    /// Numbers in the layers of a stack, without the norm that comes last.
+    fn layer_numbers(&self) -> usize {
+        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        let bias = usize::from(self.bias);
+        let ups = self.mlp.activation().inputs();
+        let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
+        let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
+        let qk = if self.qk_norm { 2 * self.norm_numbers(self.d_head()) } else { 0 };
+        self.n_layers * (attention + mlp + 2 * self.norm_numbers(d) + qk)
+    }
+
+    /// Numbers in the norm behind the layers of a stack: there is none where each layer ends in one.
+    fn last_norm_numbers(&self) -> usize {
+        match self.norm_placement {
+            NormPlacement::Pre => self.norm_numbers(self.d_model),
+            NormPlacement::Post => 0,
         }
     }
 
     /// Number of trainable numbers.
     pub fn n_params(&self) -> usize {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let bias = usize::from(self.bias);
-        // A gain, and a bias where it is a layer norm with biases.
-        let norm_vectors = 1 + bias * usize::from(self.norm == NormKind::Layer);
-        let norm = norm_vectors * d;
-        let ups = self.mlp.activation().inputs();
-        let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
-        let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
-        let qk = if self.qk_norm { 2 * norm_vectors * self.d_head() } else { 0 };
-        let embeddings = self.vocab_size * d * if self.tied_head { 1 } else { 2 };
+        let d = self.d_model;
+        if self.kind == ModelKind::Encoder {
+            return self.vocab_size * d + self.stack_params() + self.encoder_numbers();
+        }
+        let embeddings = match &self.characters {
+            None => self.vocab_size * d * if self.tied_head { 1 } else { 2 },
+            // While the tokens are not known, an end of text is taken to be the only one without bytes.
+            Some(characters) => {
+                characters.n_params(d, self.spellings.as_ref().map_or(1, Spellings::without_bytes))
+                    + self.vocab_size * d
+            }
+        };
+        // From which queries start.
+        let query = if self.kind == ModelKind::Permutation { d } else { 0 };
+        if self.kind == ModelKind::EncoderDecoder {
+            let layer = self.layer_numbers() / self.n_layers;
+            let (kv, bias) = (self.n_kv_heads * self.d_head(), usize::from(self.bias));
+            let qk = if self.qk_norm { 2 * self.norm_numbers(self.d_head()) } else { 0 };
+            let cross = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv) + qk + self.norm_numbers(d);
+            let ends = 2 * (self.stack_params() - self.layer_numbers());
+            return embeddings + ends + self.layers_in_all() * layer + self.decoder_layers() * cross;
+        }
+        embeddings + query + self.n_stacks() * self.stack_params()
+    }
+
+    fn stack_params(&self) -> usize {
+        let d = self.d_model;
+        if self.layers == LayerKind::Lstm {
+            let gates = 4 * self.d_ff;
+            return self.n_layers * (2 * d * gates + gates + self.d_ff * d);
+        }
         let positions = match self.position {
             PositionKind::Learned => self.seq_len * d,
             PositionKind::RelativeBias => self.relative_buckets * self.n_heads,
             PositionKind::Rope | PositionKind::None => 0,
         };
-        let layers = self.layers_in_all() * (attention + mlp + 2 * norm + qk);
-        let cross = if self.kind == ModelKind::EncoderDecoder {
-            self.decoder_layers() * (attention + norm + qk)
-        } else {
-            0
-        };
-        // From which queries start.
-        let query = if self.kind == ModelKind::Permutation { d } else { 0 };
-        embeddings + query + self.n_stacks() * (positions + norm) + layers + cross
+        positions + self.layer_numbers() + self.last_norm_numbers()
+    }
+
+    /// Numbers that only an encoder has: embeddings beside those of tokens and positions, and heads.
+    fn encoder_numbers(&self) -> usize {
+        let d = self.d_model;
+        let linear = |d_in: usize, d_out: usize| d_in * d_out + if self.bias { d_out } else { 0 };
+        let of = |is_there: bool, numbers: usize| if is_there { numbers } else { 0 };
+        // Dense, norm, the decoder's bias.
+        let masked = |d_in: usize| linear(d_in, d) + self.norm_numbers(d) + of(self.bias, self.vocab_size);
+        let generator = self.generator_layers().map_or(0, |generator| {
+            let projection = of(generator.d_model != d, linear(d, generator.d_model));
+            let layers = generator.layer_numbers() + generator.last_norm_numbers();
+            projection + layers + masked(generator.d_model)
+        });
+        let predicts_tokens = self.heads.masked || self.generator.is_some();
+        self.token_types * d
+            + of(self.embedding_norm, self.norm_numbers(d))
+            + of(predicts_tokens && !self.tied_head, self.vocab_size * d)
+            + of(self.heads.masked, masked(d))
+            + of(self.heads.next_sentence, linear(d, d) + linear(d, 2))
+            + of(self.heads.replaced, linear(d, d) + linear(d, 1))
+            + generator
     }
 
     /// Floating-point operations to train on one token: three times the forward pass's multiply–adds, each two
     /// [Chowdhery 2022, PaLM]. Attention over a full context of `seq_len` is counted as causal attention needs it: half of
     /// the square. What is computed a second time to save memory is not counted. A token that is predicted from both sides is
     /// read twice; one that is predicted in an order of its own, too, but that is only one in six [Yang 2019], and the others need no
-    /// logits. Of an encoder–decoder a token counts in both stacks, as where the target is as long as the input.
+    /// logits. In an encoder every token sees the whole context, and the heads over the vocabulary read
+    /// the 15 % of the tokens that are masked. Of an encoder–decoder a token counts in both stacks, as where the target is as long
+    /// as the input. An embedding computed from characters is not counted: it is computed once for each different token of a batch.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let ups = self.mlp.activation().inputs();
-        let (attention, mlp) = (2 * d * d + 2 * d * kv, (ups + 1) * d * self.d_ff);
-        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
-        let (causal, full) = (d * (seq_len + 1), 2 * d * seq_len);
-        let head = (self.vocab_size * d) as f64;
-        let layers = (self.n_layers * (attention + mlp + causal)) as f64;
-        match self.kind {
-            ModelKind::Decoder | ModelKind::Bidirectional => 6.0 * self.n_stacks() as f64 * (layers + head),
-            ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
-            ModelKind::EncoderDecoder => {
-                let encoder = self.n_layers * (attention + mlp + full);
-                let decoder = self.decoder_layers() * (2 * attention + mlp + causal + full);
-                6.0 * ((encoder + decoder) as f64 + head)
-            }
+        if self.kind == ModelKind::EncoderDecoder {
+            let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+            let (attention, layer) = (2 * d * d + 2 * d * kv, self.layer_products() / self.n_layers);
+            let (causal, full) = (d * (seq_len + 1), 2 * d * seq_len);
+            let encoder = self.n_layers * (layer + full);
+            let decoder = self.decoder_layers() * (layer + causal + attention + full);
+            return 6.0 * (encoder + decoder + self.vocab_size * d) as f64;
         }
+        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
+        let attention = match self.layers {
+            LayerKind::Transformer => self.n_layers * self.d_model * (seq_len + 1),
+            LayerKind::Lstm => 0,
+        };
+        if self.kind != ModelKind::Encoder {
+            let (layers, head) =
+                ((self.layer_products() + attention) as f64, (self.vocab_size * self.d_model) as f64);
+            return match self.kind {
+                ModelKind::Permutation => 6.0 * (layers * 7.0 + head) / 6.0,
+                _ => 6.0 * self.n_stacks() as f64 * (layers + head),
+            };
+        }
+        const MASKED: f64 = 0.15;
+        let d = self.d_model;
+        let layers = |of: &Self| (of.layer_products() + 2 * of.n_layers * of.d_model * seq_len) as f64;
+        let masked = |d_in: usize| MASKED * (d_in * d + self.vocab_size * d) as f64;
+        let generator = self.generator_layers().map_or(0.0, |generator| {
+            let projection = if generator.d_model == d { 0 } else { d * generator.d_model };
+            layers(&generator) + projection as f64 + masked(generator.d_model)
+        });
+        let head = if self.heads.masked { masked(d) } else { 0.0 };
+        let replaced = if self.heads.replaced { (d * d + d) as f64 } else { 0.0 };
+        6.0 * (layers(self) + head + replaced + generator)
+    }
+
+    /// Multiply–adds of a token in the layers of a stack, attention's own products left out.
+    fn layer_products(&self) -> usize {
+        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        if self.layers == LayerKind::Lstm {
+            return self.n_layers * 9 * d * self.d_ff;
+        }
+        let ups = self.mlp.activation().inputs();
+        self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
     }
 }
 
@@ -473,5 +768,8 @@ mod tests {
         assert_eq!(message(|c| c.n_layers = 0), "n_layers must be at least 1");
         assert!(message(|c| c.d_model = 6 * 15).contains("even head width"));
         assert!(message(|c| c.dropout = 1.0).contains("dropout 1"));
+        assert!(
+            message(|c| c.token_types = 2).contains("token_types is for an encoder, and this is a decoder")
+        );
     }
 }

@@ -3,22 +3,27 @@
 use crate::TransformerError;
 use crate::cache::Cache;
 use crate::checkpoint;
-use crate::config::{ModelConfig, ModelKind, PositionKind};
+use crate::config::{ModelConfig, ModelKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{Layer, Norm, angles, drop};
+use crate::lstm::LstmLayer;
 use crate::model::{self, Model};
+use crate::stack::Stack;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask, Scores};
 
-/// A decoder-only transformer.
+/// A stack of layers that predicts the next token. Its layers are a transformer's; those of a half of a bidirectional model may be
+/// an LSTM's.
 #[derive(Module, Debug)]
 pub struct Decoder {
     pub(crate) token_embedding: Param<Tensor<2>>,
     pub(crate) position_embedding: Option<Param<Tensor<2>>>,
     pub(crate) layers: Vec<Layer>,
-    pub(crate) norm: Norm,
+    /// In the place of `layers`.
+    pub(crate) lstm: Vec<LstmLayer>,
+    pub(crate) norm: Option<Norm>,
     pub(crate) head: Option<Param<Tensor<2>>>,
     #[module(skip)]
     pub(crate) config: ModelConfig,
@@ -29,12 +34,14 @@ pub struct Decoder {
 impl Decoder {
     fn with(config: &ModelConfig, init: &mut Init<'_>) -> Self {
         let d = config.d_model;
+        let token_embedding = init.normal([config.vocab_size, d], STD);
+        let Stack { position_embedding, layers, lstm, norm } = Stack::new(config, init);
         Self {
-            token_embedding: init.normal([config.vocab_size, d], STD),
-            position_embedding: (config.position == PositionKind::Learned)
-                .then(|| init.normal([config.seq_len, d], STD)),
-            layers: (0..config.n_layers).map(|_| Layer::new(config, init)).collect(),
-            norm: Norm::new(config, d, init),
+            token_embedding,
+            position_embedding,
+            layers,
+            lstm,
+            norm,
             head: (!config.tied_head).then(|| init.normal([config.vocab_size, d], STD)),
             config: config.clone(),
             checkpointing: false,
@@ -75,8 +82,13 @@ impl Decoder {
     pub fn lower_layers(&self, n_layers: usize) -> Self {
         let mut lower = self.clone();
         lower.layers.truncate(n_layers);
-        lower.config.n_layers = lower.layers.len();
+        lower.lstm.truncate(n_layers);
+        lower.config.n_layers = lower.n_layers();
         lower
+    }
+
+    fn n_layers(&self) -> usize {
+        self.layers.len() + self.lstm.len()
     }
 
     /// The output head, `[vocab, d_model]`: its own, or the token embedding when tied.
@@ -100,7 +112,7 @@ impl Decoder {
     /// are learned), then the residual stream after each layer, the last one normalized, as Hugging Face's `hidden_states`.
     pub fn layer_states(&self, ids: Tensor<2, Int>, mask: &AttentionMask) -> Vec<Tensor<3>> {
         let positions = vec![(0..ids.dims()[1]).collect()];
-        let mut states = Vec::with_capacity(self.layers.len() + 1);
+        let mut states = Vec::with_capacity(self.n_layers() + 1);
         let last = self.run(ids, &positions, mask, None, None, &mut |x| states.push(x.clone()));
         states.pop();
         states.push(last);
@@ -196,7 +208,12 @@ impl Decoder {
         on_state(&x);
         for (index, layer) in self.layers.iter().enumerate() {
             x = match checkpointing {
-                true => checkpoint::forward(layer, x, angles.as_ref(), mask, &mut dropout),
+                true => {
+                    let (angles, mask) = (angles.clone(), mask.clone());
+                    checkpoint::forward(layer, x, &mut dropout, move |layer: &Layer, x, dropout| {
+                        layer.forward(x, angles.as_ref(), &mask, None, dropout)
+                    })
+                }
                 false => {
                     let cache = cache.as_mut().map(|cache| cache.layer(index, seq));
                     layer.forward(x, angles.as_ref(), mask, cache, &mut dropout)
@@ -204,7 +221,26 @@ impl Decoder {
             };
             on_state(&x);
         }
-        self.norm.forward(x)
+        for (index, layer) in self.lstm.iter().enumerate() {
+            // All but the lowest are added to what they read.
+            let below = (index > 0).then(|| x.clone());
+            let h = if index > 0 { drop(x, &mut dropout) } else { x };
+            let h = match checkpointing {
+                true => {
+                    checkpoint::forward(layer, h, &mut None, |layer: &LstmLayer, x, _| layer.forward(x, None))
+                }
+                false => layer.forward(h, cache.as_mut().map(|cache| cache.layer(index, seq))),
+            };
+            x = match below {
+                Some(below) => below + h,
+                None => h,
+            };
+            on_state(&x);
+        }
+        match &self.norm {
+            Some(norm) => norm.forward(x),
+            None => drop(x, &mut dropout),
+        }
     }
 }
 

@@ -79,8 +79,11 @@ impl CpuDecoder {
     /// `decoder` with its matrices stored as `format`.
     ///
     /// # Errors
-    /// When the decoder is not on the CPU (`--device cpu`), or is one with autodiff.
+    /// When the decoder is not on the CPU (`--device cpu`), is one with autodiff, or has LSTM layers.
     pub fn new(decoder: &Decoder, format: WeightFormat) -> Result<Self, TransformerError> {
+        if !decoder.lstm.is_empty() {
+            return Err(TransformerError::TensorsOnly);
+        }
         Self::of(decoder, format).ok_or(TransformerError::NotOnCpu)
     }
 
@@ -107,7 +110,7 @@ impl CpuDecoder {
             token_embedding: vector(&decoder.token_embedding)?,
             position_embedding: if_there(decoder.position_embedding.as_ref(), vector)?,
             layers: layers.collect::<Option<_>>()?,
-            norm: norm(&decoder.norm)?,
+            norm: norm(decoder.norm.as_ref()?)?,
             head: Arc::new(Matrix::new(decoder.head().transpose(), format)?),
             frequencies: (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect(),
             config,

@@ -46,6 +46,12 @@ impl<'a> Init<'a> {
 
     /// A vector of one number.
     pub(crate) fn constant(&self, len: usize, value: f32) -> Param<Tensor<1>> {
-        Param::from_data(TensorData::new(vec![value; len], [len]), self.device)
+        self.vector(vec![value; len])
+    }
+
+    /// A vector of these numbers.
+    pub(crate) fn vector(&self, values: Vec<f32>) -> Param<Tensor<1>> {
+        let len = values.len();
+        Param::from_data(TensorData::new(values, [len]), self.device)
     }
 }

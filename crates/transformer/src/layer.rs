@@ -1,7 +1,7 @@
-//! One layer: norm, attention, norm, feed-forward, each added to the residual stream.
+//! One layer: attention and a feed-forward part, each added to the residual stream, with a norm before or after it.
 
 use crate::cache::LayerCache;
-use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind};
+use crate::config::{MlpKind, ModelConfig, NormKind, NormPlacement, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use burn::module::{Module, Param};
@@ -16,11 +16,16 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    fn new(d_in: usize, d_out: usize, bias: bool, std: f64, init: &mut Init<'_>) -> Self {
+    pub(crate) fn new(d_in: usize, d_out: usize, bias: bool, std: f64, init: &mut Init<'_>) -> Self {
         Self { weight: init.normal([d_in, d_out], std), bias: bias.then(|| init.constant(d_out, 0.0)) }
     }
 
-    fn parameters(&self) -> Map {
+    /// `[…, d_in]` to `[…, d_out]`.
+    pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        ops::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
+    pub(crate) fn parameters(&self) -> Map {
         Map { weight: self.weight.val(), bias: self.bias.as_ref().map(Param::val) }
     }
 }
@@ -211,6 +216,8 @@ pub(crate) struct Layer {
     pub(crate) cross: Option<Cross>,
     pub(crate) mlp_norm: Norm,
     pub(crate) mlp: Mlp,
+    #[module(skip)]
+    norms: NormPlacement,
 }
 
 impl Layer {
@@ -237,6 +244,7 @@ impl Layer {
             }),
             mlp_norm: Norm::new(config, config.d_model, init),
             mlp: Mlp::new(config, residual_std, init),
+            norms: config.norm_placement,
         }
     }
 
@@ -263,10 +271,9 @@ impl Layer {
         cache: Option<LayerCache<'_>>,
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
-        let before = Before::Norm(self.attention_norm.parameters());
-        let qkv = ops::project_narrow(x.clone(), before, self.attention.inputs());
+        let qkv = ops::project_narrow(x.clone(), self.before(&self.attention_norm), self.attention.inputs());
         let y = self.attention.attend(qkv, angles, mask, bias, cache);
-        add(x, y, Before::Nothing, &self.attention.output, dropout)
+        self.after(&self.attention_norm, add(x, y, Before::Nothing, &self.attention.output, dropout))
     }
 
     /// The part that an encoder–decoder has between: attention of `x` to another sequence.
@@ -278,10 +285,9 @@ impl Layer {
         dropout: &mut Option<&mut Dropout>,
     ) -> Tensor<3> {
         let Some(Cross { norm, attention }) = &self.cross else { return x };
-        let before = Before::Norm(norm.parameters());
-        let q = ops::project_narrow(x.clone(), before, vec![attention.query.parameters()]);
+        let q = ops::project_narrow(x.clone(), self.before(norm), vec![attention.query.parameters()]);
         let y = attention.look(q, memory, mask);
-        add(x, y, Before::Nothing, &attention.output, dropout)
+        self.after(norm, add(x, y, Before::Nothing, &attention.output, dropout))
     }
 
     /// What `look` wants of another sequence's states, `[batch, t, d_model]`.
@@ -298,9 +304,25 @@ impl Layer {
 
     /// The last part.
     pub(crate) fn feed_forward(&self, x: Tensor<3>, dropout: &mut Option<&mut Dropout>) -> Tensor<3> {
-        let before = Before::Norm(self.mlp_norm.parameters());
-        let up = ops::project_narrow(x.clone(), before, self.mlp.inputs());
-        add(x, up, Before::Activation(self.mlp.activation()), &self.mlp.down, dropout)
+        let up = ops::project_narrow(x.clone(), self.before(&self.mlp_norm), self.mlp.inputs());
+        let activation = Before::Activation(self.mlp.activation());
+        self.after(&self.mlp_norm, add(x, up, activation, &self.mlp.down, dropout))
+    }
+
+    /// What is done to the stream before one of the parts.
+    fn before(&self, norm: &Norm) -> Before {
+        match self.norms {
+            NormPlacement::Pre => Before::Norm(norm.parameters()),
+            NormPlacement::Post => Before::Nothing,
+        }
+    }
+
+    /// What is done to the stream once the part has been added.
+    fn after(&self, norm: &Norm, x: Tensor<3>) -> Tensor<3> {
+        match self.norms {
+            NormPlacement::Pre => x,
+            NormPlacement::Post => norm.forward(x),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Transformer models: one config, a forward pass over token ids, a key–value cache, weights in and out.
 //!
 //! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
-//! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, or an [`EncoderDecoder`].
-//! [`hugging_face`] maps all to folders that Hugging Face transformers reads,
+//! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, an [`Encoder`], or an
+//! [`EncoderDecoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -10,10 +10,12 @@
 
 mod bidirectional;
 mod cache;
+mod characters;
 mod checkpoint;
 mod config;
 mod decoder;
 mod dropout;
+mod encoder;
 mod encoder_decoder;
 mod error;
 pub mod hugging_face;
@@ -21,18 +23,25 @@ mod inference;
 mod init;
 mod layer;
 pub mod llama2c;
+mod lstm;
 mod memory;
 mod model;
 mod permutation;
 mod scalar_mix;
+mod stack;
 mod tensor_file;
 mod weights;
 
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
-pub use config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};
+pub use characters::{Characters, Spellings};
+pub use config::{
+    EncoderHeads, GeneratorConfig, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
+    PositionKind, Preset,
+};
 pub use decoder::Decoder;
 pub use dropout::Dropout;
+pub use encoder::{Encoder, Generator};
 pub use encoder_decoder::{Encoded, EncoderDecoder, Memory};
 pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};

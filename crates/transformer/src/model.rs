@@ -2,8 +2,10 @@
 
 use crate::TransformerError;
 use crate::bidirectional::Bidirectional;
+use crate::characters::Spellings;
 use crate::config::{ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::encoder::Encoder;
 use crate::encoder_decoder::EncoderDecoder;
 use crate::permutation::Permutation;
 use burn::module::Module;
@@ -41,6 +43,13 @@ pub trait Model: Module {
 /// Refuses configs that describe no model of this kind.
 pub(crate) fn check(config: &ModelConfig, wanted: ModelKind) -> Result<(), TransformerError> {
     config.validate()?;
+    let tokens = config.spellings.as_ref().map_or(0, Spellings::len);
+    if config.characters.is_some() && tokens != config.vocab_size {
+        return Err(TransformerError::Config(format!(
+            "embeddings are computed from characters, and the bytes of {tokens} of {} tokens are known",
+            config.vocab_size
+        )));
+    }
     match config.kind == wanted {
         true => Ok(()),
         false => Err(TransformerError::Config(format!(
@@ -62,6 +71,8 @@ pub enum AnyModel {
     EncoderDecoder(Box<EncoderDecoder>),
     /// [`ModelKind::Permutation`]
     Permutation(Box<Permutation>),
+    /// [`ModelKind::Encoder`]
+    Encoder(Box<Encoder>),
 }
 
 impl AnyModel {
@@ -72,6 +83,7 @@ impl AnyModel {
             Self::Bidirectional(model) => model.config(),
             Self::EncoderDecoder(model) => model.config(),
             Self::Permutation(model) => model.config(),
+            Self::Encoder(model) => model.config(),
         }
     }
 
@@ -82,6 +94,7 @@ impl AnyModel {
             Self::Bidirectional(model) => model.device(),
             Self::EncoderDecoder(model) => model.device(),
             Self::Permutation(model) => model.device(),
+            Self::Encoder(model) => model.device(),
         }
     }
 
@@ -93,6 +106,7 @@ impl AnyModel {
             Self::Bidirectional(model) => model.layer_states(ids),
             Self::EncoderDecoder(model) => model.layer_states(ids),
             Self::Permutation(model) => model.layer_states(ids),
+            Self::Encoder(model) => model.layer_states(ids),
         }
     }
 
@@ -107,6 +121,10 @@ impl AnyModel {
             Self::EncoderDecoder(_) => Err(TransformerError::NotCausal(ModelKind::EncoderDecoder.name())),
             Self::Permutation(_) => Err(TransformerError::Config(
                 "a permutation model does not go on with a text; score and embed use it".into(),
+            )),
+            Self::Encoder(_) => Err(TransformerError::Config(
+                "an encoder sees both sides of every token and predicts none from those before it alone"
+                    .into(),
             )),
         }
     }

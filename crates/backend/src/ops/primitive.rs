@@ -5,8 +5,8 @@ use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::{
-    Activation, AdamwStep, AdamwTensors, AttentionMask, Before, Heads, Map, Norm, NormKind, Scores,
-    vocabulary_logits,
+    Activation, AdamwStep, AdamwTensors, AttentionMask, Before, Heads, LstmStates, Map, Norm, NormKind,
+    Scores, vocabulary_logits,
 };
 
 /// [`project`](super::project)
@@ -66,6 +66,37 @@ pub(crate) fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> 
             gate * up
         }
     }
+}
+
+/// [`lstm_from`](super::lstm_from), from what the inputs add to the gates, `[batch, seq, 4 · cell]`; from zeros without a state.
+pub(crate) fn lstm(
+    gates: Tensor<3>,
+    recurrent: Tensor<2>,
+    projection: Tensor<2>,
+    clip: f32,
+    state: Option<(Tensor<2>, Tensor<2>)>,
+) -> LstmStates {
+    let ([batch, seq, wide], [cell, width]) = (gates.dims(), projection.dims());
+    let clipped = |x: Tensor<2>| if clip.is_finite() { x.clamp(-clip, clip) } else { x };
+    let mut state = state;
+    let (mut outputs, mut cells) = (Vec::with_capacity(seq), Vec::with_capacity(seq));
+    for t in 0..seq {
+        let mut z = gates.clone().narrow(1, t, 1).reshape([batch, wide]);
+        if let Some((output, _)) = &state {
+            z = z + output.clone().matmul(recurrent.clone());
+        }
+        let gate = |index: usize| z.clone().narrow(1, index * cell, cell);
+        let mut c = sigmoid(gate(0)) * gate(1).tanh();
+        if let Some((_, before)) = state.take() {
+            c = sigmoid(gate(2)) * before + c;
+        }
+        let c = clipped(c);
+        let h = clipped((sigmoid(gate(3)) * c.clone().tanh()).matmul(projection.clone()));
+        outputs.push(h.clone().reshape([batch, 1, width]));
+        cells.push(c.clone().reshape([batch, 1, cell]));
+        state = Some((h, c));
+    }
+    LstmStates { outputs: Tensor::cat(outputs, 1), cells: Tensor::cat(cells, 1) }
 }
 
 /// [`rope`](super::rope)

@@ -21,11 +21,12 @@ use std::path::PathBuf;
   firebrand generate runs/quickstart --prompt-ids 12,7,431 --json
   firebrand generate runs/fim --fill \"The fox [Z] and went home.\"
   firebrand generate runs/quickstart --prompt \"Once\" --beams 4 --trace tree.html
+  firebrand generate runs/bert --fill \"The [Z] went home.\" --n-best 3
   firebrand generate runs/quickstart --prompt \"Once\" --weights int8
   firebrand generate runs/t5 --fill \"The [Z] went home.\"
   printf 'Once\\nOne day\\n' | firebrand generate runs/quickstart")]
 pub(crate) struct GenerateArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to continue; may be given several times [default: stdin, a prompt a line]
@@ -37,6 +38,9 @@ pub(crate) struct GenerateArgs {
     /// Say what stands in the blank [Z] of a text, for models that can; may be given several times
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["prompt", "prompt_ids", "sliding_window", "guidance"])]
     pub(crate) fill: Vec<String>,
+    /// How many tokens a blank takes, for a model that fills masks
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "fill")]
+    pub(crate) blank_tokens: usize,
     /// At most so many new tokens; never more than the model's context holds
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(crate) max_new_tokens: usize,
@@ -254,7 +258,7 @@ impl From<WeightsName> for WeightFormat {
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
   firebrand score runs/quickstart --file val.txt --weights int8")]
 pub(crate) struct ScoreArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to score, after an end of text
@@ -318,7 +322,7 @@ pub(crate) enum Pool {
   firebrand embed runs/elmo --file lines.txt --pool mean --out lines.safetensors
   printf 'One day\\nOnce\\n' | firebrand embed runs/quickstart --layer 2")]
 pub(crate) struct EmbedArgs {
-    /// A run, a Hugging Face folder (Llama, GPT-2, T5), or a model of llama2.c (.bin)
+    /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Text to embed; may be given several times [default: stdin, a text a line]

@@ -3,10 +3,12 @@
 mod cost;
 mod gemm;
 mod generate;
+mod lstm;
 mod tokenizer;
 
 pub(crate) use cost::cost;
 pub(crate) use generate::generate;
+pub(crate) use lstm::lstm;
 pub(crate) use tokenizer::tokenizer;
 
 use crate::args::{BenchTrainArgs, Global};

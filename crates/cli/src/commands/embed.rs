@@ -1,6 +1,7 @@
 //! `firebrand embed`: the states of a model's layers for texts.
 
 use crate::args::{EmbedArgs, Global, Layer, Pool};
+use crate::commands::masked::around;
 use crate::exit::usage;
 use crate::output::{bar, line, say};
 use crate::run::{Trained, parse_ids};
@@ -116,12 +117,15 @@ impl Text {
 }
 
 fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
-    let around = trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.end_of_text());
-    // A text begins after an end of text; whoever reads from the end begins there too. What an encoder reads ends with one.
+    let tokenizer = trained.tokenizer.as_ref();
+    let end_of_text = tokenizer.and_then(|tokenizer| tokenizer.end_of_text());
+    // A text begins after an end of text; whoever reads from the end begins there too. What the encoder of two stacks reads ends with
+    // one.
     let (before, after) = match trained.model.config().kind {
-        ModelKind::Bidirectional => (around, around),
-        ModelKind::EncoderDecoder => (None, around),
-        _ => (around, None),
+        ModelKind::Decoder | ModelKind::Permutation => (end_of_text, None),
+        ModelKind::Bidirectional => (end_of_text, end_of_text),
+        ModelKind::Encoder => tokenizer.map_or((None, None), around),
+        ModelKind::EncoderDecoder => (None, end_of_text),
     };
     let mut texts = Vec::new();
     for ids in &args.ids {

@@ -5,6 +5,7 @@ pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
 pub(crate) mod generate;
+mod masked;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;

@@ -1,17 +1,19 @@
 //! What ELMo's objective promises: two losses that know nothing of each other.
 
-use crate::{batch, device, far_from_first, noise, tiny};
+use crate::{batch, constant, device, elmo, far_from_first, noise, tiny};
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::BidirectionalLm;
-use firebrand_training::{BatchKey, Objective};
-use firebrand_transformer::{Bidirectional, Decoder, Model, ModelConfig, ModelKind, Preset};
+use firebrand_training::{BatchKey, Objective, OptimizerConfig, Trainer, TrainingConfig};
+use firebrand_transformer::{Bidirectional, Decoder, Model, ModelConfig, ModelKind, Preset, Spellings};
+use std::path::Path;
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: false };
 
-fn configs() -> [ModelConfig; 2] {
-    [Preset::Llama, Preset::Gpt2].map(|preset| ModelConfig { kind: ModelKind::Bidirectional, ..tiny(preset) })
+fn configs() -> [ModelConfig; 4] {
+    let transformer = |preset| ModelConfig { kind: ModelKind::Bidirectional, ..tiny(preset) };
+    [transformer(Preset::Llama), transformer(Preset::Gpt2), elmo(false), elmo(true)]
 }
 
 fn model(config: &ModelConfig) -> Bidirectional {
@@ -135,5 +137,71 @@ fn states_of_a_layer_join_both_directions_and_layer_0_is_the_embedding_twice() {
             assert_eq!(both[..d], forward[position * d..][..d]);
             assert_eq!(both[d..], backward[(7 - position) * d..][..d]);
         }
+    }
+}
+
+#[test]
+fn a_bidirectional_model_learns_to_beat_the_frequencies_of_tokens() {
+    // A text in which each token says which one comes next and which came before.
+    let rows = |step: u64| {
+        let row = |row: u64| (0..9).map(move |i| ((step * 4 + row + i) * 3 % 7) as u32);
+        TokenBatch { ids: (0..4).flat_map(row).collect(), rows: 4, len: 9 }
+    };
+    let unigram_entropy = 7f64.ln();
+    for config in configs() {
+        let device = device("cpu").autodiff();
+        let training = TrainingConfig { steps: 200, batch_size: 4, seq_len: 8, ..TrainingConfig::default() };
+        let optimizer = OptimizerConfig { lr: 1e-2, ..OptimizerConfig::default() };
+        let model = Bidirectional::new(&config, 7, &device).expect("the config is a model's");
+        let objective = BidirectionalLm { dropout: 0.0, end_of_text: None };
+        let dir = Path::new("unused");
+        let mut trainer =
+            Trainer::new(objective, model, training, optimizer, constant(), 3, &device, dir).expect("a run");
+        let loss =
+            (0..200).map(|step| trainer.step(&rows(step)).expect("finite").loss).last().expect("a step");
+        assert!(loss < 0.5 * unigram_entropy, "{:?}: {loss} of {unigram_entropy}", config.layers);
+    }
+}
+
+#[test]
+fn halves_for_some_ids_are_those_for_all() {
+    let model = model(&elmo(true));
+    let ids = noise(9, 4);
+    let from_end: Vec<u32> = ids.iter().rev().copied().collect();
+    let [forward, backward] = model.halves(&ids);
+    let close = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(close(nats(&forward, &ids), nats(&model.forward(), &ids)));
+    assert!(close(nats(&backward, &from_end), nats(&model.backward(), &from_end)));
+}
+
+#[test]
+fn tokens_of_the_same_bytes_have_the_same_embedding_and_special_ones_their_own() {
+    let config = ModelConfig {
+        spellings: Some(Spellings::new([
+            b"cab".as_slice(),
+            b"ab",
+            b"cab",
+            b"",
+            b"",
+            b"abcdefgh",
+            b"abcdxyz",
+            b"abcx",
+            b"b",
+            b"c",
+            b"d",
+        ])),
+        ..elmo(true)
+    };
+    let model = model(&config);
+    let ids = (0..config.vocab_size as i32).collect();
+    let ids = TensorData::new::<i32, _>(ids, [1, config.vocab_size]);
+    let states = model.layer_states(Tensor::<2, Int>::from_data(ids, &device("cpu"))).remove(0);
+    let values = states.into_data().try_into_vec::<f32>().expect("f32");
+    let rows: Vec<&[f32]> = values.chunks(2 * config.d_model).collect();
+    assert_eq!(rows[0], rows[2]);
+    // Of six places the first and the last are marks.
+    assert_eq!(rows[5], rows[6]);
+    for (a, b) in [(0, 1), (3, 4), (1, 3), (5, 7), (8, 9)] {
+        assert_ne!(rows[a], rows[b], "tokens {a} and {b}");
     }
 }

@@ -5,12 +5,14 @@ mod devices;
 mod distilling;
 mod fill_in_the_middle;
 mod gradients;
+mod masked;
 mod noising;
 mod objectives;
 mod optimizing;
 mod permutation;
 mod precision;
 mod prefix;
+mod replaced_token;
 mod runs;
 mod statistics;
 mod unfused;
@@ -20,7 +22,10 @@ use firebrand_backend::device;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_pretrain::Causal;
 use firebrand_training::{Objective, OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
-use firebrand_transformer::{Decoder, Model, ModelConfig, NamedTensor, Preset, named_tensors, with_tensors};
+use firebrand_transformer::{
+    Characters, Decoder, LayerKind, Model, ModelConfig, ModelKind, NamedTensor, PositionKind, Preset,
+    Spellings, named_tensors, with_tensors,
+};
 use std::path::Path;
 
 const VOCAB_SIZE: usize = 11;
@@ -34,6 +39,21 @@ fn tiny(preset: Preset) -> ModelConfig {
     ModelConfig { d_ff: 12, ..ModelConfig::preset(preset, VOCAB_SIZE, 8, 2, 4, 8) }
 }
 
+/// The same with the parts of ELMo: LSTM layers, and with `characters` embeddings computed from bytes.
+fn elmo(characters: bool) -> ModelConfig {
+    let bytes: Vec<Vec<u8>> = (0..VOCAB_SIZE).map(|id| b"abcabdcaab"[id..].to_vec()).collect();
+    let sizes = Characters { d_byte: 3, filters: vec![[1, 4], [2, 5]], highway_layers: 2, max_bytes: 6 };
+    ModelConfig {
+        kind: ModelKind::Bidirectional,
+        layers: LayerKind::Lstm,
+        position: PositionKind::None,
+        characters: characters.then_some(sizes),
+        // The last token has none, as a special one.
+        spellings: characters.then(|| Spellings::new(bytes.iter().map(Vec::as_slice))),
+        ..tiny(Preset::Llama)
+    }
+}
+
 /// A model far from its first weights.
 fn model(config: &ModelConfig, device: &Device) -> Decoder {
     far_from_first(Decoder::new(config, 7, device).expect("the config is a model's"))
@@ -41,11 +61,13 @@ fn model(config: &ModelConfig, device: &Device) -> Decoder {
 
 /// The same with larger weights, and no gain or bias at its neutral value.
 fn far_from_first<M: Model>(model: M) -> M {
+    // Those of LSTMs begin larger, and more would only hold their gates open or shut.
+    let lstm = model.config().layers == LayerKind::Lstm;
     let tensors = named_tensors(&model).into_iter().map(|tensor| {
         let matrix = tensor.shape.len() == 2;
         let change = |(i, value): (usize, f32)| {
             if matrix {
-                value * 15.0
+                value * if lstm && tensor.name != "head" { 1.5 } else { 15.0 }
             } else {
                 value + 0.3 * (i as f32 * 1.7 + tensor.name.len() as f32).sin()
             }

@@ -1,21 +1,23 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
-use crate::{VOCAB_SIZE, batch, device, far_from_first, noise, tiny};
+use crate::masked::{masked_lm, masking, next_sentence, tiny_encoder};
+use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_pretrain::{
-    BidirectionalLm, Causal, Denoising, DenoisingConfig, EncoderDecoderLm, FillInTheMiddle, MiddleTokens,
-    Mixture, MixtureConfig, ModeTokens, PermutationLm, PrefixLm, Sentinels, SpanCorruption,
-    SpanCorruptionConfig,
+    BidirectionalLm, Causal, Denoising, DenoisingConfig, EncoderDecoderLm, FillInTheMiddle, MaskedLm,
+    MiddleTokens, Mixture, MixtureConfig, ModeTokens, NextSentence, PermutationLm, PrefixLm, ReplacedToken,
+    ReplacedTokenConfig, Sentinels, SpanCorruption, SpanCorruptionConfig,
 };
 use firebrand_training::{
     Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
     ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
 };
 use firebrand_transformer::{
-    Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors, with_tensors,
+    EncoderHeads, Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors,
+    with_tensors,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,6 +28,8 @@ pub(crate) trait Case {
     type Objective: Objective<Model: Model>;
     fn objective(dropout: f64) -> Self::Objective;
     fn config() -> ModelConfig;
+    /// How far finite differences go: less for a model whose loss is more curved.
+    const DISTANCE: f64 = 1e-2;
     /// Tensors that this objective has no use for, such as a head that only another part of the model needs.
     fn is_trained(name: &str) -> bool {
         let _ = name;
@@ -115,6 +119,31 @@ impl Case for OfMixture {
     }
 }
 
+pub(crate) struct OfLstm;
+
+impl Case for OfLstm {
+    type Objective = BidirectionalLm;
+    fn objective(dropout: f64) -> BidirectionalLm {
+        BidirectionalLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        elmo(false)
+    }
+}
+
+pub(crate) struct OfCharacters;
+
+impl Case for OfCharacters {
+    type Objective = BidirectionalLm;
+    fn objective(dropout: f64) -> BidirectionalLm {
+        BidirectionalLm { dropout, end_of_text: Some(0) }
+    }
+    fn config() -> ModelConfig {
+        elmo(true)
+    }
+    const DISTANCE: f64 = 3e-3;
+}
+
 pub(crate) struct OfFillInTheMiddle;
 
 impl Case for OfFillInTheMiddle {
@@ -149,6 +178,63 @@ impl Case for OfPermutation {
     }
     fn config() -> ModelConfig {
         ModelConfig { kind: ModelKind::Permutation, ..tiny(Preset::Gpt2) }
+    }
+}
+
+pub(crate) struct OfMasked;
+
+impl Case for OfMasked {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Bert)
+    }
+}
+
+pub(crate) struct OfMaskedWithNextSentence;
+
+impl Case for OfMaskedWithNextSentence {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        // Few other segments: a batch can be learned by heart.
+        let texts = TokenSplit::from_ids(noise(4, 21), VOCAB_SIZE, 4, 1).expect("ids of the vocabulary");
+        let next = NextSentence { training: texts.clone(), evaluation: texts, ..next_sentence(8) };
+        MaskedLm { dropout, next_sentence: Some(next), ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        ModelConfig { heads: EncoderHeads { next_sentence: true, ..config.heads }, ..config }
+    }
+}
+
+pub(crate) struct OfMaskedWithRotaryLayers;
+
+impl Case for OfMaskedWithRotaryLayers {
+    type Objective = MaskedLm;
+    fn objective(dropout: f64) -> MaskedLm {
+        MaskedLm { dropout, ..masked_lm() }
+    }
+    fn config() -> ModelConfig {
+        tiny_encoder(Preset::Llama)
+    }
+}
+
+pub(crate) struct OfReplacedToken;
+
+impl Case for OfReplacedToken {
+    type Objective = ReplacedToken;
+    fn objective(dropout: f64) -> ReplacedToken {
+        // Fifty times the rounding of a loss would be more than the gradients are compared by.
+        let options = ReplacedTokenConfig { weight: 5.0, ..ReplacedTokenConfig::default() };
+        ReplacedToken::new(&options, masking(), dropout, Some(0))
+    }
+    fn config() -> ModelConfig {
+        let config = tiny_encoder(Preset::Bert);
+        let options = ReplacedTokenConfig { generator_size: 0.5, ..ReplacedTokenConfig::default() };
+        let heads = EncoderHeads { replaced: true, ..EncoderHeads::default() };
+        ModelConfig { heads, generator: Some(options.generator(&config)), ..config }
     }
 }
 
@@ -206,6 +292,12 @@ claims! {
     fill_in_the_middle: OfFillInTheMiddle,
     prefix: OfPrefix,
     permutation: OfPermutation,
+    masked: OfMasked,
+    masked_with_next_sentence: OfMaskedWithNextSentence,
+    masked_with_rotary_layers: OfMaskedWithRotaryLayers,
+    replaced_token: OfReplacedToken,
+    bidirectional_of_lstm_layers: OfLstm,
+    bidirectional_of_characters: OfCharacters,
 }
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
@@ -264,7 +356,7 @@ fn check_gradients<C: Case>(device_name: &str) {
             }
             loss::<C>(&with_tensors(model.clone(), tensors).expect("they are its own"), &rows)
         };
-        let h = 1e-2;
+        let h = C::DISTANCE;
         let slope = (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
         assert!(
             (slope - length).abs() <= 0.02 * length + 1e-4,

@@ -116,7 +116,7 @@ impl Stack {
                     Some(memory) => Tensor::cat(vec![x, memory], 1),
                     None => x,
                 };
-                let both = checkpoint::run(&part, both, dropout, move |part, both, dropout| {
+                let both = checkpoint::forward(&part, both, dropout, move |part: &Part, both, dropout| {
                     let [_, len, _] = both.dims();
                     let bias = bias(buckets.as_ref(), part.relative_bias.as_ref());
                     let x = both.clone().narrow(1, 0, seq);

@@ -53,6 +53,7 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
         ModelKind::Bidirectional => AnyModel::Bidirectional(Box::new(load(dir, device)?)),
         ModelKind::EncoderDecoder => AnyModel::EncoderDecoder(Box::new(load(dir, device)?)),
         ModelKind::Permutation => AnyModel::Permutation(Box::new(load(dir, device)?)),
+        ModelKind::Encoder => AnyModel::Encoder(Box::new(load(dir, device)?)),
     })
 }
 

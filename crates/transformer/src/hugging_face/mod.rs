@@ -1,9 +1,10 @@
 //! Model folders as Hugging Face transformers reads them: `config.json`, `model.safetensors`, `generation_config.json`.
 //!
-//! A config that maps to Llama, GPT-2 or T5 is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
+//! A config that maps to Llama, GPT-2, T5, BERT or ELECTRA is written as such; any other as one of our own (`FirebrandForCausalLM`, …), which only
 //! Firebrand reads. Our own description of the model stands in `config.json` too, under the key `firebrand`, so that a folder we
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
+mod bert;
 mod files;
 mod names;
 mod t5;
@@ -32,6 +33,16 @@ pub enum Architecture {
     FirebrandEncoderDecoder,
     /// `FirebrandForPermutationLM`: transformers' XLNet has other positions.
     FirebrandPermutation,
+    /// `BertForMaskedLM`.
+    BertMasked,
+    /// `BertForPreTraining`: with a head for next sentences.
+    BertPreTraining,
+    /// `BertModel`: without heads.
+    Bert,
+    /// `ElectraForPreTraining`: the discriminator of replaced tokens.
+    Electra,
+    /// An encoder that no architecture of transformers computes: `FirebrandForMaskedLM`.
+    FirebrandEncoder,
 }
 
 impl Architecture {
@@ -51,6 +62,7 @@ impl Architecture {
             ModelKind::EncoderDecoder if plain && t5::computes(config) => return Self::T5,
             ModelKind::EncoderDecoder => return Self::FirebrandEncoderDecoder,
             ModelKind::Permutation => return Self::FirebrandPermutation,
+            ModelKind::Encoder => return bert::architecture(config),
         }
         match (plain, llama, gpt2) {
             (true, true, _) => Self::Llama,
@@ -69,12 +81,30 @@ impl Architecture {
             Self::FirebrandBidirectional => "FirebrandForBidirectionalLM",
             Self::FirebrandEncoderDecoder => "FirebrandForConditionalGeneration",
             Self::FirebrandPermutation => "FirebrandForPermutationLM",
+            Self::BertMasked => "BertForMaskedLM",
+            Self::BertPreTraining => "BertForPreTraining",
+            Self::Bert => "BertModel",
+            Self::Electra => "ElectraForPreTraining",
+            Self::FirebrandEncoder => "FirebrandForMaskedLM",
         }
     }
 
     /// Whether Hugging Face transformers has it.
     pub fn is_in_transformers(self) -> bool {
-        matches!(self, Self::Llama | Self::Gpt2 | Self::T5)
+        match self {
+            Self::Llama | Self::Gpt2 | Self::T5 => true,
+            Self::BertMasked | Self::BertPreTraining | Self::Bert | Self::Electra => true,
+            Self::Firebrand
+            | Self::FirebrandBidirectional
+            | Self::FirebrandPermutation
+            | Self::FirebrandEncoderDecoder
+            | Self::FirebrandEncoder => false,
+        }
+    }
+
+    /// Whether it is one of those that [`bert`] describes.
+    fn is_bert(self) -> bool {
+        matches!(self, Self::BertMasked | Self::BertPreTraining | Self::Bert | Self::Electra)
     }
 }
 
@@ -113,10 +143,15 @@ pub(crate) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
             "resid_pdrop": config.dropout,
         }),
         Architecture::T5 => t5::to_json(config, end_of_text),
+        Architecture::BertMasked
+        | Architecture::BertPreTraining
+        | Architecture::Bert
+        | Architecture::Electra => bert::to_json(config, architecture, end_of_text),
         Architecture::Firebrand
         | Architecture::FirebrandBidirectional
         | Architecture::FirebrandPermutation
-        | Architecture::FirebrandEncoderDecoder => json!({"model_type": "firebrand"}),
+        | Architecture::FirebrandEncoderDecoder
+        | Architecture::FirebrandEncoder => json!({"model_type": "firebrand"}),
     };
     json["architectures"] = json!([architecture.class()]);
     json["vocab_size"] = json!(config.vocab_size);
@@ -140,10 +175,11 @@ pub(crate) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
             Some("llama") => llama_from_json(json, path)?,
             Some("gpt2") => gpt2_from_json(json, path)?,
             Some("t5") => t5::from_json(json, path)?,
+            Some("bert" | "electra") => bert::from_json(json, path)?,
             Some(other) => {
                 return Err(TransformerError::format(
                     path,
-                    format!("model_type `{other}` is not supported; llama, gpt2 and t5 are"),
+                    format!("model_type `{other}` is not supported; llama, gpt2, t5, bert and electra are"),
                 ));
             }
             None => {

@@ -1,8 +1,8 @@
 //! Tensor names and layouts: ours (`[d_in, d_out]`, one tensor a map) and those of each architecture.
 
-use super::{Architecture, t5};
+use super::{Architecture, bert, t5};
 use crate::TransformerError;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelKind};
 use crate::weights::NamedTensor;
 use std::collections::BTreeMap;
 
@@ -43,8 +43,13 @@ pub(super) fn outward(config: &ModelConfig, tensors: Vec<NamedTensor>) -> Vec<Na
         whole.name = rule.name;
         result.push(whole);
     }
+    // The generator beside ELECTRA's discriminator is nobody else's: its tensors keep their names.
+    result.extend(ours.into_values().filter(|tensor| tensor.name.starts_with(GENERATOR)));
     result
 }
+
+/// What the names of a generator's tensors begin with.
+const GENERATOR: &str = "generator.";
 
 /// The folder's tensors as ours. Tensors that the config has no use for are dropped when they are known to be
 /// redundant (buffers, a tied head), else reported.
@@ -53,8 +58,9 @@ pub(super) fn inward(
     tensors: Vec<NamedTensor>,
 ) -> Result<Vec<NamedTensor>, TransformerError> {
     let Some(rules) = rules(config) else { return Ok(tensors) };
-    let gpt2 = Architecture::of(config) == Architecture::Gpt2;
-    if Architecture::of(config) == Architecture::T5 {
+    let architecture = Architecture::of(config);
+    let gpt2 = architecture == Architecture::Gpt2;
+    if architecture == Architecture::T5 {
         t5::check_head(config, &tensors)?;
     }
     let mut theirs: BTreeMap<String, NamedTensor> = tensors
@@ -63,7 +69,8 @@ pub(super) fn inward(
             let name = &tensor.name;
             // The first GPT-2 checkpoints were saved without the prefix.
             let bare = gpt2 && !name.starts_with("transformer.") && name != "lm_head.weight";
-            (if bare { format!("transformer.{name}") } else { name.clone() }, tensor)
+            let name = if bare { format!("transformer.{name}") } else { name.clone() };
+            (if architecture.is_bert() { bert::current_name(name, architecture) } else { name }, tensor)
         })
         .collect();
     let shapes = shapes(config);
@@ -85,12 +92,18 @@ pub(super) fn inward(
             }
         }
     }
+    if config.generator.is_some() {
+        let (generator, rest) = theirs.into_iter().partition(|(name, _)| name.starts_with(GENERATOR));
+        theirs = rest;
+        result.extend(BTreeMap::into_values(generator));
+    }
     theirs.retain(|name, _| {
         !(name.ends_with(".attn.bias")
             || name.ends_with(".attn.masked_bias")
             || name.ends_with("rotary_emb.inv_freq")
-            || (Architecture::of(config) == Architecture::T5 && t5::is_copy_of_embedding(name))
-            || (config.tied_head && name == "lm_head.weight"))
+            || (config.tied_head && name == "lm_head.weight")
+            || (architecture == Architecture::T5 && t5::is_copy_of_embedding(name))
+            || (architecture.is_bert() && bert::is_redundant(name, config)))
     });
     match (missing.first(), theirs.keys().next()) {
         (None, None) => Ok(result),
@@ -146,6 +159,9 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
             shapes.insert(format!("layers.{layer}.{name}.bias"), vec![width]);
         }
     }
+    if config.kind == ModelKind::Encoder {
+        shapes.extend(bert::shapes(config));
+    }
     shapes
 }
 
@@ -155,9 +171,14 @@ fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
         Architecture::T5 => Some(t5::rules(config)),
+        Architecture::BertMasked
+        | Architecture::BertPreTraining
+        | Architecture::Bert
+        | Architecture::Electra => Some(bert::rules(config)),
         Architecture::FirebrandBidirectional
         | Architecture::FirebrandPermutation
-        | Architecture::FirebrandEncoderDecoder => None,
+        | Architecture::FirebrandEncoderDecoder
+        | Architecture::FirebrandEncoder => None,
     }
 }
 

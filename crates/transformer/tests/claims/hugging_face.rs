@@ -229,7 +229,7 @@ pub(crate) fn python() -> Result<PathBuf, String> {
 }
 
 /// Python with transformers, and the peer script that computes logits; or why there is none.
-fn peer() -> Result<(PathBuf, PathBuf), String> {
+pub(crate) fn peer() -> Result<(PathBuf, PathBuf), String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peers/logits_hf.py");
     if !script.is_file() {
         return Err(format!("there is no {}", script.display()));

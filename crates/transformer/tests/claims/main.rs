@@ -1,7 +1,9 @@
 //! What a decoder promises, over a table of configs that uses every option.
 
 mod cpu;
+mod encoder;
 mod encoder_decoder;
+mod encoder_folders;
 mod forward;
 mod hugging_face;
 mod llama2c;
@@ -12,8 +14,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::device;
 use firebrand_backend::ops::AttentionMask;
 use firebrand_transformer::{
-    Decoder, MlpKind, Model, ModelConfig, NamedTensor, NormKind, PositionKind, Preset, named_tensors,
-    with_tensors,
+    Bidirectional, Characters, Decoder, LayerKind, MlpKind, Model, ModelConfig, ModelKind, NamedTensor,
+    NormKind, PositionKind, Preset, Spellings, named_tensors, with_tensors,
 };
 
 const VOCAB_SIZE: usize = 17;
@@ -59,11 +61,13 @@ fn model(config: &ModelConfig, device: &Device) -> Decoder {
 
 /// The same with larger weights, and no gain or bias at its neutral value.
 fn far_from_first<M: Model>(model: M) -> M {
+    // Those of LSTMs begin larger, and more would only hold their gates open or shut.
+    let lstm = model.config().layers == LayerKind::Lstm;
     let tensors = named_tensors(&model).into_iter().map(|tensor| {
         let matrix = tensor.shape.len() == 2;
         let change = |(i, value): (usize, f32)| {
             if matrix {
-                value * 12.0
+                value * if lstm && tensor.name != "head" { 1.5 } else { 12.0 }
             } else {
                 value + 0.3 * (i as f32 * 1.7 + tensor.name.len() as f32).sin()
             }
@@ -75,15 +79,44 @@ fn far_from_first<M: Model>(model: M) -> M {
     with_tensors(model, tensors).expect("they are its own")
 }
 
+/// The parts of ELMo: LSTM layers, with embeddings of a table and with embeddings computed from bytes.
+fn elmos() -> [(&'static str, ModelConfig); 2] {
+    let config = ModelConfig {
+        kind: ModelKind::Bidirectional,
+        layers: LayerKind::Lstm,
+        lstm_clip: 0.5,
+        position: PositionKind::None,
+        ..ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 16, 2, 4, SEQ_LEN)
+    };
+    // Every fifth token has none, as a special one.
+    let bytes = |id: usize| (0..id % 5).map(|i| b'a' + ((id * 7 + i * 3) % 26) as u8).collect();
+    let bytes: Vec<Vec<u8>> = (0..VOCAB_SIZE).map(bytes).collect();
+    let characters =
+        Characters { d_byte: 4, filters: vec![[1, 20], [3, 20]], highway_layers: 1, max_bytes: 20 };
+    let from_bytes = ModelConfig {
+        characters: Some(characters),
+        spellings: Some(Spellings::new(bytes.iter().map(Vec::as_slice))),
+        ..config.clone()
+    };
+    [("LSTM", config), ("LSTM, characters", from_bytes)]
+}
+
+fn elmo(config: &ModelConfig, device: &Device) -> Bidirectional {
+    far_from_first(Bidirectional::new(config, 7, device).expect("the config is a model's"))
+}
+
 /// A model of every config, with the CPU's fused operations and with burn's.
 fn models() -> Vec<(String, Decoder)> {
     let on = |name: &'static str| {
         let device = device(name);
         configs()
             .into_iter()
-            .map(move |(case, config)| (format!("{case} on {name}"), model(&config, &device)))
+            .map(|(case, config)| (case, model(&config, &device)))
+            .chain(elmos().map(|(case, config)| (case, elmo(&config, &device).forward())))
+            .map(|(case, model)| (format!("{case} on {name}"), model))
+            .collect::<Vec<_>>()
     };
-    on("cpu").chain(on("ndarray")).collect()
+    [on("cpu"), on("ndarray")].concat()
 }
 
 /// Ids without a pattern, other ones for each row.

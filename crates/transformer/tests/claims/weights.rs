@@ -1,8 +1,9 @@
 //! Weights by name, their number, and where they come from.
 
-use crate::{configs, device, difference, ids, model, uncached};
+use crate::{configs, device, difference, elmos, ids, model, uncached};
 use firebrand_transformer::{
-    Decoder, Model, NamedTensor, named_tensors, read_tensors, with_tensors, write_tensors,
+    Bidirectional, Characters, Decoder, LayerKind, Model, ModelConfig, ModelKind, NamedTensor, PositionKind,
+    named_tensors, read_tensors, with_tensors, write_tensors,
 };
 
 fn fresh(seed: u64, device_name: &str) -> (Decoder, Vec<NamedTensor>) {
@@ -27,6 +28,47 @@ fn n_params_is_the_number_of_numbers_in_all_tensors() {
         assert_eq!(config.n_params(), numbers, "{name}");
         assert!(tensors.iter().all(|t| t.shape.iter().product::<usize>() == t.values.len()), "{name}");
     }
+}
+
+#[test]
+fn n_params_is_the_number_of_numbers_of_a_bidirectional_model_too() {
+    for (name, config) in elmos() {
+        let model = Bidirectional::new(&config, 0, &device("cpu")).expect("a model");
+        let numbers: usize = named_tensors(&model).iter().map(|tensor| tensor.values.len()).sum();
+        assert_eq!(config.n_params(), numbers, "{name}");
+    }
+}
+
+#[test]
+fn parts_of_elmo_in_a_place_where_there_are_none_are_refused() {
+    let [(_, lstm), (_, characters)] = elmos();
+    let message = |config: ModelConfig| {
+        let new = Bidirectional::new(&config, 0, &device("cpu")).map(|_| ());
+        new.expect_err("this config describes no model").to_string()
+    };
+    let position = PositionKind::Learned;
+    assert!(message(ModelConfig { position, ..lstm.clone() }).contains("position must be \"none\""));
+    assert!(message(ModelConfig { lstm_clip: -1.0, ..lstm.clone() }).contains("lstm_clip -1"));
+    assert!(
+        message(ModelConfig { tied_head: true, ..characters.clone() }).contains("tied_head must be false")
+    );
+    assert!(
+        message(ModelConfig { spellings: None, ..characters.clone() }).contains("bytes of 0 of 17 tokens")
+    );
+    let kind = ModelKind::Decoder;
+    assert!(message(ModelConfig { kind, ..lstm }).contains("are for bidirectional models"));
+    assert!(
+        message(ModelConfig { kind, position, layers: LayerKind::Transformer, ..characters.clone() })
+            .contains("characters are for bidirectional models")
+    );
+    let with = |change: fn(&mut Characters)| {
+        let mut config = characters.clone();
+        change(config.characters.as_mut().expect("it has them"));
+        message(config)
+    };
+    assert!(with(|c| c.filters.clear()).contains("there are no filters"));
+    assert!(with(|c| c.filters[0][0] = 21).contains("a filter's width 21 is not in 1 to max_bytes 20"));
+    assert!(with(|c| c.max_bytes = 2).contains("max_bytes 2 is not in 3 to 1024"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The same bits for any number of threads.
 
 use super::{Tensor, TensorData, run, tensor};
+use crate::fused;
 use crate::ops::{self, Activation, AttentionMask, Before, Heads, Map, Norm, NormKind, Scores};
 
 /// Outputs and gradients as bits, computed on a pool of `threads`.
@@ -47,6 +48,10 @@ fn threads_do_not_change_the_bits() {
     same([2 * 150 * 128], |[qkv]| {
         let heads = Heads { heads: 4, kv_heads: 2, d_head: 16 };
         ops::self_attention(qkv.reshape([2, 150, 128]), heads, None, &AttentionMask::Causal, 0.25)
+    });
+    same([11 * 20 * 160, 30 * 160, 40 * 30], |[gates, recurrent, projection]| {
+        let gates = gates.reshape([11, 20, 160]);
+        fused::lstm(gates, recurrent.reshape([30, 160]), projection.reshape([40, 30]), 0.5)
     });
     same([2500 * 40, 100 * 40], |[hidden, head]| {
         let targets: Vec<i32> = (0..2500).map(|i| i * 3 % 100).collect();

@@ -294,6 +294,49 @@ fn cross_entropy_is_what_it_is_defined_to_be() {
 }
 
 #[test]
+fn an_lstm_is_what_it_is_defined_to_be() {
+    let (batch, seq, d_in, cell, width) = (2, 5, 3, 4, 3);
+    let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    for (clip, clips) in [(f32::INFINITY, false), (1.2, true)] {
+        let limit = f64::from(clip);
+        let reference = |[x, input, bias, recurrent, projection]: &Inputs<5>| {
+            let z = product(x, input, d_in, 4 * cell);
+            let mut outputs = Vec::new();
+            for b in 0..batch {
+                let (mut c, mut h) = (vec![0.0; cell], vec![0.0; width]);
+                for t in 0..seq {
+                    let back = product(&h, recurrent, width, 4 * cell);
+                    let gate = |j: usize| 3.0 * (z[(b * seq + t) * 4 * cell + j] + bias[j] + back[j]);
+                    let mut m = vec![0.0; cell];
+                    for k in 0..cell {
+                        let new = sigmoid(gate(k)) * gate(cell + k).tanh();
+                        c[k] = (sigmoid(gate(2 * cell + k)) * c[k] + new).clamp(-limit, limit);
+                        m[k] = sigmoid(gate(3 * cell + k)) * c[k].tanh();
+                    }
+                    h = product(&m, projection, cell, width);
+                    h.iter_mut().for_each(|x| *x = (2.0 * *x).clamp(-limit, limit));
+                    outputs.extend(h.clone());
+                }
+            }
+            outputs
+        };
+        let fused = |[x, input, bias, recurrent, projection]: [Tensor<1>; 5]| {
+            // Larger than they come, so that gates differ and states are clipped.
+            let input = Map { weight: input.reshape([d_in, 4 * cell]) * 3.0, bias: Some(bias * 3.0) };
+            let recurrent = recurrent.reshape([width, 4 * cell]) * 3.0;
+            let projection = projection.reshape([cell, width]) * 2.0;
+            ops::lstm(x.reshape([batch, seq, d_in]), ops::Lstm { input, recurrent, projection, clip })
+        };
+        let lens = [batch * seq * d_in, d_in * 4 * cell, 4 * cell, width * 4 * cell, cell * width];
+        let (outputs, _) = run(lens, [true; 5], &fused);
+        let at_limit = outputs.iter().filter(|x| x.abs() == clip).count();
+        assert_eq!(at_limit > 0, clips, "{at_limit} outputs are clipped");
+        assert!(at_limit < outputs.len() / 2, "{at_limit} of {} outputs are clipped", outputs.len());
+        check(&format!("an LSTM clipped at {clip}"), lens, fused, reference);
+    }
+}
+
+#[test]
 fn distillation_is_what_it_is_defined_to_be() {
     let (n, d, d_teacher, vocab) = (4, 6, 3, 11);
     let teacher = [numbers(n * d_teacher, 7), numbers(vocab * d_teacher, 8)];

@@ -11,6 +11,7 @@ mod precision;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::fused;
 use crate::ops::{self, Activation, AdamwStep, AdamwTensors, Before, Map, Norm, NormKind, Scores, primitive};
 
 /// Numbers between −1 and 1 without a pattern.
@@ -112,6 +113,49 @@ fn projections_of_activations_agree_with_primitives() {
         };
         agree([21 * wide, 55, 5], with(ops::project), with(primitive::project));
     }
+}
+
+#[test]
+fn lstms_agree_with_primitives() {
+    // Examples that tasks of 14 do not divide; steps and widths that nothing divides.
+    for (batch, seq, cell, width, clip) in
+        [(3, 7, 19, 5, f32::INFINITY), (17, 6, 5, 9, 0.3), (2, 2, 3, 2, 0.3), (1, 9, 33, 17, 3.0)]
+    {
+        let with = |fused: bool| {
+            move |[gates, recurrent, projection]: [Tensor<1>; 3]| {
+                // Strided in.
+                let gates = gates.reshape([seq, batch, 4 * cell]).swap_dims(0, 1) * 2.0;
+                let recurrent = recurrent.reshape([4 * cell, width]).transpose();
+                let projection = projection.reshape([cell, width]);
+                match fused {
+                    true => fused::lstm(gates, recurrent, projection, clip),
+                    false => primitive::lstm(gates, recurrent, projection, clip, None).outputs,
+                }
+            }
+        };
+        agree([batch * seq * 4 * cell, width * 4 * cell, cell * width], with(true), with(false));
+    }
+}
+
+#[test]
+fn an_lstm_goes_on_from_a_state_as_if_it_had_never_stopped() {
+    let device = Device::flex();
+    let (batch, seq, d, cell) = (2, 6, 4, 5);
+    let lstm = ops::Lstm {
+        input: Map { weight: tensor(d * 4 * cell, 1, &device).reshape([d, 4 * cell]), bias: None },
+        recurrent: tensor(d * 4 * cell, 2, &device).reshape([d, 4 * cell]),
+        projection: tensor(cell * d, 3, &device).reshape([cell, d]),
+        clip: 0.5,
+    };
+    let x = tensor(batch * seq * d, 4, &device).reshape([batch, seq, d]);
+    let whole = ops::lstm(x.clone(), lstm.clone());
+    let zeros = (Tensor::zeros([batch, d], &device), Tensor::zeros([batch, cell], &device));
+    let first = ops::lstm_from(x.clone().narrow(1, 0, 2), lstm.clone(), zeros);
+    let last = |x: Tensor<3>| x.narrow(1, 1, 1).squeeze_dim::<2>(1);
+    let state = (last(first.outputs.clone()), last(first.cells));
+    let rest = ops::lstm_from(x.narrow(1, 2, 4), lstm, state);
+    let stepped = Tensor::cat(vec![first.outputs, rest.outputs], 1);
+    assert_close(&values(stepped), &values(whole), "outputs");
 }
 
 #[test]

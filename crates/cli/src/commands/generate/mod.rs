@@ -92,6 +92,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     if !args.fill.is_empty() {
         return fill::run(args, asked, trained, global);
     }
+    fill::check(args, &trained.model)?;
     let prompts = prompts(args, &trained, global)?;
     decode(args, asked, prompts, trained, vec![], global)
 }

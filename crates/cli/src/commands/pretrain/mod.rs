@@ -7,7 +7,7 @@ mod teacher;
 mod view;
 
 use crate::args::{Global, PretrainArgs};
-use crate::config::{self, ObjectiveName, PretrainConfig};
+use crate::config::{self, MASK, ObjectiveName, PretrainConfig};
 use crate::exit::{Interrupted, usage};
 use crate::output::{complain, duration, line, say, thousands};
 use crate::run::{self, RunFile};
@@ -19,12 +19,13 @@ use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
 use firebrand_pretrain::{
     BidirectionalLm, Causal, Denoising, Distillation, DistillationConfig, EncoderDecoderLm, FillInTheMiddle,
-    MASK, MiddleTokens, Mixture, ModeTokens, Noising, PermutationLm, PrefixLm, Sentinels, SpanCorruption,
+    MaskedLm, Masking, MiddleTokens, Mixture, ModeTokens, NextSentence, Noising, PermutationLm, PrefixLm,
+    ReplacedToken, Sentinels, SpanCorruption,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
 use firebrand_transformer::hugging_face::Architecture;
-use firebrand_transformer::{Model, ModelConfig, ModelKind};
+use firebrand_transformer::{Model, ModelConfig, ModelKind, Spellings};
 use std::path::{Path, PathBuf};
 
 use checks::{
@@ -76,8 +77,12 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let special = config.special_tokens();
     let tokenizer =
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
-    let model = config.model(tokenizer.vocab_size());
+    let mut model = config.model(tokenizer.vocab_size());
     check_context(&config, &model)?;
+    if model.characters.is_some() {
+        let table = tokenizer.token_table();
+        model.spellings = Some(Spellings::new((0..table.len() as u32).map(|id| table.bytes(id))));
+    }
     let (dropout, end_of_text) = (model.dropout, tokenizer.end_of_text());
     let opened = teacher.as_ref().map(|teacher| teacher.open(&device)).transpose()?;
     let job = Job {
@@ -113,21 +118,30 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         (ObjectiveName::Bidirectional, _) => train(BidirectionalLm { dropout, end_of_text }, job),
         (ObjectiveName::SpanCorruption, _) => {
             let spans = config.span_corruption.unwrap_or_default().spans();
-            let (sentinels, end_of_text) = (Sentinels::of(|name| job.special(name)), job.end_of_text());
+            let (sentinels, end_of_text) = (job.sentinels(), job.end_of_text());
             train_pairs(SpanCorruption { spans, sentinels, end_of_text }, job)
         }
         (ObjectiveName::Denoising, _) => {
             let config = config.denoising.unwrap_or_default();
-            let mask = job.special(MASK).expect("the objective's tokens were put in just now");
             let ends_sentence = ends_sentence(&job.tokenizer).into();
-            train_pairs(Denoising { config, mask, end_of_text: job.end_of_text(), ends_sentence }, job)
+            let (mask, end_of_text) = (job.special(MASK), job.end_of_text());
+            train_pairs(Denoising { config, mask, end_of_text, ends_sentence }, job)
         }
         (ObjectiveName::Mixture, _) => {
             let config = config.mixture.clone().unwrap_or_default();
-            let modes = ModeTokens::of(|name| job.special(name))
-                .expect("the objective's tokens were put in just now");
-            let sentinels = Sentinels::of(|name| job.special(name));
-            train_pairs(Mixture { config, modes, sentinels, end_of_text: job.end_of_text() }, job)
+            let modes = ModeTokens::of(|name| Some(job.special(name))).expect("all of them are there");
+            let (sentinels, end_of_text) = (job.sentinels(), job.end_of_text());
+            train_pairs(Mixture { config, modes, sentinels, end_of_text }, job)
+        }
+        (ObjectiveName::Masked, _) => {
+            let options = config.masked.unwrap_or_default();
+            let masking = options.rates(job.masking()?);
+            let next_sentence = options.next_sentence.then(|| job.next_sentence()).transpose()?;
+            train(MaskedLm { masking, next_sentence, dropout, end_of_text }, job)
+        }
+        (ObjectiveName::ReplacedToken, _) => {
+            let options = config.replaced_token.unwrap_or_default();
+            train(ReplacedToken::new(&options, job.masking()?, dropout, end_of_text), job)
         }
     }
 }
@@ -168,14 +182,44 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The id of a special token.
-    fn special(&self, name: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(name)
-    }
-
     /// The end of text, for objectives that ask for one.
     fn end_of_text(&self) -> u32 {
         self.tokenizer.end_of_text().expect("the objective's tokens were put in just now")
+    }
+
+    /// The sentinels of the tokenizer.
+    fn sentinels(&self) -> Sentinels {
+        Sentinels::of(|name| self.tokenizer.token_to_id(name))
+    }
+
+    /// The id of a special token of the objective.
+    fn special(&self, name: &str) -> u32 {
+        self.tokenizer.token_to_id(name).expect("the objective's tokens were put in just now")
+    }
+
+    /// How tokens are hidden.
+    fn masking(&self) -> anyhow::Result<Masking> {
+        let table = self.tokenizer.token_table();
+        match (0..table.len() as u32).all(|id| table.is_special(id)) {
+            true => {
+                Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict"))
+            }
+            false => Ok(Masking::new(&table, self.special(MASK))),
+        }
+    }
+
+    /// Where the segments of next-sentence prediction come from.
+    fn next_sentence(&self) -> anyhow::Result<NextSentence> {
+        let [cls, sep] = NextSentence::TOKENS.map(|name| self.special(name));
+        let training = self.shards.split(Split::Train)?.clone();
+        let held_out = self.shards.get(Split::HeldOut).filter(|split| !split.is_empty());
+        Ok(NextSentence {
+            cls,
+            sep,
+            context: self.config.training.seq_len,
+            evaluation: held_out.unwrap_or(&training).clone(),
+            training,
+        })
     }
 }
 
@@ -273,7 +317,7 @@ where
         .into()),
         Outcome::Finished(evaluation) => {
             let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(dir, val_loss, progress.best_step, progress.seconds, &pace, global)
+            report(config, dir, val_loss, progress.best_step, progress.seconds, &pace, global)
         }
     }
 }
@@ -368,6 +412,7 @@ fn heading(dir: &Path, model: &ModelConfig, device: &str, config: &PretrainConfi
 }
 
 fn report(
+    config: &PretrainConfig,
     dir: &Path,
     val_loss: Option<f64>,
     best_step: u64,
@@ -383,7 +428,11 @@ fn report(
         }));
     }
     let loss = val_loss.map_or("nothing was held out".to_string(), |loss| {
-        format!("held-out loss {loss:.4} (perplexity {:.2}) at step {best_step}", loss.exp())
+        let perplexity = match config.has_perplexity() {
+            true => format!(" (perplexity {:.2})", loss.exp()),
+            false => String::new(),
+        };
+        format!("held-out loss {loss:.4}{perplexity} at step {best_step}")
     });
     say(global, format!("{}: {loss}; {} of training", dir.display(), duration(seconds)));
     Ok(())

@@ -76,12 +76,22 @@ struct FileText {
     documents: Vec<Scored>,
 }
 
-fn read(path: &Path, args: &ScoreArgs, trained: &Trained) -> anyhow::Result<FileText> {
-    let boundary = match args.boundary {
+/// Where the documents of a file end.
+fn boundary(args: &ScoreArgs) -> anyhow::Result<DocumentBoundary> {
+    Ok(match args.boundary {
         Some(boundary) => boundary.into(),
         None if RunFile::path(&args.run).exists() => RunFile::read(&args.run)?.config.data.boundary,
         None => DocumentBoundary::File,
-    };
+    })
+}
+
+/// The documents of a file.
+pub(super) fn reader(path: &Path, args: &ScoreArgs) -> anyhow::Result<DocumentReader> {
+    Ok(DocumentReader::open(path, boundary(args)?)?)
+}
+
+fn read(path: &Path, args: &ScoreArgs, trained: &Trained) -> anyhow::Result<FileText> {
+    let boundary = boundary(args)?;
     let mut reader = DocumentReader::open(path, boundary)?;
     let mut documents = Vec::new();
     while let Some(text) = reader.next_document()? {

@@ -1,8 +1,9 @@
-//! `firebrand score`: log-likelihood, perplexity, bits per byte, logits.
+//! `firebrand score`: log-likelihood, perplexity, bits per byte, logits; of encoders the pseudo-log-likelihood (`pseudo`).
 
 mod documents;
 mod encoder_decoder;
 mod predictor;
+mod pseudo;
 mod windows;
 
 use super::narrow::{self, f32_bytes, narrow};
@@ -58,6 +59,9 @@ impl Reading {
 
 pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
+    if matches!(trained.model, AnyModel::Encoder(_)) {
+        return pseudo::run(args, &trained, global);
+    }
     let (documents, floor) = documents::asked_for(args, &trained)?;
     let n_documents = documents.len();
     if documents.iter().all(|document| document.ids.len() < 2) {
@@ -92,6 +96,7 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
                 reading(Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed)?,
             ]
         }
+        AnyModel::Encoder(_) => unreachable!("scored in another way above"),
     };
     if let Some(path) = &args.logits {
         write_logits(path, &readings)?;

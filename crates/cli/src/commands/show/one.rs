@@ -3,17 +3,21 @@
 use super::record::{Record, State};
 use super::sparkline::sparkline;
 use crate::output::{duration, line, thousands};
+use firebrand_transformer::LayerKind;
 use firebrand_transformer::hugging_face::Architecture;
 
 pub(super) fn show(record: &Record) -> anyhow::Result<()> {
     if let Some(model) = &record.model {
         line(format!(
-            "model       {}, {} parameters: {} layers, d_model {}, {} heads, context {}, vocabulary {}",
+            "model       {}, {} parameters: {} layers, d_model {}, {}, context {}, vocabulary {}",
             Architecture::of(model).class(),
             thousands(model.n_params() as u64),
             model.n_layers,
             model.d_model,
-            model.n_heads,
+            match model.layers {
+                LayerKind::Transformer => format!("{} heads", model.n_heads),
+                LayerKind::Lstm => format!("LSTM cells of {}", model.d_ff),
+            },
             model.seq_len,
             thousands(model.vocab_size as u64)
         ))?;
@@ -67,7 +71,9 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
     }
     if let Some(best) = record.best() {
         let bits = record.bits_per_byte().map_or(String::new(), |bits| format!(", {bits:.4} bits per byte"));
-        line(format!("best        held-out loss {best:.4}, perplexity {:.3}{bits}", best.exp()))?;
+        let perplexity =
+            record.perplexity().map_or(String::new(), |perplexity| format!(", perplexity {perplexity:.3}"));
+        line(format!("best        held-out loss {best:.4}{perplexity}{bits}"))?;
     }
     Ok(())
 }

@@ -110,6 +110,12 @@ impl Record {
         Some(self.step() * (training.batch_size * training.seq_len) as u64)
     }
 
+    /// Of the lowest held-out loss, if that is nats a token.
+    pub(super) fn perplexity(&self) -> Option<f64> {
+        let has_one = self.run.as_ref().is_none_or(|run| run.config.has_perplexity());
+        self.best().filter(|_| has_one).map(f64::exp)
+    }
+
     /// Tokens a second, the median of what was logged: neither the first step nor a disturbance weighs.
     pub(super) fn tokens_per_s(&self) -> Option<f64> {
         let mut speeds: Vec<f64> = self.curve("tokens_per_s").into_iter().map(|(_, speed)| speed).collect();
@@ -124,7 +130,7 @@ impl Record {
             "run": self.run, "model": self.model, "n_params": self.n_params,
             "step": step, "finished": self.model.is_some(), "best_val_loss": self.best(),
             "best_step": self.best_line().and_then(|line| line.get("step").cloned()),
-            "val_bits_per_byte": self.bits_per_byte(), "perplexity": self.best().map(f64::exp),
+            "val_bits_per_byte": self.bits_per_byte(), "perplexity": self.perplexity(),
             "train_loss": self.last("train_loss"), "tokens": self.tokens(),
             "tokens_per_s": self.last("tokens_per_s"), "median_tokens_per_s": self.tokens_per_s(),
             "seconds": self.last("seconds"),

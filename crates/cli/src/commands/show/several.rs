@@ -105,7 +105,7 @@ fn columns(records: &[Record], by_bits: bool, width: usize) -> Vec<Column> {
         column("bits/byte", true, if by_bits { 9 } else { 2 }, &|record| {
             Some(mark(record, format!("{:.4}", record.bits_per_byte()?), true))
         }),
-        column("perplexity", true, 1, &|record| Some(format!("{:.3}", record.best()?.exp()))),
+        column("perplexity", true, 1, &|record| Some(format!("{:.3}", record.perplexity()?))),
         Column::new("curve", false, 8, curves(records, by_bits)),
     ]
 }

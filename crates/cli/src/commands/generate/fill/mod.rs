@@ -1,5 +1,6 @@
-//! `--fill`: what stands in a blank, by whatever kind of model can say that. A file a kind.
+//! `--fill`: what stands in the blanks of a text, by whatever kind of model can say that. A file a kind.
 
+mod masked;
 mod middle;
 pub(super) mod spans;
 
@@ -9,6 +10,7 @@ use crate::exit::usage;
 use crate::run::Trained;
 use firebrand_pretrain::MiddleTokens;
 use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{AnyModel, Model};
 
 /// How a blank is written.
 const BLANK: &str = "[Z]";
@@ -20,14 +22,28 @@ pub(super) fn run(
     trained: Trained,
     global: &Global,
 ) -> anyhow::Result<()> {
+    if let AnyModel::Encoder(_) = &trained.model {
+        return masked::run(args, &trained, global);
+    }
     if let Some(tokens) = middle::tokens(&trained) {
         return middle::run(args, asked, trained, tokens, global);
     }
     Err(usage(format!(
-        "--fill: {} cannot say what stands between two texts; a model can that was trained for the objective \
-         fill-in-the-middle, span-corruption, denoising or mixture. This one goes on with a text: --prompt",
+        "--fill: {} cannot say what stands between two texts; models of the objectives masked, fill-in-the-middle, span-corruption, \
+         denoising and mixture can. This one goes on with a text: --prompt",
         args.run.display()
     )))
+}
+
+/// Refuses to go on with a text with a model that cannot.
+pub(super) fn check(args: &GenerateArgs, model: &AnyModel) -> anyhow::Result<()> {
+    let AnyModel::Encoder(model) = model else { return Ok(()) };
+    let run = args.run.display();
+    let instead = match model.config().heads.masked {
+        true => format!("it fills blanks: firebrand generate {run} --fill \"The [Z] went home.\""),
+        false => format!("see its states by `firebrand embed {run}`"),
+    };
+    Err(usage(format!("{run}: this model sees both sides of a token and goes on with no text; {instead}")))
 }
 
 /// The tokens that put parts of a text elsewhere. Who only goes on with a text is not to begin with that: a model for which half of all

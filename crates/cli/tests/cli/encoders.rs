@@ -1,0 +1,165 @@
+//! Encoders: trained by two objectives, scored, embedded, and asked what stands in a blank.
+
+use crate::support::Scratch;
+use serde_json::Value;
+
+/// A run of an objective in `run`.
+fn trained(config: &str, set: &[&str]) -> Scratch {
+    let scratch = Scratch::with_text();
+    let data = ["data.texts=train.txt", "data.tokenizer=tok", "data.boundary=blank-line"];
+    let mut args = vec!["pretrain", "--config", config, "--out", "run"];
+    args.extend(data.iter().chain(set).flat_map(|&set| ["--set", set]));
+    scratch.run(&args).succeeds();
+    scratch
+}
+
+fn config(scratch: &Scratch) -> Value {
+    serde_json::from_str(&scratch.text("run/config.json")).expect("JSON")
+}
+
+#[test]
+fn a_masked_run_is_a_bert_folder_with_its_special_tokens_behind_the_others() {
+    let scratch = trained("masked-smoke", &[]);
+    let config = config(&scratch);
+    assert_eq!(
+        (&config["architectures"][0], &config["model_type"]),
+        (&"BertForPreTraining".into(), &"bert".into())
+    );
+    assert_eq!(config["vocab_size"], 303);
+    let tokenizer: Value = serde_json::from_str(&scratch.text("run/tokenizer_config.json")).expect("JSON");
+    assert_eq!((&tokenizer["mask_token"], &tokenizer["cls_token"]), (&"[MASK]".into(), &"[CLS]".into()));
+    let metrics = scratch.metrics("run");
+    let loss = |line: &Value| line["train_loss"].as_f64().expect("a loss");
+    assert!(loss(metrics.last().expect("lines")) < loss(&metrics[0]), "{metrics:?}");
+    assert!(
+        metrics.iter().all(|line| line.get("val_bits_per_byte").is_none_or(Value::is_null)),
+        "{metrics:?}"
+    );
+    let plain = trained("masked-smoke", &["masked.next_sentence=false", "masked.whole_words=true"]);
+    let config = self::config(&plain);
+    assert_eq!(
+        (&config["architectures"][0], &config["vocab_size"]),
+        (&"BertForMaskedLM".into(), &301.into())
+    );
+    assert!(plain.text("run/run.toml").contains("whole_words = true"), "options are recorded");
+    // Weights of one run start another.
+    plain
+        .run(&[
+            "pretrain",
+            "--config",
+            "masked-smoke",
+            "--from",
+            "run",
+            "--out",
+            "again",
+            "--set",
+            "data.texts=train.txt",
+            "--set",
+            "data.tokenizer=tok",
+            "--set",
+            "masked.next_sentence=false",
+        ])
+        .succeeds();
+}
+
+#[test]
+fn masked_models_score_texts_by_hiding_each_token() {
+    let scratch = trained("masked-smoke", &["masked.next_sentence=false"]);
+    let text = "Once there was a crow.";
+    let score = scratch.run(&["score", "run", "--text", text, "--json"]).json();
+    let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", "run"], text).succeeds().stdout;
+    let ids: Vec<&str> = ids.trim().split([',', ' ', '\n']).filter(|id| !id.is_empty()).collect();
+    assert_eq!(score["tokens"], ids.len());
+    assert_eq!((&score["pseudo"], &score["bits_per_byte"]), (&true.into(), &Value::Null));
+    // By hand: hide each token (id 300 is the mask) and look at its logit.
+    let whole: Vec<&str> = [&["0"], &ids[..], &["0"]].concat();
+    let mut expected = 0.0;
+    for at in 1..=ids.len() {
+        let mut hidden = whole.clone();
+        hidden[at] = "300";
+        scratch.run(&["score", "run", "--ids", &hidden.join(","), "--logits", "logits.json"]).succeeds();
+        let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
+        let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
+        let id: usize = whole[at].parse().expect("an id");
+        expected += rows[at][id] - rows[at].iter().map(|logit| logit.exp()).sum::<f64>().ln();
+    }
+    let found = score["log_likelihood"].as_f64().expect("nats");
+    assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
+    // Longer than the context of 32, and each document by itself.
+    let file = scratch.run(&["score", "run", "--file", "train.txt", "--json"]).json();
+    assert_eq!(file["documents"], 40);
+    let each = scratch.run(&["score", "run", "--file", "train.txt", "--each"]).json_lines();
+    let sum = |key: &str| each.iter().map(|line| line[key].as_f64().expect("a number")).sum::<f64>();
+    assert!((sum("log_likelihood") / file["log_likelihood"].as_f64().expect("nats") - 1.0).abs() < 1e-9);
+    assert_eq!(Some(sum("tokens")), file["tokens"].as_f64());
+    let plain = scratch.run(&["score", "run", "--text", text]).succeeds().stdout;
+    assert!(plain.contains("pseudo-log-likelihood") && plain.contains("pseudo-perplexity"), "{plain}");
+    scratch.run(&["score", "run", "--text", text, "--weights", "int8"]).fails(2, &["--weights", "f32"]);
+    scratch.run(&["score", "run", "--ids", "0,300"]).fails(2, &["nothing to score"]);
+    scratch.run(&["score", "run", "--file", "train.txt", "--logits", "l"]).fails(2, &["not of a --file"]);
+}
+
+#[test]
+fn masked_models_fill_blanks_and_say_so_when_asked_to_go_on() {
+    let scratch = trained("masked-smoke", &[]);
+    let fill = ["generate", "run", "--fill", "Once there [Z] a crow."];
+    let plain = scratch.run(&fill).succeeds().stdout;
+    assert!(plain.starts_with("Once there") && plain.trim_end().ends_with(" a crow."), "{plain}");
+    let json = scratch.run(&[&fill[..], &["--n-best", "3", "--json"]].concat()).json_lines();
+    assert_eq!(json[0]["text"], plain.trim_end());
+    let log_prob = |line: &Value| line["log_prob"].as_f64().expect("a number");
+    assert_eq!(json.len(), 3);
+    assert!(json.windows(2).all(|pair| log_prob(&pair[0]) >= log_prob(&pair[1])), "{json:?}");
+    let two = ["generate", "run", "--fill", "The [Z] wanted [Z].", "--blank-tokens", "2", "--json"];
+    let two = scratch.run(&two).json();
+    let fills: Vec<String> = serde_json::from_value(two["fills"].clone()).expect("texts");
+    assert_eq!(two["text"], format!("The{} wanted{}.", fills[0], fills[1]));
+    let check = |args: &[&str], parts: &[&str]| {
+        scratch.run(&[&["generate", "run"], args].concat()).fails(2, parts);
+    };
+    check(&["--prompt", "Once"], &["sees both sides", "--fill"]);
+    check(&["--fill", "no blank"], &["has no blank", "[Z]"]);
+    check(&["--fill", "a [Z]", "--temperature", "0.5"], &["--temperature", "--n-best"]);
+    check(&["--fill", "a [Z]", "--blank-tokens", "40"], &["context of 32"]);
+    check(&["--fill", "a [Z]", "--blank-tokens", "0"], &["--blank-tokens"]);
+    check(&["--fill", "a [Z]", "--prompt", "b"], &["cannot be used with"]);
+}
+
+#[test]
+fn states_of_encoders_are_embedded_and_other_models_fill_no_blanks() {
+    let scratch = trained("replaced-token-smoke", &[]);
+    assert_eq!(config(&scratch)["architectures"][0], "ElectraForPreTraining");
+    let mean = ["embed", "run", "--text", "Once there was a crow.", "--pool", "mean", "--json"];
+    let embedded = scratch.run(&mean).json();
+    assert_eq!(embedded["embedding"].as_array().map(Vec::len), Some(32));
+    for layer in ["0", "2", "mix"] {
+        scratch.run(&["embed", "run", "--text", "Once", "--layer", layer]).succeeds();
+    }
+    let metrics = scratch.metrics("run");
+    for term in ["mlm", "rtd"] {
+        assert!(metrics[0].to_string().contains(term), "{}", metrics[0]);
+    }
+    scratch.run(&["score", "run", "--text", "Once"]).fails(2, &["to find replaced tokens", "embed"]);
+    scratch.run(&["generate", "run", "--fill", "a [Z]"]).fails(2, &["predicts no tokens", "masked"]);
+    scratch.run(&["generate", "run", "--prompt", "Once"]).fails(2, &["sees both sides", "embed"]);
+    scratch.pretrain("decoder", &[]).succeeds();
+    scratch.run(&["generate", "decoder", "--fill", "a [Z]"]).fails(2, &["--fill", "--prompt"]);
+}
+
+#[test]
+fn options_of_encoders_are_checked() {
+    let scratch = Scratch::with_text();
+    let check = |config: &str, set: &[&str], parts: &[&str]| {
+        let mut args = vec!["pretrain", "--config", config, "--out", "run", "--set", "data.texts=train.txt"];
+        args.extend(set.iter().flat_map(|&set| ["--set", set]));
+        scratch.run(&args).fails(2, parts);
+    };
+    check("masked-smoke", &["masked.probability=1.5"], &["masked.probability 1.5"]);
+    check("masked-smoke", &["masked.to_random=0.5"], &["more than 1 together"]);
+    check("masked-smoke", &["masked.whole_word=true"], &["did you mean `whole_words`?"]);
+    check("masked-smoke", &["training.seq_len=4"], &["training.seq_len 4 is too short"]);
+    check("masked-smoke", &["objective=causal"], &["[masked]", "this run's is causal"]);
+    check("causal-smoke", &["model.preset=bert"], &["is for an encoder", "this is a decoder model"]);
+    check("replaced-token-smoke", &["replaced_token.generator_size=2"], &["generator_size 2"]);
+    check("replaced-token-smoke", &["masked.whole_words=true"], &["[masked]", "replaced-token"]);
+}

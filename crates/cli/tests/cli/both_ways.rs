@@ -119,7 +119,7 @@ fn each_document_of_a_file_has_a_line_of_its_own() {
         assert!((sum - number(&all[key])).abs() < 1e-6 * sum.abs(), "{key}");
     }
     assert!(number(&lines[0]["bytes"]) > number(&lines[1]["bytes"]));
-    scratch.run(&["score", "run", "--text", "a", "--each"]).fails(2, &["--file"]);
+    scratch.run(&["score", "run", "--text", "a", "--each"]).fails(2, &["--text", "--each"]);
 }
 
 #[test]

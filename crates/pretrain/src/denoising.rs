@@ -38,10 +38,10 @@ impl DenoisingConfig {
         if !(0.0..1.0).contains(&rate) {
             return Err(TrainingError::Config(format!("denoising: rate {rate} is no part of the tokens")));
         }
-        match mean_span > 0.0 && mean_span <= 500.0 {
+        match (1.0..=500.0).contains(&mean_span) {
             true => Ok(()),
             false => {
-                Err(TrainingError::Config(format!("denoising: mean_span {mean_span} is not in (0, 500]")))
+                Err(TrainingError::Config(format!("denoising: mean_span {mean_span} is not from 1 to 500")))
             }
         }
     }

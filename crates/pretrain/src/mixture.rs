@@ -106,7 +106,8 @@ impl MixtureConfig {
 
     /// The most spans that one of them makes of `len` tokens.
     pub fn most_spans(&self, len: usize) -> usize {
-        self.denoisers.iter().map(|denoiser| denoiser.spans(len)).max().unwrap_or(1)
+        let taken = self.denoisers.iter().filter(|denoiser| denoiser.weight > 0.0);
+        taken.map(|denoiser| denoiser.spans(len)).max().unwrap_or(1)
     }
 }
 
@@ -170,6 +171,9 @@ impl Noising for Mixture {
         let front = [self.modes.id(denoiser.mode)];
         if let Some(spans) = denoiser.spans_or_end() {
             return spans.rewrite(&front, ids, &self.sentinels, self.end_of_text, draws);
+        }
+        if ids.len() < 2 {
+            return Pair::without_noise(&front, ids, self.end_of_text);
         }
         let (noise, _) = Spans { rate: denoiser.rate, mean_span: 1.0 }.counts(ids.len());
         let (prefix, end) = ids.split_at(ids.len() - noise);

@@ -15,6 +15,13 @@ pub struct Pair {
     pub target: Vec<u32>,
 }
 
+impl Pair {
+    /// A row of which nothing can be taken: the last one of a held-out text may have a single token.
+    pub(crate) fn without_noise(front: &[u32], ids: &[u32], end_of_text: u32) -> Self {
+        Self { input: [front, ids, &[end_of_text]].concat(), target: vec![end_of_text] }
+    }
+}
+
 /// A way to rewrite a text.
 pub trait Noising {
     /// The pair for `ids`, which stand in row `row` of the batch that `key` is of. What is drawn depends on seed, step and example

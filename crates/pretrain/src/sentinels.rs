@@ -33,6 +33,16 @@ impl Sentinels {
         self.0.is_empty()
     }
 
+    /// The first one.
+    pub fn first(&self) -> Option<u32> {
+        self.0.first().copied()
+    }
+
+    /// Whether an id is one of them.
+    pub fn contains(&self, id: u32) -> bool {
+        self.0.contains(&id)
+    }
+
     /// The id of sentinel `number`.
     ///
     /// # Panics

@@ -58,7 +58,7 @@ impl Spans {
         match self.mean_span >= 1.0 && self.mean_span.is_finite() {
             true => Ok(()),
             false => Err(TrainingError::Config(format!(
-                "{section}: mean_span {} is below 1 token",
+                "{section}: mean_span {} is no number of tokens from 1 on",
                 self.mean_span
             ))),
         }
@@ -93,6 +93,9 @@ impl Spans {
         end_of_text: u32,
         draws: &mut Draws,
     ) -> Pair {
+        if ids.len() < 2 {
+            return Pair::without_noise(front, ids, end_of_text);
+        }
         let (mut input, mut target) = (front.to_vec(), Vec::new());
         let mut rest = ids;
         for (number, (kept, noise)) in self.lengths(ids.len(), draws).into_iter().enumerate() {

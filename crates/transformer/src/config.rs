@@ -551,6 +551,9 @@ impl ModelConfig {
                 None => Ok(()),
             };
         }
+        if self.position == PositionKind::None {
+            return fail("an encoder without positions cannot tell its tokens apart: position is to be learned or rope".into());
+        }
         if self.token_types > 1 << 20 {
             return fail(format!("token_types {} is beyond any machine this runs on", self.token_types));
         }
@@ -585,6 +588,9 @@ impl ModelConfig {
         }
         if self.kind == ModelKind::EncoderDecoder {
             return Ok(());
+        }
+        if self.kind == ModelKind::Permutation && self.position == PositionKind::None {
+            return fail("without positions all predictions of a permutation are the same: position is to be learned or rope".into());
         }
         for (is_there, what) in [
             (self.position == PositionKind::RelativeBias, "position relative-bias"),

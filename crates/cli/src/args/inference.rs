@@ -35,7 +35,7 @@ pub(crate) struct GenerateArgs {
     /// Ids to continue, separated by commas; may be given several times
     #[arg(long, value_name = "IDS")]
     pub(crate) prompt_ids: Vec<String>,
-    /// Say what stands in the blank [Z] of a text, for models that can; may be given several times
+    /// Say what stands in the blank `[Z]` of a text, for models that can; may be given several times
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["prompt", "prompt_ids", "sliding_window", "guidance"])]
     pub(crate) fill: Vec<String>,
     /// How many tokens a blank takes, for a model that fills masks

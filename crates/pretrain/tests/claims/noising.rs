@@ -1,6 +1,6 @@
 //! What objectives for encoder–decoders make of a text: how many spans there are, how long, where; and that nothing is lost.
 
-use crate::objectives::{Case, OfDenoising, OfMixture, OfSpanCorruption};
+use crate::objectives::{Case, OfDenoising, OfMixture, OfSpanCorruption, special};
 use crate::{batch, device, far_from_first};
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_pretrain::{
@@ -348,4 +348,24 @@ fn the_loss_counts_each_target_given_those_before_it_and_no_padding() {
     check_loss::<OfSpanCorruption, SpanCorruption>();
     check_loss::<OfDenoising, Denoising>();
     check_loss::<OfMixture, Mixture>();
+}
+
+/// The last window of a held-out text may have one token.
+#[test]
+fn of_a_row_of_one_token_nothing_is_taken() {
+    let spans = SpanCorruptionConfig::default().spans();
+    let noising = SpanCorruption { spans, sentinels: Sentinels::of(special), end_of_text: 0 };
+    let pair = noising.pair(&[5], key(0), 0);
+    assert_eq!((pair.input, pair.target), (vec![5, 0], vec![0]));
+    let modes = ModeTokens::of(special).expect("all three are there");
+    let mixture = Mixture {
+        config: MixtureConfig::default(),
+        modes,
+        sentinels: Sentinels::of(special),
+        end_of_text: 0,
+    };
+    for step in 0..20 {
+        let pair = mixture.pair(&[5], key(step), 0);
+        assert!(modes.contains(pair.input[0]) && pair.input[1..] == [5, 0] && pair.target == [0]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{configs, device, difference, ids, model, uncached};
 use firebrand_transformer::hugging_face::{Architecture, load, load_config, save};
-use firebrand_transformer::{Decoder, Model, ModelConfig, ModelKind, Preset, named_tensors};
+use firebrand_transformer::{Decoder, Model, ModelConfig, ModelKind, PositionKind, Preset, named_tensors};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -133,7 +133,7 @@ fn an_architecture_of_transformers_is_named_only_where_it_computes_the_same() {
         assert_eq!(Architecture::of(&prefix).class(), "FirebrandForCausalLM", "{name}");
         let permutation = ModelConfig { kind: ModelKind::Permutation, ..config };
         assert_eq!(Architecture::of(&permutation).class(), "FirebrandForPermutationLM", "{name}");
-        let both = ModelConfig { prefix_attention: true, ..permutation };
+        let both = ModelConfig { position: PositionKind::Rope, prefix_attention: true, ..permutation };
         let message = both.validate().expect_err("no such model").to_string();
         assert!(message.contains("prefix_attention is for a decoder"), "{message}");
     }

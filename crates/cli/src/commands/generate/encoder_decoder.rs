@@ -49,6 +49,7 @@ pub(super) fn run(
         (args.explain_cost, "--explain-cost"),
         (args.trace.is_some(), "--trace"),
         (contrastive.is_some() && !args.fill.is_empty(), "contrastive search with --fill"),
+        (!args.stop.is_empty() && !args.fill.is_empty(), "--stop with --fill"),
     ] {
         if is_given {
             return Err(usage(format!("{option} is for decoders, and this is an encoder-decoder model")));
@@ -107,10 +108,12 @@ fn prompts(
         let mut ids = vec![knows.start];
         if let Some(modes) = knows.modes.filter(|modes| !input.first().is_some_and(|&id| modes.contains(id)))
         {
-            let blank = knows.sentinels.id(0);
-            input.insert(0, modes.id(Mode::S));
-            input.push(blank);
-            ids.push(blank);
+            // Who writes blanks of their own wants them filled; else the text goes on.
+            let has_blank = input.iter().any(|&id| knows.sentinels.contains(id));
+            let blank = knows.sentinels.first().filter(|_| !has_blank);
+            input.insert(0, modes.id(if has_blank { Mode::R } else { Mode::S }));
+            input.extend(blank);
+            ids.extend(blank);
         }
         input.extend(tokenizer.end_of_text());
         if input.is_empty() {

@@ -10,7 +10,8 @@ use firebrand_durable::Lock;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::hugging_face;
 use firebrand_transformer::{Model, ModelConfig};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -117,13 +118,15 @@ pub(super) fn new_model<M: Model>(
     }
     let model: M = hugging_face::load(from, device).with_context(|| format!("--from {}", from.display()))?;
     let (there, here) = (serde_json::to_value(model.config())?, serde_json::to_value(config)?);
-    let differences: Vec<String> = here
-        .as_object()
+    // What is left out has its default: so the keys of both count.
+    let keys: BTreeSet<&String> =
+        [&here, &there].into_iter().flat_map(Value::as_object).flat_map(Map::keys).collect();
+    let at = |side: &Value, key: &str| side.get(key).cloned().unwrap_or(Value::Null);
+    let differences: Vec<String> = keys
         .into_iter()
-        .flatten()
         // The bytes of tokens are compared with the tokenizers, below.
-        .filter(|(key, value)| key.as_str() != "spellings" && there.get(key) != Some(value))
-        .map(|(key, value)| format!("{key}: {} there, {value} here", there.get(key).unwrap_or(&Value::Null)))
+        .filter(|key| key.as_str() != "spellings" && at(&there, key) != at(&here, key))
+        .map(|key| format!("{key}: {} there, {} here", at(&there, key), at(&here, key)))
         .collect();
     if !differences.is_empty() {
         return Err(usage(format!(

@@ -31,8 +31,7 @@ pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(
             let ids = parse_ids(ids)?;
             trained.check_ids(&ids)?;
             let table = trained.tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
-            let bytes =
-                table.map_or(0, |table| ids.iter().skip(1).map(|&id| table.byte_len(id) as u64).sum());
+            let bytes = table.map_or(0, |table| ids.iter().skip(1).map(|&id| bytes_of(&table, id)).sum());
             Ok((vec![Scored { ids, begin: None, bytes }], None))
         }
         _ => Err(usage("nothing to score: give --text, --file or --ids")),
@@ -48,11 +47,20 @@ fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Sco
     if with_end {
         ids.extend(end);
     }
-    // Without an end of text the first token is given, not predicted.
-    let given =
-        if end.is_some() { 0 } else { ids.first().map_or(0, |&id| tokenizer.token_table().byte_len(id)) };
-    let begin = end.filter(|_| !with_end);
-    Ok(Scored { ids, begin, bytes: (text.len() - given) as u64 })
+    let bytes = match end {
+        Some(_) => text.len() as u64,
+        // The first token is given, not predicted; it may stand for more than is in the text, such as a space in front.
+        None => {
+            let table = tokenizer.token_table();
+            ids.iter().skip(1).map(|&id| bytes_of(&table, id)).sum()
+        }
+    };
+    Ok(Scored { ids, begin: end.filter(|_| !with_end), bytes })
+}
+
+/// The bytes of a token; a model may have ids that its tokenizer has not.
+fn bytes_of(tokens: &TokenTable, id: u32) -> u64 {
+    if (id as usize) < tokens.len() { tokens.byte_len(id) as u64 } else { 0 }
 }
 
 impl Scored {
@@ -62,7 +70,7 @@ impl Scored {
         ids[usize::from(self.begin.is_some())..].reverse();
         // What is given is another token now.
         let given = |ids: &[u32]| match (tokens, ids.first()) {
-            (Some(tokens), Some(&first)) => tokens.byte_len(first) as u64,
+            (Some(tokens), Some(&first)) => bytes_of(tokens, first),
             _ => 0,
         };
         let bytes = (self.bytes + given(&self.ids)).saturating_sub(given(&ids));

@@ -38,15 +38,15 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
         return Err(usage("--weights: encoders are used with f32 weights"));
     }
     let texts = texts(args, trained, &masked)?;
+    let hidden = hidden(&texts, &masked);
+    if hidden.is_empty() {
+        return Err(usage("nothing to score: there is no ordinary token"));
+    }
     if let Some(path) = &args.logits {
         match texts.as_slice() {
             [text] => write_logits(path, &masked, &text.ids)?,
             _ => return Err(usage("--logits are those of one --text or --ids, not of a --file")),
         }
-    }
-    let hidden = hidden(&texts, &masked);
-    if hidden.is_empty() {
-        return Err(usage("nothing to score: there is no ordinary token"));
     }
     let mut counts = vec![0_usize; texts.len()];
     hidden.iter().for_each(|hidden| counts[hidden.text] += 1);

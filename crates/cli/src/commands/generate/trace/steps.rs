@@ -14,13 +14,15 @@ pub(super) struct Steps<'w> {
     text: String,
     tables: String,
     count: usize,
+    /// Whether no token has been added.
+    is_empty: bool,
 }
 
 impl<'w> Steps<'w> {
     pub(super) fn new(words: &'w Words<'w>, name: impl Into<String>, prompt: &[u32]) -> Self {
         let (given, behind) = words.run(prompt);
         let text = format!("<span class=\"given\">{given}</span>");
-        Self { words, name: name.into(), behind, text, tables: String::new(), count: 0 }
+        Self { words, name: name.into(), behind, text, tables: String::new(), count: 0, is_empty: true }
     }
 
     /// Adds markup between tokens.
@@ -43,7 +45,7 @@ impl<'w> Steps<'w> {
     fn add(&mut self, shown: &str, class: &str, prob: Option<f64>) {
         let (name, at) = (&self.name, self.count);
         // One of them can be reached by Tab, and the others from there.
-        let focus = if at == 0 && !self.text.contains("tabindex") { 0 } else { -1 };
+        let focus = if std::mem::replace(&mut self.is_empty, false) { 0 } else { -1 };
         let colour = prob.map(|prob| format!(" style=\"--p:{prob:.3}\"")).unwrap_or_default();
         write(
             &mut self.text,

@@ -4,6 +4,7 @@
 //! Texts follow one another with an end of text between them: it is the begin token from which the first token of a text is
 //! predicted forwards, and the end token from which the last one is predicted backwards.
 
+use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -69,8 +70,7 @@ impl Objective for BidirectionalLm {
         let forward = Reading::new(&texts, device);
         texts.iter_mut().for_each(|text| text.reverse());
         let backward = Reading::new(&texts, device);
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, rows.rows));
+        let dropout = dropout(self.dropout, key, rows.rows);
         BidirectionalBatch { forward, backward, ids: rows.ids.clone(), dropout }
     }
 

@@ -1,5 +1,6 @@
 //! Causal language modelling: maximize `Σ_i log P(t_i | t_1 … t_{i-1})`.
 
+use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -49,8 +50,7 @@ impl Objective for Causal {
         let window = |from: usize| -> Vec<i32> {
             (0..batch).flat_map(|row| rows.row(row)[from..from + seq].iter().map(|&id| id as i32)).collect()
         };
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, batch));
+        let dropout = dropout(self.dropout, key, batch);
         CausalBatch {
             ids: Tensor::from_data(TensorData::new(window(0), [batch, seq]), device),
             targets: Tensor::from_data(TensorData::new(window(1), [batch * seq]), device),

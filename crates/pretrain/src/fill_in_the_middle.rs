@@ -5,6 +5,7 @@
 
 use crate::causal::{Causal, CausalBatch};
 use crate::draws::Draws;
+use crate::masking::check_part;
 use burn::tensor::Device;
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
@@ -32,13 +33,7 @@ impl FillInTheMiddleConfig {
     /// # Errors
     /// Names the key and its value.
     pub fn validate(&self) -> Result<(), TrainingError> {
-        match (0.0..=1.0).contains(&self.probability) {
-            true => Ok(()),
-            false => Err(TrainingError::Config(format!(
-                "fill_in_the_middle.probability {} is not in [0, 1]",
-                self.probability
-            ))),
-        }
+        check_part("fill_in_the_middle.probability", self.probability)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Masked language modelling [Devlin 2018, BERT, <https://arxiv.org/abs/1810.04805>]: some tokens are hidden, and each is predicted
 //! from all that can be seen on both sides. Every step hides others, and so does every epoch.
 
+use crate::draws::dropout;
 use crate::masking::{Masking, Noised, Targets, check_part, check_probability, matrix};
 use crate::next_sentence::{NextSentence, Pair};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -110,8 +111,7 @@ impl Objective for MaskedLm {
             None => texts.enumerate().map(|(row, ids)| self.masking.noise(ids, key, row)).collect(),
         };
         let seq = noised[0].ids.len();
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, batch));
+        let dropout = dropout(self.dropout, key, batch);
         MaskedBatch {
             ids: matrix(noised.iter().map(|row| &row.ids), device),
             targets: Targets::new(&noised, seq, device),

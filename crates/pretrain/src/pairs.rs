@@ -1,5 +1,6 @@
 //! Objectives for encoder–decoders: a text is rewritten into what the encoder reads and what the decoder has to write.
 
+use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
@@ -111,8 +112,7 @@ impl<N: Noising> Objective for EncoderDecoderLm<N> {
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> PairBatch {
         let pair = |row| self.noising.pair(&rows.row(row)[..rows.len - 1], key, row);
         let pairs: Vec<Pair> = (0..rows.rows).map(pair).collect();
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, rows.rows));
+        let dropout = dropout(self.dropout, key, rows.rows);
         PairBatch::new(&pairs, self.end_of_text, dropout, device)
     }
 

@@ -1,7 +1,7 @@
 //! Permutation language modelling [Yang 2019, XLNet, <https://arxiv.org/abs/1906.08237>]: the tokens of a row are put into a random
 //! order, and the last ones of it are predicted, each from those before it in that order.
 
-use crate::draws::Draws;
+use crate::draws::{Draws, dropout};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
@@ -107,8 +107,7 @@ impl Objective for PermutationLm {
             .map(|(row, position)| rows.row(row)[position] as i32)
             .collect();
         let count = targets.len();
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, batch));
+        let dropout = dropout(self.dropout, key, batch);
         PermutationBatch {
             ids: Tensor::from_data(TensorData::new(ids, [batch, seq]), device),
             orders,

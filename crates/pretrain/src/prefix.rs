@@ -1,7 +1,7 @@
 //! Prefix language modelling [Raffel 2020, <https://arxiv.org/abs/1910.10683>; Liu 2018, <https://arxiv.org/abs/1801.10198>]: the
 //! first tokens are given and see each other; each of the rest is predicted from all before it.
 
-use crate::draws::Draws;
+use crate::draws::{Draws, dropout};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -61,8 +61,7 @@ impl Objective for PrefixLm {
             let len = numbers.len();
             Tensor::from_data(TensorData::new(numbers, [len]), device)
         };
-        let dropout = (key.training && self.dropout > 0.0)
-            .then(|| Dropout::new(self.dropout, key.seed, key.step, key.first_example, batch));
+        let dropout = dropout(self.dropout, key, batch);
         PrefixBatch {
             ids: Tensor::from_data(TensorData::new(ids, [batch, seq]), device),
             prefixes,

@@ -126,14 +126,9 @@ impl Bidirectional {
 impl Model for Bidirectional {
     const KIND: ModelKind = ModelKind::Bidirectional;
 
-    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+    fn made(config: &ModelConfig, seed: Option<u64>, device: &Device) -> Result<Self, TransformerError> {
         model::check(config, Self::KIND)?;
-        Ok(Self::with(config, &mut Init::new(Some(seed), device)))
-    }
-
-    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
-        model::check(config, Self::KIND)?;
-        Ok(Self::with(config, &mut Init::new(None, device)))
+        Ok(Self::with(config, &mut Init::new(seed, device)))
     }
 
     fn config(&self) -> &ModelConfig {

@@ -213,14 +213,9 @@ impl EncoderDecoder {
 impl Model for EncoderDecoder {
     const KIND: ModelKind = ModelKind::EncoderDecoder;
 
-    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+    fn made(config: &ModelConfig, seed: Option<u64>, device: &Device) -> Result<Self, TransformerError> {
         model::check(config, Self::KIND)?;
-        Ok(Self::with(config, &mut Init::new(Some(seed), device)))
-    }
-
-    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
-        model::check(config, Self::KIND)?;
-        Ok(Self::with(config, &mut Init::new(None, device)))
+        Ok(Self::with(config, &mut Init::new(seed, device)))
     }
 
     fn config(&self) -> &ModelConfig {

@@ -16,17 +16,27 @@ pub trait Model: Module {
     /// Which kind of config describes it.
     const KIND: ModelKind;
 
+    /// A model on `device` with fresh weights, which depend on `config` and `seed` only; without a seed as [`blank`](Self::blank) says.
+    ///
+    /// # Errors
+    /// When `config` describes no model, or one of another kind.
+    fn made(config: &ModelConfig, seed: Option<u64>, device: &Device) -> Result<Self, TransformerError>;
+
     /// A fresh model on `device` (one with autodiff, to train it). The weights depend on `config` and `seed` only.
     ///
     /// # Errors
     /// When `config` describes no model, or one of another kind.
-    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError>;
+    fn new(config: &ModelConfig, seed: u64, device: &Device) -> Result<Self, TransformerError> {
+        Self::made(config, Some(seed), device)
+    }
 
     /// A model on `device` whose weights are to be read: its matrices are zero.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError>;
+    fn blank(config: &ModelConfig, device: &Device) -> Result<Self, TransformerError> {
+        Self::made(config, None, device)
+    }
 
     /// What this model is.
     fn config(&self) -> &ModelConfig;

@@ -260,6 +260,8 @@ impl PretrainConfig {
         let (model, training) = (&self.model, &self.training);
         for (key, value) in [
             ("model.d_model", model.d_model),
+            ("model.n_heads", model.n_heads),
+            ("model.d_head", model.d_head.unwrap_or(0)),
             ("model.n_layers", model.n_layers),
             ("model.n_decoder_layers", model.n_decoder_layers.unwrap_or(0)),
             ("model.d_ff", model.d_ff.unwrap_or(0)),
@@ -413,6 +415,9 @@ pub(crate) struct ModelSection {
     pub(crate) n_heads: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) n_kv_heads: Option<usize>,
+    /// Width of a head, where it is not `d_model / n_heads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) d_head: Option<usize>,
     /// `transformer` or `lstm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) layers: Option<LayerKind>,
@@ -483,6 +488,7 @@ impl ModelSection {
             lstm_clip: self.lstm_clip.unwrap_or(base.lstm_clip),
             characters: self.characters.clone().map(|characters| characters.resolved(self.d_model)),
             n_kv_heads: self.n_kv_heads.unwrap_or(base.n_kv_heads),
+            d_head: self.d_head.filter(|&width| Some(self.d_model) != width.checked_mul(self.n_heads)),
             d_ff: self.d_ff.unwrap_or(d_ff),
             norm: self.norm.unwrap_or(base.norm),
             norm_eps: self.norm_eps.unwrap_or(base.norm_eps),

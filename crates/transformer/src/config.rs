@@ -39,6 +39,9 @@ pub struct ModelConfig {
     pub n_heads: usize,
     /// Number of key and value heads; divides `n_heads`.
     pub n_kv_heads: usize,
+    /// Width of one head, where it is not `d_model / n_heads`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub d_head: Option<usize>,
     /// What the layers are. Those of an LSTM have no heads, norms, positions or kind of feed-forward part.
     #[serde(default, skip_serializing_if = "LayerKind::is_transformer")]
     pub layers: LayerKind,
@@ -168,6 +171,7 @@ impl ModelConfig {
             n_layers,
             n_heads,
             n_kv_heads: n_heads,
+            d_head: None,
             layers: LayerKind::default(),
             lstm_clip: default_lstm_clip(),
             characters: None,
@@ -228,7 +232,17 @@ impl ModelConfig {
 
     /// Width of one head.
     pub fn d_head(&self) -> usize {
-        self.d_model / self.n_heads
+        self.d_head.unwrap_or(self.d_model / self.n_heads)
+    }
+
+    /// Width of the queries of all heads together, and of what attention gives back.
+    pub fn d_queries(&self) -> usize {
+        self.n_heads * self.d_head()
+    }
+
+    /// Width of the keys of all heads together, and of their values.
+    pub fn d_keys(&self) -> usize {
+        self.n_kv_heads * self.d_head()
     }
 
     /// Layers of the decoder stack of an encoder–decoder.

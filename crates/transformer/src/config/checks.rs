@@ -16,6 +16,7 @@ impl ModelConfig {
             ("n_layers", self.n_layers),
             ("n_heads", self.n_heads),
             ("n_kv_heads", self.n_kv_heads),
+            ("d_head", self.d_head.unwrap_or(1)),
             ("d_ff", self.d_ff),
             ("seq_len", self.seq_len),
             ("n_decoder_layers", self.decoder_layers()),
@@ -28,7 +29,7 @@ impl ModelConfig {
                 return fail(format!("{name} {value} is beyond any machine this runs on"));
             }
         }
-        if !self.d_model.is_multiple_of(self.n_heads) {
+        if self.d_head.is_none() && !self.d_model.is_multiple_of(self.n_heads) {
             return fail(format!("d_model {} is not divisible by n_heads {}", self.d_model, self.n_heads));
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
@@ -38,12 +39,11 @@ impl ModelConfig {
             ));
         }
         if self.position == PositionKind::Rope && !self.d_head().is_multiple_of(2) {
-            return fail(format!(
-                "rotary positions need an even head width, but d_model {} / n_heads {} = {}",
-                self.d_model,
-                self.n_heads,
-                self.d_head()
-            ));
+            let width = match self.d_head {
+                Some(d_head) => format!("d_head is {d_head}"),
+                None => format!("d_model {} / n_heads {} = {}", self.d_model, self.n_heads, self.d_head()),
+            };
+            return fail(format!("rotary positions need an even head width, but {width}"));
         }
         self.validate_kind()?;
         if !(0.0..1.0).contains(&self.dropout) {
@@ -78,6 +78,9 @@ impl ModelConfig {
             }
             if self.position != PositionKind::None {
                 return fail("LSTM layers know where a token stands: position must be \"none\"");
+            }
+            if self.d_head.is_some() {
+                return fail("LSTM layers have no heads: leave d_head out");
             }
         }
         if !(self.lstm_clip >= 0.0 && self.lstm_clip.is_finite()) {
@@ -150,7 +153,13 @@ impl ModelConfig {
             }
         }
         if self.kind == ModelKind::EncoderDecoder {
-            return Ok(());
+            return match self.decoder_start.filter(|&id| id as usize >= self.vocab_size) {
+                Some(id) => fail(format!(
+                    "decoder_start {id} is outside of the vocabulary of {} tokens",
+                    self.vocab_size
+                )),
+                None => Ok(()),
+            };
         }
         if self.kind == ModelKind::Permutation && self.position == PositionKind::None {
             return fail("without positions all predictions of a permutation are the same: position is to be learned or rope".into());
@@ -189,6 +198,8 @@ mod tests {
         assert_eq!(message(|c| c.n_kv_heads = 4), "n_heads 6 is not divisible by n_kv_heads 4");
         assert_eq!(message(|c| c.n_layers = 0), "n_layers must be at least 1");
         assert!(message(|c| c.d_model = 6 * 15).contains("even head width"));
+        assert_eq!(message(|c| c.d_head = Some(0)), "d_head must be at least 1");
+        assert!(message(|c| c.d_head = Some(5)).contains("even head width, but d_head is 5"));
         assert!(message(|c| c.dropout = 1.0).contains("dropout 1"));
         assert!(
             message(|c| c.token_types = 2).contains("token_types is for an encoder, and this is a decoder")

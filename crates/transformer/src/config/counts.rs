@@ -12,10 +12,9 @@ impl ModelConfig {
 
     /// Numbers in the layers of a stack, without the norm that comes last.
     fn layer_numbers(&self) -> usize {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-        let bias = usize::from(self.bias);
+        let (d, bias) = (self.d_model, usize::from(self.bias));
         let ups = self.mlp.activation().inputs();
-        let attention = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv);
+        let attention = self.attention_products() + bias * (d + self.d_queries() + 2 * self.d_keys());
         let mlp = (ups + 1) * d * self.d_ff + bias * (ups * self.d_ff + d);
         let qk = if self.qk_norm { 2 * self.norm_numbers(self.d_head()) } else { 0 };
         self.n_layers * (attention + mlp + 2 * self.norm_numbers(d) + qk)
@@ -47,9 +46,9 @@ impl ModelConfig {
         let query = if self.kind == ModelKind::Permutation { d } else { 0 };
         if self.kind == ModelKind::EncoderDecoder {
             let layer = self.layer_numbers() / self.n_layers;
-            let (kv, bias) = (self.n_kv_heads * self.d_head(), usize::from(self.bias));
+            let bias = usize::from(self.bias) * (d + self.d_queries() + 2 * self.d_keys());
             let qk = if self.qk_norm { 2 * self.norm_numbers(self.d_head()) } else { 0 };
-            let cross = 2 * d * d + 2 * d * kv + bias * (2 * d + 2 * kv) + qk + self.norm_numbers(d);
+            let cross = self.attention_products() + bias + qk + self.norm_numbers(d);
             let ends = 2 * (self.stack_params() - self.layer_numbers());
             return embeddings + ends + self.layers_in_all() * layer + self.decoder_layers() * cross;
         }
@@ -101,16 +100,16 @@ impl ModelConfig {
     /// as the input. An embedding computed from characters is not counted: it is computed once for each different token of a batch.
     pub fn training_flops_per_token(&self, seq_len: usize) -> f64 {
         if self.kind == ModelKind::EncoderDecoder {
-            let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
-            let (attention, layer) = (2 * d * d + 2 * d * kv, self.layer_products() / self.n_layers);
-            let (causal, full) = (d * (seq_len + 1), 2 * d * seq_len);
+            let (d, heads) = (self.d_model, self.d_queries());
+            let (attention, layer) = (self.attention_products(), self.layer_products() / self.n_layers);
+            let (causal, full) = (heads * (seq_len + 1), 2 * heads * seq_len);
             let encoder = self.n_layers * (layer + full);
             let decoder = self.decoder_layers() * (layer + causal + attention + full);
             return 6.0 * (encoder + decoder + self.vocab_size * d) as f64;
         }
-        // Scores and their use: two products of d numbers for each key, and half of the keys on average.
+        // Scores and their use: two products of all heads' numbers for each key, and half of the keys on average.
         let attention = match self.layers {
-            LayerKind::Transformer => self.n_layers * self.d_model * (seq_len + 1),
+            LayerKind::Transformer => self.n_layers * self.d_queries() * (seq_len + 1),
             LayerKind::Lstm => 0,
         };
         if self.kind != ModelKind::Encoder {
@@ -123,7 +122,7 @@ impl ModelConfig {
         }
         const MASKED: f64 = 0.15;
         let d = self.d_model;
-        let layers = |of: &Self| (of.layer_products() + 2 * of.n_layers * of.d_model * seq_len) as f64;
+        let layers = |of: &Self| (of.layer_products() + 2 * of.n_layers * of.d_queries() * seq_len) as f64;
         let masked = |d_in: usize| MASKED * (d_in * d + self.vocab_size * d) as f64;
         let generator = self.generator_layers().map_or(0.0, |generator| {
             let projection = if generator.d_model == d { 0 } else { d * generator.d_model };
@@ -134,13 +133,18 @@ impl ModelConfig {
         6.0 * (layers(self) + head + replaced + generator)
     }
 
+    /// Numbers in the four maps of attention, and multiply–adds of a token in them.
+    pub(crate) fn attention_products(&self) -> usize {
+        2 * self.d_model * (self.d_queries() + self.d_keys())
+    }
+
     /// Multiply–adds of a token in the layers of a stack, attention's own products left out.
     fn layer_products(&self) -> usize {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
+        let d = self.d_model;
         if self.layers == LayerKind::Lstm {
             return self.n_layers * 9 * d * self.d_ff;
         }
         let ups = self.mlp.activation().inputs();
-        self.n_layers * (2 * d * d + 2 * d * kv + (ups + 1) * d * self.d_ff)
+        self.n_layers * (self.attention_products() + (ups + 1) * d * self.d_ff)
     }
 }

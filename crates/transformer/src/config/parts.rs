@@ -3,6 +3,7 @@
 use firebrand_backend::ops::Activation;
 use serde::{Deserialize, Serialize};
 
+/// How activations are normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NormKind {

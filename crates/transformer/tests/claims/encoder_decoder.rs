@@ -262,15 +262,13 @@ fn what_begins_and_ends_texts_is_read_from_both_files() {
     let dir = copy("t5");
     // config.json: padding 0, end 1, start 0.
     let (found, start) = written(dir.path(), None);
-    let expected =
-        Conventions { ends: vec![1], pad: Some(0), decoder_start: Some(0), is_ours: false };
+    let expected = Conventions { ends: vec![1], pad: Some(0), decoder_start: Some(0), is_ours: false };
     assert_eq!((&found, start), (&expected, Some(0)));
     assert!(found.is_padding(0) && !found.is_padding(1));
     // generation_config.json is asked first; what it does not say, or says as -1, is taken from config.json.
     let json = json!({"eos_token_id": [4, 1], "decoder_start_token_id": 5, "pad_token_id": -1});
     let (found, start) = written(dir.path(), Some(json));
-    let expected =
-        Conventions { ends: vec![4, 1], pad: Some(0), decoder_start: Some(5), is_ours: false };
+    let expected = Conventions { ends: vec![4, 1], pad: Some(0), decoder_start: Some(5), is_ours: false };
     assert_eq!((found, start), (expected, Some(5)));
     // T5 begins with its padding where nothing says otherwise.
     set("decoder_start_token_id", Value::Null)(dir.path());

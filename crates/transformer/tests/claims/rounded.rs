@@ -33,7 +33,8 @@ fn a_rounded_decoder_computes_what_one_with_narrow_weights_does() {
 
 /// The names of tensors that rounding changes.
 fn changed<M: Model>(model: &M, format: WeightFormat) -> Vec<String> {
-    let (before, after) = (named_tensors(model), named_tensors(&rounded(model, format).expect("on the CPU").model));
+    let (before, after) =
+        (named_tensors(model), named_tensors(&rounded(model, format).expect("on the CPU").model));
     let kept = |name: &str| after.iter().find(|tensor| tensor.name == name).expect("it has what it had");
     let changed = before.iter().filter(|tensor| kept(&tensor.name) != *tensor);
     changed.map(|tensor| tensor.name.clone()).collect()
@@ -54,7 +55,10 @@ fn of_every_kind_matrices_are_rounded_and_nothing_else() {
         let names = [changed(&t5, format), changed(&permutation, format)];
         // Of attention four maps, of a feed-forward part two; a decoder that looks at an encoder has attention twice.
         assert_eq!(names.each_ref().map(Vec::len), [16, 6], "{names:?}");
-        assert!(names.iter().flatten().all(|name| name.contains("attention.") || name.contains("mlp.")), "{names:?}");
+        assert!(
+            names.iter().flatten().all(|name| name.contains("attention.") || name.contains("mlp.")),
+            "{names:?}"
+        );
     }
     let (_, other) = firebrand_backend::device::resolve(Some("ndarray")).expect("it is always there");
     let elsewhere = Permutation::new(&config(Preset::Gpt2, Permutation::KIND), 7, &other).expect("a model");

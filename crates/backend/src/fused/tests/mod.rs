@@ -5,6 +5,7 @@
 mod attention;
 mod bits;
 mod checkpoint;
+mod drawing;
 mod fallback;
 mod finite;
 mod precision;

@@ -215,26 +215,30 @@ impl CpuDecoder {
             ]
         };
         // Tokens of one sequence follow each other.
-        let mut runs = Vec::with_capacity(rows.len());
-        for run in tokens.chunk_by(|a, b| a.row == b.row) {
-            let first = runs.last().map_or(0, |(tokens, _): &(std::ops::Range<usize>, _)| tokens.end);
-            let tokens = first..first + run.len();
-            rows[run[0].row].write(index, run[0].position, [kv_heads, d_head], new(tokens.clone()));
-            runs.push((tokens, run));
+        let runs = || {
+            let mut first = 0;
+            tokens.chunk_by(|a, b| a.row == b.row).map(move |run| {
+                let numbers = first..first + run.len();
+                first = numbers.end;
+                (run, numbers)
+            })
+        };
+        for (run, numbers) in runs() {
+            rows[run[0].row].write(index, run[0].position, [kv_heads, d_head], new(numbers));
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
         let seen = |token: &Token| rows[token.row].seen(index, token.sees);
-        if runs.len() == tokens.len() {
+        if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
             slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
         } else {
-            for (tokens, run) in runs {
-                let numbers = tokens.start * width..tokens.end * width;
-                let (query, attended) = (&query[numbers.clone()], &mut attended[numbers]);
+            for (run, numbers) in runs() {
+                let floats = numbers.start * width..numbers.end * width;
+                let (query, attended) = (&query[floats.clone()], &mut attended[floats]);
                 match run.iter().all(Token::is_causal) {
                     true => {
                         let seen = seen(&run[run.len() - 1]);
-                        slices::attend_causally(query, sizes, seen, new(tokens), scratch, attended);
+                        slices::attend_causally(query, sizes, seen, new(numbers), scratch, attended);
                     }
                     false => slices::attend(query, sizes, |i| seen(&run[i]), attended),
                 }

@@ -44,27 +44,6 @@ impl<'a> Init<'a> {
         Param::from_data(TensorData::new(values, shape), self.device)
     }
 
-    /// A vector for each position, `[positions, d]`: sines and cosines of wavelengths from 2π to 10,000 · 2π [Vaswani 2017], with the root
-    /// mean square `std`. Whatever distance apart, two of them are one map apart, so that attention finds neighbours with little training;
-    /// of random vectors each pair has to be learned by itself.
-    pub(crate) fn sinusoids(&self, [positions, d]: [usize; 2], std: f64) -> Param<Tensor<2>> {
-        if self.seed.is_none() {
-            return Param::from_data(
-                TensorData::new(vec![0.0_f32; positions * d], [positions, d]),
-                self.device,
-            );
-        }
-        let pairs = d.div_ceil(2);
-        let number = |position: usize, i: usize| {
-            let angle = position as f64 * 10_000_f64.powf(-((i % pairs) as f64) / pairs as f64);
-            let wave = if i < pairs { angle.sin() } else { angle.cos() };
-            (wave * std * std::f64::consts::SQRT_2) as f32
-        };
-        let values: Vec<f32> =
-            (0..positions).flat_map(|position| (0..d).map(move |i| number(position, i))).collect();
-        Param::from_data(TensorData::new(values, [positions, d]), self.device)
-    }
-
     /// A vector of one number.
     pub(crate) fn constant(&self, len: usize, value: f32) -> Param<Tensor<1>> {
         self.vector(vec![value; len])

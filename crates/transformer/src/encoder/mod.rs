@@ -67,15 +67,6 @@ impl Generator {
     }
 }
 
-fn experiment(init: &mut Init<'_>, shape: [usize; 2]) -> Param<Tensor<2>> {
-    let scale: f64 = std::env::var("FB_SCALE").ok().and_then(|v| v.parse().ok()).unwrap_or(1.0);
-    let normal = init.normal(shape, STD * scale);
-    match std::env::var("FB_POS").as_deref() {
-        Ok("sin") => init.sinusoids(shape, STD * scale),
-        _ => normal,
-    }
-}
-
 fn last_norm(config: &ModelConfig, init: &Init<'_>) -> Option<Norm> {
     (config.norm_placement == NormPlacement::Pre).then(|| Norm::new(config, config.d_model, init))
 }
@@ -87,7 +78,7 @@ impl Encoder {
         Self {
             token_embedding: init.normal([config.vocab_size, d], STD),
             position_embedding: (config.position == PositionKind::Learned)
-                .then(|| experiment(init, [config.seq_len, d])),
+                .then(|| init.normal([config.seq_len, d], STD)),
             token_type_embedding: (config.token_types > 0).then(|| init.normal([config.token_types, d], STD)),
             embedding_norm: config.embedding_norm.then(|| Norm::new(config, d, init)),
             layers: (0..config.n_layers).map(|_| Layer::new(config, init)).collect(),

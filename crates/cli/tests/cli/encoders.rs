@@ -1,6 +1,7 @@
 //! Encoders: trained by two objectives, scored, embedded, and asked what stands in a blank.
 
 use crate::support::Scratch;
+use firebrand_transformer::{read_tensors, write_tensors};
 use serde_json::Value;
 
 /// A run of an objective in `run`.
@@ -69,10 +70,10 @@ fn encoded(scratch: &Scratch, text: &str) -> Vec<u32> {
 }
 
 /// `log P` of the token at a place, if the mask (300) stands there.
-fn hidden_log_prob(scratch: &Scratch, ids: &[u32], at: usize) -> f64 {
+fn hidden_log_prob(scratch: &Scratch, run: &str, ids: &[u32], at: usize) -> f64 {
     let mut hidden: Vec<String> = ids.iter().map(u32::to_string).collect();
     hidden[at] = "300".into();
-    scratch.run(&["score", "run", "--ids", &hidden.join(","), "--logits", "logits.json"]).succeeds();
+    scratch.run(&["score", run, "--ids", &hidden.join(","), "--logits", "logits.json"]).succeeds();
     let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
     let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
     rows[at][ids[at] as usize] - rows[at].iter().map(|logit| logit.exp()).sum::<f64>().ln()
@@ -86,15 +87,35 @@ fn marks_stand_around_texts_and_their_parts_where_the_model_was_trained_with_the
         let json = scratch.run(&[&["score"], args, &["--json"]].concat()).json();
         json["log_likelihood"].as_f64().expect("nats")
     };
-    let near = |a: f64, b: f64| (a - b).abs() < 1e-3;
     let text = "Once there was a crow.";
-    let ids = encoded(&scratch, text);
-    let framed = |before: &str, after: &str| {
-        let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
-        format!("{before},{},{after}", ids.join(","))
+    let ids: Vec<String> = encoded(&scratch, text).iter().map(u32::to_string).collect();
+    let framed = |run: &str, mark: [&str; 2]| {
+        log_likelihood(&[run, "--ids", &format!("{},{},{}", mark[0], ids.join(","), mark[1])])
     };
-    let marked = log_likelihood(&["run", "--ids", &framed("301", "302")]);
-    assert!(near(log_likelihood(&["run", "--text", text]), marked));
+    const MARKS: [&str; 2] = ["301", "302"];
+    const ENDS: [&str; 2] = ["0", "0"];
+    // The same numbers in the same order: to the last bit.
+    assert_eq!(log_likelihood(&["run", "--text", text]), framed("run", MARKS));
+    assert_ne!(framed("run", MARKS), framed("run", ENDS));
+    // The same tokenizer, but no marks in training.
+    let set =
+        ["data.texts=train.txt", "data.tokenizer=run", "masked.next_sentence=false", "training.steps=3"];
+    let args = ["pretrain", "--config", "masked-smoke", "--out", "plain"].into_iter();
+    scratch.run(&args.chain(set.into_iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>()).succeeds();
+    // Far from its first weights, what a token sees makes a difference.
+    let weights = scratch.path("plain/model.safetensors");
+    let mut tensors = read_tensors(&weights).expect("readable");
+    for tensor in tensors.iter_mut().filter(|tensor| tensor.shape.len() == 2) {
+        tensor.values.iter_mut().for_each(|value| *value *= 8.0);
+    }
+    write_tensors(&weights, &tensors).expect("written");
+    assert_eq!(log_likelihood(&["plain", "--text", text]), framed("plain", ENDS));
+    assert!((framed("plain", MARKS) - framed("plain", ENDS)).abs() > 0.05);
+    // A folder of somebody else's knows them, as BERT does.
+    let mut json: Value = serde_json::from_str(&scratch.text("plain/config.json")).expect("JSON");
+    json.as_object_mut().expect("an object").remove("firebrand");
+    scratch.write("plain/config.json", json.to_string());
+    assert_eq!(log_likelihood(&["plain", "--text", text]), framed("plain", MARKS));
     // Of a text longer than the context of 32 each token is seen in a part of 30, which has its marks, too.
     let long = "The fox wanted cheese. It got cheese at last. The hen with 7 friends wanted shade.";
     let ids = encoded(&scratch, long);
@@ -102,26 +123,11 @@ fn marks_stand_around_texts_and_their_parts_where_the_model_was_trained_with_the
     let of_token = |at: usize| {
         let start = at.saturating_sub(15).min(ids.len() - 30);
         let window = [&[301], &ids[start..start + 30], &[302]].concat();
-        hidden_log_prob(&scratch, &window, at - start + 1)
+        hidden_log_prob(&scratch, "plain", &window, at - start + 1)
     };
     let expected: f64 = (0..ids.len()).map(of_token).sum();
-    let found = log_likelihood(&["run", "--text", long]);
-    assert!(near(found, expected), "{found} is not {expected}");
-    // The same tokenizer, but no marks in training.
-    let set =
-        ["data.texts=train.txt", "data.tokenizer=run", "masked.next_sentence=false", "training.steps=3"];
-    let args = ["pretrain", "--config", "masked-smoke", "--out", "plain"];
-    scratch
-        .run(&args.into_iter().chain(set.into_iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>())
-        .succeeds();
-    let marked = log_likelihood(&["plain", "--ids", &framed("301", "302")]);
-    let ended = log_likelihood(&["plain", "--ids", &framed("0", "0")]);
-    assert!(near(log_likelihood(&["plain", "--text", text]), ended) && !near(marked, ended));
-    // A folder of somebody else's knows them, as BERT does.
-    let mut json: Value = serde_json::from_str(&scratch.text("plain/config.json")).expect("JSON");
-    json.as_object_mut().expect("an object").remove("firebrand");
-    scratch.write("plain/config.json", json.to_string());
-    assert!(near(log_likelihood(&["plain", "--text", text]), marked));
+    let found = log_likelihood(&["plain", "--text", long]);
+    assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
 }
 
 #[test]
@@ -134,7 +140,7 @@ fn masked_models_score_texts_by_hiding_each_token() {
     assert_eq!((&score["pseudo"], &score["bits_per_byte"]), (&true.into(), &Value::Null));
     // By hand: hide each token and look at its logit.
     let whole = [&[0], &ids[..], &[0]].concat();
-    let expected: f64 = (1..=ids.len()).map(|at| hidden_log_prob(&scratch, &whole, at)).sum();
+    let expected: f64 = (1..=ids.len()).map(|at| hidden_log_prob(&scratch, "run", &whole, at)).sum();
     let found = score["log_likelihood"].as_f64().expect("nats");
     assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
     // Longer than the context of 32, and each document by itself.

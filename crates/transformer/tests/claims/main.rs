@@ -55,7 +55,7 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         case("llama, wide heads, grouped queries, biases", llama, |c| {
             (c.d_head, c.n_kv_heads, c.bias) = (Some(6), 2, true);
         }),
-        case("gpt2, narrow heads, normalized queries", gpt2, |c| (c.d_head, c.qk_norm) = (Some(3), true)),
+        case("gpt2, narrow heads, normalized queries", gpt2, |c| (c.d_head, c.qk_norm) = (Some(2), true)),
     ]
 }
 

@@ -7,7 +7,7 @@ mod model;
 mod objective;
 
 pub(crate) use data::DataConfig;
-pub(crate) use files::{BUILT_IN, did_you_mean, load};
+pub(crate) use files::{BUILT_IN, load};
 pub(crate) use model::ModelSection;
 pub(crate) use objective::ObjectiveName;
 

@@ -114,7 +114,7 @@ fn explain(origin: &str, error: &toml::de::Error) -> String {
 }
 
 /// `; did you mean …?`, or nothing when nothing is near.
-pub(crate) fn did_you_mean(unknown: &str, known: &[&str]) -> String {
+fn did_you_mean(unknown: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|known| (strsim::jaro_winkler(unknown, known), known))

@@ -7,7 +7,7 @@
 //! [`Matrix`] is a weight, perhaps in less than 32 bits: decoding reads each weight once a token, so what they take in
 //! memory decides its speed.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::fused::kernels::attention::{Heads, Mask, Problem, forward as attend_in_blocks};
 use crate::fused::kernels::gemm::{Panels, Product, Start, View};
@@ -132,6 +132,22 @@ impl Matrix {
             Weights::Narrow(packed) => widened(x, packed, bias, y, write, &mut scratch.wide),
         }
     }
+}
+
+/// What `weight`, `[d_in, d_out]`, is once it is stored as `format`: the numbers that products multiply by, and the bytes that they are
+/// stored in. `None` as for [`Matrix::new`].
+pub fn rounded(weight: Tensor<2>, format: WeightFormat) -> Option<(Tensor<2>, usize)> {
+    let Matrix { d_in, d_out, weights } = Matrix::new(weight.clone(), format)?;
+    let packed = match weights {
+        Weights::Wide(panels) => return Some((weight, panels.bytes())),
+        Weights::Narrow(packed) => packed,
+    };
+    let panels = d_out.div_ceil(PANEL);
+    let mut wide = vec![0.0; d_in * panels * PANEL];
+    packed.widen(0, panels, &mut wide);
+    let values = wide.chunks_exact(panels * PANEL).flat_map(|row| row[..d_out].iter().copied()).collect();
+    let values = TensorData::new::<f32, _>(values, [d_in, d_out]);
+    Some((Tensor::from_data(values, &weight.device()), packed.bytes()))
 }
 
 /// The general product with blocks of the weights as f32.

@@ -74,6 +74,21 @@ fn many_rows_of_narrow_weights_equal_few() {
 }
 
 #[test]
+fn rounded_weights_are_those_that_products_multiply_by() {
+    // Neither width fills its last panel or group.
+    let (d_in, d_out) = (100, 70);
+    let w = tensor(&numbers(d_in * d_out, 1), [d_in, d_out]);
+    let unit: Vec<f32> = (0..d_in * d_in).map(|i| f32::from(u8::from(i % (d_in + 1) == 0))).collect();
+    for format in WeightFormat::ALL {
+        let matrix = Matrix::new(w.clone(), format).expect("on flex");
+        let mut products = vec![0.0; d_in * d_out];
+        matrix.apply(&unit, None, &mut products, Write::Set, &mut Scratch::default());
+        let (rounded, bytes) = rounded(w.clone(), format).expect("on flex");
+        assert_eq!((values(rounded), bytes), (products, matrix.bytes()), "{}", format.name());
+    }
+}
+
+#[test]
 fn narrow_weights_take_less_memory() {
     let w = tensor(&numbers(256 * 512, 1), [256, 512]);
     let [f32, bf16, int8] =

@@ -23,7 +23,8 @@ pub(super) struct Row {
     layers: Vec<KeysValues>,
 }
 
-/// Of a layer, each `[n_kv_heads, room, d_head]`.
+/// Of a layer, each `[n_kv_heads, room, d_head]`; of an LSTM's its outputs `[room, d_model]` and cell states `[room, d_ff]`, so that
+/// it goes on from any token.
 #[derive(Debug, Clone, Default)]
 struct KeysValues {
     keys: Vec<f32>,
@@ -31,35 +32,43 @@ struct KeysValues {
 }
 
 impl Row {
-    /// Makes room for `len` tokens of heads of so many numbers.
-    pub(super) fn make_room(&mut self, len: usize, kv_heads: usize, d_head: usize) {
+    /// Makes room for `len` tokens of so many heads, which have `widths` numbers in keys and in values.
+    pub(super) fn make_room(&mut self, len: usize, heads: usize, widths: [usize; 2]) {
         if len <= self.room {
             return;
         }
-        let (room, used) = (len.max(2 * self.room).next_multiple_of(16), self.len * d_head);
-        let old = (self.room * d_head).max(1);
-        let larger = |numbers: &mut Vec<f32>| {
-            let mut larger = vec![0.0; kv_heads * room * d_head];
-            for (from, to) in numbers.chunks_exact(old).zip(larger.chunks_exact_mut(room * d_head)) {
-                to[..used].copy_from_slice(&from[..used]);
+        let room = len.max(2 * self.room).next_multiple_of(16);
+        let (old_room, used) = (self.room, self.len);
+        let larger = |numbers: &mut Vec<f32>, width: usize| {
+            let mut larger = vec![0.0; heads * room * width];
+            let old = (old_room * width).max(1);
+            for (from, to) in numbers.chunks_exact(old).zip(larger.chunks_exact_mut(room * width)) {
+                to[..used * width].copy_from_slice(&from[..used * width]);
             }
             *numbers = larger;
         };
         for KeysValues { keys, values } in &mut self.layers {
-            larger(keys);
-            larger(values);
+            larger(keys, widths[0]);
+            larger(values, widths[1]);
         }
         self.room = room;
     }
 
-    /// Writes a layer's key and value, each `[n_kv_heads, d_head]`, of the token at `position`, for which there is room.
-    pub(super) fn write(&mut self, layer: usize, position: usize, d_head: usize, [key, value]: [&[f32]; 2]) {
+    /// Writes a layer's key and value of the token at `position`, each of `heads` heads, for which there is room.
+    pub(super) fn write(&mut self, layer: usize, position: usize, heads: usize, [key, value]: [&[f32]; 2]) {
         let KeysValues { keys, values } = &mut self.layers[layer];
-        for (heads, new) in [(keys, key), (values, value)] {
-            for (head, new) in new.chunks_exact(d_head).enumerate() {
-                heads[(head * self.room + position) * d_head..][..d_head].copy_from_slice(new);
+        for (all, new) in [(keys, key), (values, value)] {
+            let width = new.len() / heads;
+            for (head, new) in new.chunks_exact(width).enumerate() {
+                all[(head * self.room + position) * width..][..width].copy_from_slice(new);
             }
         }
+    }
+
+    /// The output and the cell state of an LSTM layer, of so many numbers, after the token at `position`.
+    pub(super) fn state(&self, layer: usize, position: usize, widths: [usize; 2]) -> [&[f32]; 2] {
+        let KeysValues { keys, values } = &self.layers[layer];
+        [&keys[position * widths[0]..][..widths[0]], &values[position * widths[1]..][..widths[1]]]
     }
 
     /// What the query of a token sees in a layer that looks at the first `count`.

@@ -1,7 +1,9 @@
 //! The forward pass over slices.
 
 use super::cache::Row;
+use super::lstm::LstmBuffers;
 use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
+use crate::config::{LayerKind, ModelConfig};
 use firebrand_backend::inference::{self as slices, HeadSizes, Scratch, Write};
 use firebrand_backend::threads;
 
@@ -28,15 +30,16 @@ pub(super) struct Buffers {
     sin: Vec<f32>,
     /// Final states of which logits are wanted.
     wanted: Vec<f32>,
+    pub(super) lstm: LstmBuffers,
     scratch: Scratch,
 }
 
 /// A token to be fed.
 #[derive(Debug, Clone, Copy)]
-struct Token {
-    row: usize,
+pub(super) struct Token {
+    pub(super) row: usize,
     id: u32,
-    position: usize,
+    pub(super) position: usize,
     /// How many tokens of its row it sees.
     sees: usize,
     wanted: bool,
@@ -52,7 +55,7 @@ impl Token {
 impl CpuDecoder {
     /// An empty cache for `rows` sequences.
     pub fn start(&self, rows: usize) -> CpuCache {
-        CpuCache::new(self.layers.len(), rows)
+        CpuCache::new(self.config.n_layers, rows)
     }
 
     /// Feeds each row its new ids, the first of which are its prompt, and returns the logits, `[vocab]` each, of the positions that are `wanted`, row after
@@ -119,7 +122,8 @@ impl CpuDecoder {
             }));
         }
         for (row, ids) in rows.iter_mut().zip(ids) {
-            row.make_room(row.len + ids.len(), self.config.n_kv_heads, self.config.d_head());
+            let (heads, widths) = self.state_sizes();
+            row.make_room(row.len + ids.len(), heads, widths);
         }
         let vocab_size = self.config.vocab_size;
         let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
@@ -129,8 +133,13 @@ impl CpuDecoder {
         for tokens in tokens.chunks(together) {
             self.run(tokens, rows, buffers);
             if let Some(hidden) = &mut hidden {
-                self.norm.apply(&buffers.x, &mut buffers.normed);
-                hidden.extend_from_slice(&buffers.normed);
+                match &self.norm {
+                    Some(norm) => {
+                        norm.apply(&buffers.x, &mut buffers.normed);
+                        hidden.extend_from_slice(&buffers.normed);
+                    }
+                    None => hidden.extend_from_slice(&buffers.x),
+                }
             }
             let count = self.keep_wanted(tokens, buffers);
             let logits = &mut logits[done * vocab_size..][..count * vocab_size];
@@ -161,8 +170,21 @@ impl CpuDecoder {
             self.attention(index, layer, tokens, rows, buffers);
             self.mlp(layer, buffers);
         }
+        for (index, layer) in self.lstm.iter().enumerate() {
+            let Buffers { x, lstm, scratch, .. } = &mut *buffers;
+            layer.run(index, tokens, rows, x, lstm, scratch);
+        }
         for token in tokens {
             rows[token.row].len = token.position + 1;
+        }
+    }
+
+    /// What a layer remembers of a token: of how many heads, and the numbers of each in keys and in values.
+    fn state_sizes(&self) -> (usize, [usize; 2]) {
+        let ModelConfig { d_model, d_ff, n_kv_heads, layers, .. } = self.config;
+        match layers {
+            LayerKind::Transformer => (n_kv_heads, [self.config.d_head(); 2]),
+            LayerKind::Lstm => (1, [d_model, d_ff]),
         }
     }
 
@@ -210,7 +232,7 @@ impl CpuDecoder {
         }
         let new = key.chunks_exact(kv_width).zip(query_key_value.chunks_exact(width + 2 * kv_width));
         for (token, (key, row)) in tokens.iter().zip(new) {
-            rows[token.row].write(index, token.position, d_head, [key, &row[width + kv_width..]]);
+            rows[token.row].write(index, token.position, kv_heads, [key, &row[width + kv_width..]]);
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
@@ -254,7 +276,10 @@ impl CpuDecoder {
                 normed.extend_from_slice(x);
             }
         }
-        self.norm.apply(normed, wanted);
-        normed.len() / self.config.d_model
+        match &self.norm {
+            Some(norm) => norm.apply(normed, wanted),
+            None => std::mem::swap(normed, wanted),
+        }
+        wanted.len() / self.config.d_model
     }
 }

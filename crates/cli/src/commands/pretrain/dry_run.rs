@@ -48,6 +48,7 @@ pub(super) fn run(
     if global.json {
         return line(serde_json::json!({
             "model": model, "n_params": model.n_params(), "device": device, "memory": memory, "config": config,
+            "training_flops_per_token": model.training_flops_per_token(config.training.seq_len),
         }));
     }
     line(format!(

@@ -2,8 +2,10 @@
 
 mod documents;
 mod encoder_decoder;
+mod ngram;
 mod predictor;
 mod pseudo;
+mod run_data;
 mod windows;
 
 use super::narrow::{self, f32_bytes, narrow};
@@ -14,7 +16,9 @@ use crate::run::Trained;
 use anyhow::Context;
 use documents::Scored;
 use firebrand_transformer::{AnyModel, CpuDecoder};
+use ngram::Baseline;
 use predictor::Predictor;
+use run_data::RunData;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
@@ -59,10 +63,13 @@ impl Reading {
 
 pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
+    let option = if args.held_out { "--held-out" } else { "--ngram" };
+    let data = args.held_out || args.ngram.is_some();
+    let data = data.then(|| RunData::open(&args.run, option, global)).transpose()?;
     if matches!(trained.model, AnyModel::Encoder(_)) {
-        return pseudo::run(args, &trained, global);
+        return pseudo::run(args, &trained, data.as_ref(), global);
     }
-    let (documents, floor) = documents::asked_for(args, &trained)?;
+    let (documents, floor) = documents::asked_for(args, &trained, data.as_ref())?;
     let n_documents = documents.len();
     if documents.iter().all(|document| document.ids.len() < 2) {
         return Err(usage("nothing to score: the first token is given, and there is no second"));
@@ -70,13 +77,16 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     if args.logits.is_some() && n_documents != 1 {
         return Err(usage("--logits are those of one --text or --ids, not of a --file"));
     }
+    let ngram = args.ngram.zip(data.as_ref());
+    let ngram = ngram.map(|(order, data)| Baseline::new(usize::from(order), data, &documents)).transpose()?;
+    drop(data);
     let Trained { model, tokenizer, device } = trained;
     if let AnyModel::EncoderDecoder(model) = &model {
         let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, args, global)?;
         if args.each {
             return print_each(&documents, &nats);
         }
-        let score = Score::of(&documents, nats.iter().sum(), floor, device);
+        let score = Score { ngram, ..Score::of(&documents, nats.iter().sum(), floor, device) };
         return if global.json { line(score.json(&[])) } else { score.print(&[]) };
     }
     let reading =
@@ -108,7 +118,7 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         let nats: Vec<f64> = (0..n_documents).map(mean).collect();
         return print_each(&readings[0].documents, &nats);
     }
-    let score = Score::new(&readings, n_documents, floor, device);
+    let score = Score { ngram, ..Score::new(&readings, n_documents, floor, device) };
     if global.json { line(score.json(&readings)) } else { score.print(&readings) }
 }
 
@@ -129,6 +139,7 @@ struct Score {
     bytes: u64,
     documents: usize,
     floor: Option<f64>,
+    ngram: Option<Baseline>,
     device: String,
 }
 
@@ -145,6 +156,7 @@ impl Score {
             bytes: all().map(|document| document.bytes).sum::<u64>() / count,
             documents,
             floor,
+            ngram: None,
             device,
         }
     }
@@ -153,7 +165,7 @@ impl Score {
     fn of(documents: &[Scored], nats: f64, floor: Option<f64>, device: String) -> Self {
         let tokens = documents.iter().map(|document| document.ids.len().saturating_sub(1) as u64).sum();
         let bytes = documents.iter().map(|document| document.bytes).sum();
-        Self { nats, f32_nats: nats, tokens, bytes, documents: documents.len(), floor, device }
+        Self { nats, f32_nats: nats, tokens, bytes, documents: documents.len(), floor, ngram: None, device }
     }
 
     fn loss(&self) -> f64 {
@@ -181,6 +193,9 @@ impl Score {
                 let loss = nats / self.tokens as f64;
                 result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
+        }
+        if let Some(ngram) = &self.ngram {
+            result["ngram"] = ngram.json();
         }
         if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
             result["weights"] = format.into();
@@ -216,7 +231,7 @@ impl Score {
                 line(format!("floor           {floor:.4} ({:.4} above what is possible)", bits - floor))?;
             }
         }
-        Ok(())
+        self.ngram.as_ref().map_or(Ok(()), Baseline::print)
     }
 }
 

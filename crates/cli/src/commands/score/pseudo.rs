@@ -4,6 +4,7 @@
 //! It is not the logarithm of a probability: what it says of a text compares with what the same model says of others alone.
 
 use super::documents;
+use super::run_data::RunData;
 use crate::args::{Global, ScoreArgs, WeightsName};
 use crate::commands::masked::Masked;
 use crate::exit::usage;
@@ -12,6 +13,7 @@ use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
+use firebrand_corpus::sources::Split;
 use firebrand_transformer::Model;
 use serde_json::json;
 use std::path::Path;
@@ -32,12 +34,25 @@ struct Hidden {
     at: usize,
 }
 
-pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &ScoreArgs,
+    trained: &Trained,
+    data: Option<&RunData>,
+    global: &Global,
+) -> anyhow::Result<()> {
     let masked = Masked::new(trained)?;
+    if args.ngram.is_some() {
+        return Err(usage(
+            "--ngram: a pseudo-log-likelihood, which is what an encoder has, does not compare with a likelihood",
+        ));
+    }
     if args.weights != WeightsName::F32 {
         return Err(usage("--weights: encoders are used with f32 weights"));
     }
-    let texts = texts(args, trained, &masked)?;
+    let texts = match data {
+        Some(data) => held_out(data, &masked)?,
+        None => texts(args, trained, &masked)?,
+    };
     let hidden = hidden(&texts, &masked);
     if hidden.is_empty() {
         return Err(usage("nothing to score: there is no ordinary token"));
@@ -72,6 +87,16 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
     line(format!("pseudo-perplexity      {:.4}", loss.exp()))
 }
 
+/// What the run held out.
+fn held_out(data: &RunData, masked: &Masked<'_>) -> anyhow::Result<Vec<Text>> {
+    let text = |ids: Vec<u32>| {
+        let ids: Vec<u32> = ids.into_iter().filter(|&id| masked.is_ordinary(id)).collect();
+        let bytes = ids.iter().map(|&id| data.table.byte_len(id) as u64).sum();
+        Text { ids: masked.around(&ids), bytes }
+    };
+    Ok(data.documents(Split::HeldOut)?.into_iter().map(text).collect())
+}
+
 fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Result<Vec<Text>> {
     let whole =
         |text: &str| Text { ids: masked.around(&masked.tokenizer.encode(text)), bytes: text.len() as u64 };
@@ -93,7 +118,7 @@ fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Re
             let bytes = bytes.map(|&id| table.byte_len(id) as u64).sum();
             Ok(vec![Text { ids, bytes }])
         }
-        _ => Err(usage("nothing to score: give --text, --file or --ids")),
+        _ => Err(usage("nothing to score: give --text, --file, --ids or --held-out")),
     }
 }
 

@@ -72,6 +72,12 @@ struct Options {
 }
 
 impl Options {
+    /// The defaults, but for the rounds.
+    #[cfg(test)]
+    fn of_rounds(rounds: u32) -> Self {
+        Self { rounds, steps: None, threads: 2, only: Vec::new(), flops: false, no_speed: false }
+    }
+
     fn wants(&self, case: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| case.contains(part.as_str()))
     }

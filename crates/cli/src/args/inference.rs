@@ -399,6 +399,9 @@ pub(crate) struct BenchGenerateArgs {
     pub(crate) heads: usize,
     #[arg(long, default_value_t = 384)]
     pub(crate) d_model: usize,
+    /// Numbers in a cell, of the architecture lstm.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) cell: usize,
     /// Tokens of the prompt.
     #[arg(long, default_value_t = 64)]
     pub(crate) prompt: usize,

@@ -85,6 +85,9 @@ fn decoder(args: &BenchGenerateArgs, device: &Device) -> anyhow::Result<Decoder>
         layers: LayerKind::Lstm,
         position: PositionKind::None,
         d_ff: args.cell,
+        // They have no heads, and what divides their width does not matter.
+        n_heads: 1,
+        n_kv_heads: 1,
         ..of(Preset::Llama)
     };
     Ok(Bidirectional::new(&config, 0, device)?.forward())

@@ -1,6 +1,6 @@
 //! Reading and writing the folder's files.
 
-use super::{from_json, names, to_json};
+use super::{Conventions, from_json, names, to_json};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::model::{AnyModel, Model};
@@ -40,7 +40,17 @@ pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result
 /// When `config.json` is absent, is no model's config, or describes what is not supported here.
 pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
     let path = dir.join("config.json");
-    from_json(&read_json(&path)?, &path)
+    let config = from_json(&read_json(&path)?, &path)?;
+    if config.kind != ModelKind::EncoderDecoder {
+        return Ok(config);
+    }
+    let Conventions { decoder_start, is_ours, .. } = Conventions::of(dir)?;
+    if is_ours {
+        return Ok(config);
+    }
+    let config = ModelConfig { decoder_start, ..config };
+    config.validate().map_err(|error| TransformerError::format(path, error.to_string()))?;
+    Ok(config)
 }
 
 /// The model of whatever kind the folder holds; as [`load`].
@@ -87,7 +97,7 @@ pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError
     with_tensors(model, names::inward(&config, tensors)?)
 }
 
-fn read_json(path: &Path) -> Result<Value, TransformerError> {
+pub(super) fn read_json(path: &Path) -> Result<Value, TransformerError> {
     let text = std::fs::read_to_string(path).map_err(|error| TransformerError::io(path, error))?;
     serde_json::from_str(&text)
         .map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))

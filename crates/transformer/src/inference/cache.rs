@@ -1,12 +1,13 @@
 //! Keys and values of sequences, each sequence by itself, and the buffers of a step.
 
 use super::forward::Buffers;
-use firebrand_backend::inference::Seen;
+use firebrand_backend::inference::{KeyValueBlock, Rows, SLOTS, Seen};
+use std::sync::Arc;
 
 /// What a [`CpuDecoder`](super::CpuDecoder) remembers of the tokens it has seen, for each row of a batch.
 ///
-/// Rows have nothing to do with each other: each has its own length and no empty slots, takes new tokens at its end, and
-/// is cut back without copying. Room doubles when it ends.
+/// Each row has its own length and no empty slots, takes new tokens at its end, and is cut back without copying. Its tokens stand in
+/// blocks; a copy of a row shares them, and what is written to one of them later copies that block alone.
 #[derive(Debug, Default)]
 pub struct CpuCache {
     pub(super) rows: Vec<Row>,
@@ -18,69 +19,68 @@ pub struct CpuCache {
 pub(super) struct Row {
     /// Tokens.
     pub(super) len: usize,
-    /// Tokens that there is room for.
-    room: usize,
-    layers: Vec<KeysValues>,
-}
-
-/// Of a layer, each `[n_kv_heads, room, d_head]`; of an LSTM's its outputs `[room, d_model]` and cell states `[room, d_ff]`, so that
-/// it goes on from any token.
-#[derive(Debug, Clone, Default)]
-struct KeysValues {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    /// Of each layer the keys and values in blocks, which rows that begin alike share.
+    layers: Vec<Vec<Arc<KeyValueBlock>>>,
+    /// Of each LSTM layer its output and cell state after every token, one behind the other, so that it goes on from any of them; in
+    /// blocks as well.
+    states: Vec<Vec<Arc<Vec<f32>>>>,
 }
 
 impl Row {
-    /// Makes room for `len` tokens of so many heads, which have `widths` numbers in keys and in values.
-    pub(super) fn make_room(&mut self, len: usize, heads: usize, widths: [usize; 2]) {
-        if len <= self.room {
-            return;
-        }
-        let room = len.max(2 * self.room).next_multiple_of(16);
-        let (old_room, used) = (self.room, self.len);
-        let larger = |numbers: &mut Vec<f32>, width: usize| {
-            let mut larger = vec![0.0; heads * room * width];
-            let old = (old_room * width).max(1);
-            for (from, to) in numbers.chunks_exact(old).zip(larger.chunks_exact_mut(room * width)) {
-                to[..used * width].copy_from_slice(&from[..used * width]);
+    /// Writes a layer's keys and values, rows of `[n_kv_heads, d_head]`, of the tokens at `position` and behind it.
+    pub(super) fn write(
+        &mut self,
+        layer: usize,
+        position: usize,
+        [kv_heads, d_head]: [usize; 2],
+        [keys, values]: [Rows<'_>; 2],
+    ) {
+        let blocks = &mut self.layers[layer];
+        let mut done = 0;
+        while done < keys.count {
+            let (block, slot) = ((position + done) / SLOTS, (position + done) % SLOTS);
+            let part = done..keys.count.min(done + SLOTS - slot);
+            if block == blocks.len() {
+                blocks.push(Arc::new(KeyValueBlock::new(kv_heads, d_head)));
             }
-            *numbers = larger;
-        };
-        for KeysValues { keys, values } in &mut self.layers {
-            larger(keys, widths[0]);
-            larger(values, widths[1]);
-        }
-        self.room = room;
-    }
-
-    /// Writes a layer's key and value of the token at `position`, each of `heads` heads, for which there is room.
-    pub(super) fn write(&mut self, layer: usize, position: usize, heads: usize, [key, value]: [&[f32]; 2]) {
-        let KeysValues { keys, values } = &mut self.layers[layer];
-        for (all, new) in [(keys, key), (values, value)] {
-            let width = new.len() / heads;
-            for (head, new) in new.chunks_exact(width).enumerate() {
-                all[(head * self.room + position) * width..][..width].copy_from_slice(new);
-            }
+            // A block that another row reads as well is copied here, before it differs.
+            let block = Arc::make_mut(&mut blocks[block]);
+            block.write(slot, keys.part(part.clone()), values.part(part.clone()));
+            done = part.end;
         }
     }
 
-    /// The output and the cell state of an LSTM layer, of so many numbers, after the token at `position`.
-    pub(super) fn state(&self, layer: usize, position: usize, widths: [usize; 2]) -> [&[f32]; 2] {
-        let KeysValues { keys, values } = &self.layers[layer];
-        [&keys[position * widths[0]..][..widths[0]], &values[position * widths[1]..][..widths[1]]]
+    /// Writes the output and the cell state of an LSTM layer after the token at `position`.
+    pub(super) fn write_state(&mut self, layer: usize, position: usize, [output, cell]: [&[f32]; 2]) {
+        let blocks = &mut self.states[layer];
+        let width = output.len() + cell.len();
+        let (block, slot) = (position / SLOTS, position % SLOTS);
+        if block == blocks.len() {
+            blocks.push(Arc::new(vec![0.0; SLOTS * width]));
+        }
+        let state = &mut Arc::make_mut(&mut blocks[block])[slot * width..][..width];
+        state[..output.len()].copy_from_slice(output);
+        state[output.len()..].copy_from_slice(cell);
+    }
+
+    /// The output, of `d_model` numbers, and the cell state of an LSTM layer after the token at `position`.
+    pub(super) fn state(&self, layer: usize, position: usize, d_model: usize) -> (&[f32], &[f32]) {
+        let block = &self.states[layer][position / SLOTS];
+        let width = block.len() / SLOTS;
+        block[position % SLOTS * width..][..width].split_at(d_model)
     }
 
     /// What the query of a token sees in a layer that looks at the first `count`.
     pub(super) fn seen(&self, layer: usize, count: usize) -> Seen<'_> {
-        let KeysValues { keys, values } = &self.layers[layer];
-        Seen { keys, values, count, room: self.room }
+        Seen { blocks: &self.layers[layer], count }
     }
 }
 
 impl CpuCache {
-    pub(super) fn new(n_layers: usize, rows: usize) -> Self {
-        let row = || Row { layers: vec![KeysValues::default(); n_layers], ..Row::default() };
+    /// For so many layers of attention and so many of an LSTM.
+    pub(super) fn new(n_layers: usize, n_lstm: usize, rows: usize) -> Self {
+        let row =
+            || Row { layers: vec![Vec::new(); n_layers], states: vec![Vec::new(); n_lstm], ..Row::default() };
         Self { rows: (0..rows).map(|_| row()).collect(), buffers: Buffers::default() }
     }
 
@@ -99,12 +99,12 @@ impl CpuCache {
         self.len(row) == 0
     }
 
-    /// A new cache whose row `i` is a copy of row `rows[i]`.
+    /// A new cache whose row `i` is what row `rows[i]` is. Copies no keys or values.
     pub fn fork(&self, rows: &[usize]) -> Self {
         Self { rows: rows.iter().map(|&row| self.rows[row].clone()).collect(), buffers: Buffers::default() }
     }
 
-    /// Makes row `i` what row `rows[i]` was. Copies only rows that are kept more than once.
+    /// Makes row `i` what row `rows[i]` was. Copies no keys or values.
     pub fn reorder(&mut self, rows: &[usize]) {
         let mut old = std::mem::take(&mut self.rows);
         self.rows = rows

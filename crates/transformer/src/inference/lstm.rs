@@ -84,7 +84,7 @@ impl CpuLstm {
                 now_gates.extend_from_slice(&gates[at * 4 * cell..][..4 * cell]);
                 match position.checked_sub(1) {
                     Some(last) => {
-                        let [output, state] = rows[row].state(index, last, [d, cell]);
+                        let (output, state) = rows[row].state(index, last, d);
                         now_outputs.extend_from_slice(output);
                         before.extend_from_slice(state);
                     }
@@ -104,7 +104,7 @@ impl CpuLstm {
             let states = now_outputs.chunks_exact(d).zip(after.chunks_exact(cell));
             for (&at, (output, state)) in now.iter().zip(states) {
                 let Token { row, position, .. } = tokens[at];
-                rows[row].write(index, position, 1, [output, state]);
+                rows[row].write_state(index, position, [output, state]);
                 outputs[at * d..][..d].copy_from_slice(output);
             }
         }

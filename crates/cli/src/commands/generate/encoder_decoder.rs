@@ -1,10 +1,10 @@
 //! Generation with an encoder–decoder: the encoder reads the prompt, and what the decoder writes is the result.
 
+use super::fill::Filling;
 use super::fill::spans::Blanks;
 use super::{Job, Prompt, prompt_texts, write};
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
-use crate::output::line;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{Contrastive, EncoderDecoderModel, GenerateConfig, generate_n_best};
 use firebrand_pretrain::{MASK, Mode, ModeTokens, Sentinels};
@@ -58,7 +58,10 @@ pub(super) fn run(
     let knows = Knows::new(model, trained.tokenizer.as_ref())?;
     if !args.fill.is_empty() {
         let tokenizer = trained.tokenizer()?;
-        return args.fill.iter().try_for_each(|text| fill(text, model, config, &knows, tokenizer, global));
+        return args.fill.iter().try_for_each(|text| {
+            let blanks = Blanks::new(text, &knows, tokenizer, trained.end_of_text())?;
+            fill(&blanks, model, config, &knows, tokenizer, &|filling| filling.show(args, global))
+        });
     }
     for prompt in prompts(args, trained, &knows, global)? {
         let input = prompt.input.as_deref().unwrap_or_default();
@@ -94,8 +97,12 @@ fn prompts(
 ) -> anyhow::Result<Vec<Prompt>> {
     let mut prompts = Vec::new();
     for text in &args.prompt_ids {
-        let ids = parse_ids(text)?;
+        let mut ids = parse_ids(text)?;
         trained.check_ids(&ids)?;
+        // As for transformers, which looks away from padding.
+        while ids.last().is_some_and(|&id| trained.conventions.is_padding(id)) {
+            ids.pop();
+        }
         if ids.is_empty() {
             return Err(usage("--prompt-ids is empty: the encoder has nothing to read"));
         }
@@ -115,7 +122,7 @@ fn prompts(
             input.extend(blank);
             ids.extend(blank);
         }
-        input.extend(tokenizer.end_of_text());
+        input.extend(trained.end_of_text());
         if input.is_empty() {
             return Err(usage("the prompt is empty: the encoder has nothing to read"));
         }
@@ -124,28 +131,32 @@ fn prompts(
     Ok(prompts)
 }
 
+/// What the model writes in the blanks, for `show`.
 fn fill(
-    text: &str,
+    blanks: &Blanks,
     model: &EncoderDecoder,
     config: &GenerateConfig,
     knows: &Knows,
     tokenizer: &Tokenizer,
-    global: &Global,
+    show: &dyn Fn(Filling<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let blanks = Blanks::new(text, knows, tokenizer)?;
     check_len(&blanks.input, model)?;
     let reader = EncoderDecoderModel::new(model, &blanks.input);
     let prompts = [[&[knows.start], blanks.begin.as_slice()].concat()];
     let found = generate_n_best(&reader, &prompts, config, &mut |_, _| ControlFlow::Continue(()))?;
     for (rank, generation) in found.iter().flatten().enumerate() {
-        let (filled, spans) = blanks.filled(&generation.ids, knows, tokenizer)?;
-        match global.json {
-            true => line(serde_json::json!({
-                "fill": text, "input_ids": blanks.input, "ids": generation.ids, "text": filled, "spans": spans,
-                "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(),
-            }))?,
-            false => line(filled)?,
-        }
+        let (filled, fills) = blanks.filled(&generation.ids, knows, tokenizer)?;
+        show(Filling {
+            prompt: &blanks.text,
+            text: Some(filled),
+            fills,
+            input_ids: &blanks.input,
+            ids: &generation.ids,
+            rank: rank + 1,
+            score: generation.score,
+            log_prob: generation.log_prob(),
+            finish_reason: generation.finish_reason,
+        })?;
     }
     Ok(())
 }

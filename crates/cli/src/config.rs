@@ -7,7 +7,9 @@ mod model;
 mod objective;
 
 pub(crate) use data::DataConfig;
-pub(crate) use files::{BUILT_IN, did_you_mean, load};
+#[cfg(test)]
+pub(crate) use files::BUILT_IN;
+pub(crate) use files::load;
 pub(crate) use model::ModelSection;
 pub(crate) use objective::ObjectiveName;
 

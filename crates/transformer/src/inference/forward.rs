@@ -91,11 +91,17 @@ impl CpuDecoder {
         hidden: Option<&mut Vec<f32>>,
     ) -> Vec<f32> {
         assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
+        self.throughout(|| self.feed_awake(cache, ids, wanted, hidden))
+    }
+
+    /// Does `work`, which is mostly steps of this model, with the other threads awake from one step to the next. To wake them for each
+    /// costs up to a fifth of a step.
+    pub fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
         /// Bytes of weights that are read faster alone than others are woken.
         const WORTH_WAKING: usize = 1 << 20;
         match self.matrix_bytes() < WORTH_WAKING {
-            true => self.feed_awake(cache, ids, wanted, hidden),
-            false => threads::together(|| self.feed_awake(cache, ids, wanted, hidden)),
+            true => work(),
+            false => threads::together(work),
         }
     }
 

@@ -98,6 +98,8 @@ pub(crate) struct Evaluation {
     pub(crate) val_loss: f64,
     /// Bits per byte, where it was recorded.
     pub(crate) val_bits_per_byte: Option<f64>,
+    /// Nats per token of a bidirectional model's half that reads forwards.
+    pub(crate) val_forward: Option<f64>,
 }
 
 /// Every evaluation on held-out data in the run at `path`, in the order of training.
@@ -144,12 +146,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let lines = "{\"step\":1,\"train_loss\":5.0}\n\
                      {\"step\":2,\"train_loss\":4.0,\"val_loss\":4.5}\n\
-                     {\"step\":3,\"val_loss\":4.25,\"val_bits_per_byte\":2.5}\n\
+                     {\"step\":3,\"val_loss\":4.25,\"val_bits_per_byte\":2.5,\"val_forward\":4.0}\n\
                      {\"step\":4,\"val_loss\":null}\n";
         fs::write(folder.path().join(METRICS_FILE), lines).expect("written");
         let expected = [
-            Evaluation { val_loss: 4.5, val_bits_per_byte: None },
-            Evaluation { val_loss: 4.25, val_bits_per_byte: Some(2.5) },
+            Evaluation { val_loss: 4.5, val_bits_per_byte: None, val_forward: None },
+            Evaluation { val_loss: 4.25, val_bits_per_byte: Some(2.5), val_forward: Some(4.0) },
         ];
         assert_eq!(evaluations(folder.path()).expect("readable"), expected);
     }

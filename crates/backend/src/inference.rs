@@ -13,6 +13,7 @@ use crate::fused::kernels::attention::{Heads, Mask, Problem, forward as attend_i
 use crate::fused::kernels::gemm::{Panels, Product, Start, View};
 pub use crate::fused::kernels::gemv::Write;
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
+use crate::fused::kernels::lstm;
 use crate::fused::kernels::query;
 pub use crate::fused::kernels::query::{KeyValueBlock, Rows, SLOTS, Seen};
 use crate::fused::kernels::rope::HeadLayout;
@@ -210,6 +211,31 @@ pub fn gated(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32
 /// When the slices do not fit each other.
 pub fn rope(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
     token::rotate(x, width, cos, sin);
+}
+
+/// The state of LSTM cells of `cell` numbers after a step: `gates`, `[rows, 4 · cell]`, is what they are computed from (input,
+/// candidate, forget, output), and becomes the gates; `before` is the state before, `after` becomes that after, `out` what is to be
+/// projected, each `[rows, cell]`. States are kept in `−clip ..= clip`: see [`ops::lstm`](crate::ops::lstm).
+///
+/// # Panics
+/// When the slices do not fit each other.
+pub fn lstm_cells(
+    cell: usize,
+    gates: &mut [f32],
+    before: &[f32],
+    after: &mut [f32],
+    out: &mut [f32],
+    clip: f32,
+) {
+    let rows = gates.len() / (4 * cell);
+    let fits = [before.len(), after.len(), out.len(), gates.len() / 4].iter().all(|&len| len == rows * cell);
+    assert!(fits, "gates are [rows, 4 · {cell}], all else [rows, {cell}]");
+    lstm::step_rows(cell, gates, before, after, out, clip);
+}
+
+/// Keeps every number in `−limit ..= limit`.
+pub fn clip(x: &mut [f32], limit: f32) {
+    lstm::clip_all(x, limit);
 }
 
 /// The sizes of attention, in heads and numbers.

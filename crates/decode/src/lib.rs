@@ -16,6 +16,7 @@
 //! - [`generate_contrastive`]: what is likely and unlike the text so far.
 //! - [`Guided`]: a model guided away from another prompt, with which every strategy works.
 //! - [`Sliding`]: a model without a limit, which sees the newest ids only.
+//! - [`NgramModel`]: n-grams with modified Kneser–Ney smoothing, for models to be compared with.
 //! - [`observe`]: who watches, and what is told of how ids came about.
 //! - [`error`]: everything that can go wrong.
 //!
@@ -85,6 +86,7 @@ pub mod error;
 mod follow;
 pub mod generate;
 mod guided;
+mod kneser_ney;
 pub mod model;
 mod ngrams;
 pub mod observe;
@@ -107,6 +109,7 @@ pub use encoder_decoder::EncoderDecoderModel;
 pub use error::{ConfigError, DecodeError, PromptError};
 pub use generate::{FinishReason, Generation, generate, generate_n_best};
 pub use guided::{Guided, GuidedState};
+pub use kneser_ney::{NgramCounts, NgramModel, TooManyNgrams};
 pub use model::{Hidden, HiddenStates, LanguageModel, Logits, Positions};
 pub use ngrams::NgramTable;
 pub use observe::{Event, Observer};

@@ -33,9 +33,6 @@ pub enum TransformerError {
     /// A decoder that is not where a [`CpuDecoder`](crate::CpuDecoder) could share its weights.
     #[error("the model is not on the CPU: use `--device cpu`")]
     NotOnCpu,
-    /// A decoder whose layers [`CpuDecoder`](crate::CpuDecoder) has not.
-    #[error("LSTM layers have f32 weights only: leave `--weights` out")]
-    TensorsOnly,
 }
 
 impl TransformerError {

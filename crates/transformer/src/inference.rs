@@ -7,6 +7,7 @@
 
 mod cache;
 mod forward;
+mod lstm;
 
 pub use cache::CpuCache;
 
@@ -19,6 +20,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 pub use firebrand_backend::inference::WeightFormat;
 use firebrand_backend::inference::{self as slices, Matrix, Scratch, Vector, Write};
+use lstm::CpuLstm;
 use std::sync::Arc;
 
 /// Which of the fed positions get logits.
@@ -41,7 +43,9 @@ pub struct CpuDecoder {
     /// `[seq_len, d_model]`
     position_embedding: Option<Vector>,
     layers: Vec<Arc<CpuLayer>>,
-    norm: CpuNorm,
+    /// In the place of `layers`.
+    lstm: Vec<Arc<CpuLstm>>,
+    norm: Option<CpuNorm>,
     head: Arc<Matrix>,
     /// Radians a position for each pair of a head, for rotary positions.
     frequencies: Vec<f64>,
@@ -79,11 +83,8 @@ impl CpuDecoder {
     /// `decoder` with its matrices stored as `format`.
     ///
     /// # Errors
-    /// When the decoder is not on the CPU (`--device cpu`), is one with autodiff, or has LSTM layers.
+    /// When the decoder is not on the CPU (`--device cpu`), or is one with autodiff.
     pub fn new(decoder: &Decoder, format: WeightFormat) -> Result<Self, TransformerError> {
-        if !decoder.lstm.is_empty() {
-            return Err(TransformerError::TensorsOnly);
-        }
         Self::of(decoder, format).ok_or(TransformerError::NotOnCpu)
     }
 
@@ -104,13 +105,15 @@ impl CpuDecoder {
                 down: linear(&[&mlp.down])?,
             }))
         });
+        let lstm = decoder.lstm.iter().map(|layer| CpuLstm::of(layer, format).map(Arc::new));
         let half = if config.position == PositionKind::Rope { config.d_head() / 2 } else { 0 };
         Some(Self {
             format,
             token_embedding: vector(&decoder.token_embedding)?,
             position_embedding: if_there(decoder.position_embedding.as_ref(), vector)?,
             layers: layers.collect::<Option<_>>()?,
-            norm: norm(decoder.norm.as_ref()?)?,
+            lstm: lstm.collect::<Option<_>>()?,
+            norm: if_there(decoder.norm.as_ref(), norm)?,
             head: Arc::new(Matrix::new(decoder.head().transpose(), format)?),
             frequencies: (0..half).map(|i| config.rope_theta.powf(-(i as f64) / half as f64)).collect(),
             config,
@@ -127,7 +130,8 @@ impl CpuDecoder {
     pub fn lower_layers(&self, n_layers: usize) -> Self {
         let mut lower = self.clone();
         lower.layers.truncate(n_layers);
-        lower.config.n_layers = lower.layers.len();
+        lower.lstm.truncate(n_layers);
+        lower.config.n_layers = lower.layers.len() + lower.lstm.len();
         lower
     }
 
@@ -142,7 +146,8 @@ impl CpuDecoder {
             let CpuLayer { query_key_value, output, up, down, .. } = &**layer;
             [query_key_value, output, up, down].map(|linear| linear.weight.bytes()).iter().sum::<usize>()
         };
-        self.layers.iter().map(of_layer).sum::<usize>() + self.head.bytes()
+        let of_lstm: usize = self.lstm.iter().map(|layer| layer.matrix_bytes()).sum();
+        self.layers.iter().map(of_layer).sum::<usize>() + of_lstm + self.head.bytes()
     }
 
     /// Bytes that all weights take. A tied head is there beside the embedding.
@@ -154,20 +159,21 @@ impl CpuDecoder {
     fn f32_numbers(&self) -> usize {
         let mut count = self.token_embedding.values().len();
         count += self.position_embedding.as_ref().map_or(0, |table| table.values().len());
-        let of_norm = |norm: &CpuNorm| len(Some(&norm.weight)) + len(norm.bias.as_ref());
-        count += of_norm(&self.norm);
+        let of_norm = |norm: &CpuNorm| vector_len(Some(&norm.weight)) + vector_len(norm.bias.as_ref());
+        count += self.norm.as_ref().map_or(0, of_norm);
+        count += self.lstm.iter().map(|layer| layer.f32_numbers()).sum::<usize>();
         for layer in &self.layers {
             let norms = [Some(&layer.attention_norm), Some(&layer.mlp_norm)];
             let head_norms = [layer.query_norm.as_ref(), layer.key_norm.as_ref()];
             count += norms.into_iter().chain(head_norms).flatten().map(of_norm).sum::<usize>();
             let linears = [&layer.query_key_value, &layer.output, &layer.up, &layer.down];
-            count += linears.map(|linear| len(linear.bias.as_ref())).iter().sum::<usize>();
+            count += linears.map(|linear| vector_len(linear.bias.as_ref())).iter().sum::<usize>();
         }
         count
     }
 }
 
-fn len(vector: Option<&Vector>) -> usize {
+fn vector_len(vector: Option<&Vector>) -> usize {
     vector.map_or(0, |vector| vector.values().len())
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct LstmLayer {
     pub(crate) input: Linear,
     pub(crate) recurrent: Param<Tensor<2>>,
     pub(crate) projection: Param<Tensor<2>>,
-    clip: f32,
+    pub(crate) clip: f32,
 }
 
 impl LstmLayer {

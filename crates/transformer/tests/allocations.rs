@@ -1,7 +1,10 @@
 //! How often decoding a token asks for memory.
 
 use firebrand_backend::device;
-use firebrand_transformer::{CpuDecoder, Decoder, Model, ModelConfig, Preset, Wanted, WeightFormat};
+use firebrand_transformer::{
+    Bidirectional, CpuDecoder, Decoder, LayerKind, Model, ModelConfig, ModelKind, PositionKind, Preset,
+    Wanted, WeightFormat,
+};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -31,9 +34,17 @@ static ALLOCATOR: Counting = Counting;
 #[test]
 fn a_token_allocates_its_logits_and_what_wakes_the_threads() {
     let (_, device) = device::resolve(Some("cpu")).expect("the cpu is always there");
-    for preset in [Preset::Llama, Preset::Gpt2] {
-        let config = ModelConfig::preset(preset, 300, 192, 3, 6, 512);
-        let decoder = Decoder::new(&config, 1, &device).expect("a model");
+    let config = |preset| ModelConfig::preset(preset, 300, 192, 3, 6, 512);
+    let lstm = ModelConfig {
+        kind: ModelKind::Bidirectional,
+        layers: LayerKind::Lstm,
+        position: PositionKind::None,
+        ..config(Preset::Llama)
+    };
+    let decoder = |preset| Decoder::new(&config(preset), 1, &device).expect("a model");
+    let half = Bidirectional::new(&lstm, 1, &device).expect("a model").forward();
+    let decoders = [("llama", decoder(Preset::Llama)), ("gpt2", decoder(Preset::Gpt2)), ("LSTM", half)];
+    for (name, decoder) in decoders {
         for format in WeightFormat::ALL {
             let model = CpuDecoder::new(&decoder, format).expect("on the CPU");
             let mut cache = model.start(1);
@@ -50,8 +61,8 @@ fn a_token_allocates_its_logits_and_what_wakes_the_threads() {
             let each = (ALLOCATIONS.load(Ordering::Relaxed) - before) as f64 / TOKENS as f64;
             // One for the logits; for each further thread one task, and now and then room in a queue.
             let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
-            assert!(each <= 1.0 + 2.0 * threads as f64, "{preset:?}, {format:?}: {each} allocations a token");
-            eprintln!("{preset:?}, {format:?}: {each} allocations a token");
+            assert!(each <= 1.0 + 2.0 * threads as f64, "{name}, {format:?}: {each} allocations a token");
+            eprintln!("{name}, {format:?}: {each} allocations a token");
         }
     }
 }

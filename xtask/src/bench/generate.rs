@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn cases_are_named_by_size_and_weights() {
-        let options = Options { rounds: 1, steps: None, threads: 2, only: None };
+        let options = Options::of_rounds(1);
         assert_eq!(case_name(&SHAPES[1], "int8"), "gpt2-11m-int8");
         assert!(
             arguments(&SHAPES[2], &options)

@@ -54,20 +54,32 @@ struct Options {
     /// How often each speed is measured.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Training steps a round. [default: 100 at 0.9 M parameters, 8 at 11 M, 4 at 50 M]
+    /// Training steps a round. [default: 100 at 0.9 M parameters, 8 at 11 M, 4 at 50 M; of objectives 1200]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
     /// Threads on each side.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// Only cases whose name contains this, such as llama or 11m.
-    #[arg(long, value_name = "PART")]
-    only: Option<String>,
+    /// Only cases whose name contains this, such as llama or 11m; several are separated by commas.
+    #[arg(long, value_name = "PART,…", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Of objectives: as many floating-point operations for each as the causal model's steps take, instead of as many steps.
+    #[arg(long)]
+    flops: bool,
+    /// Of objectives: leave out speed and memory, which a busy machine would distort; a call without this adds them.
+    #[arg(long)]
+    no_speed: bool,
 }
 
 impl Options {
+    /// The defaults, but for the rounds.
+    #[cfg(test)]
+    fn of_rounds(rounds: u32) -> Self {
+        Self { rounds, steps: None, threads: 2, only: Vec::new(), flops: false, no_speed: false }
+    }
+
     fn wants(&self, case: &str) -> bool {
-        self.only.as_ref().is_none_or(|part| case.contains(part))
+        self.only.is_empty() || self.only.iter().any(|part| case.contains(part.as_str()))
     }
 }
 
@@ -77,6 +89,7 @@ Examples:
   cargo xtask bench train
   cargo xtask bench train --only gpt2-11m --rounds 5 --json
   cargo xtask bench shakespeare --markdown >> BENCHMARKS.md
+  cargo xtask bench objectives --only causal,bidirectional --steps 300
 
 Each line of --json has bench, case, value, unit, peer, peer_value,
 ratio (value / peer_value), target, target_is (least-ratio, most-ratio,
@@ -112,8 +125,9 @@ enum Bench {
     Tokenizer,
     /// Tinyshakespeare by character with nanoGPT's settings, three seeds: loss on held-out text. Ten minutes.
     Shakespeare,
-    /// Every pretraining objective on the same stories, as many parameters each: bits per byte, probes on labelled texts, BLiMP,
-    /// speed, memory. Half an hour.
+    /// Every pretraining objective on the same stories, as many parameters each: bits per byte beside a 5-gram model's, probes on
+    /// labelled texts, BLiMP, speed, memory; as a table, too (target/bench/objectives/table.md). What is measured stays for the next
+    /// call with the same binary, so that it can be made in parts (--only). Two hours.
     Objectives,
 }
 
@@ -165,9 +179,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         figures.extend(measured);
     }
-    match &args.options.only {
-        Some(part) if figures.is_empty() => {
-            Err(Failure::Usage(format!("--only {part}: no case is called so")).into())
+    match args.options.only.as_slice() {
+        [_, ..] if figures.is_empty() => {
+            let parts = args.options.only.join(",");
+            Err(Failure::Usage(format!("--only {parts}: no case is called so")).into())
         }
         _ if args.json => Ok(()),
         _ if args.markdown => process::print(&figure::markdown(&figures, &commit()?)),

@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_run_is_told_preset_seed_and_text() {
-        let options = Options { rounds: 3, steps: None, threads: 2, only: None };
+        let options = Options::of_rounds(3);
         let run = PathBuf::from("runs/x");
         let command =
             command(Path::new("firebrand"), "llama", 1, Path::new("/data/input.txt"), &run, &options);

@@ -143,7 +143,8 @@ fn nanoseconds(time: Option<SystemTime>) -> u128 {
     time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_nanos())
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
+/// Of a file, in hexadecimal.
+pub(crate) fn sha256(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 18]);
     loop {

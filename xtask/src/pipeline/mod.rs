@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 
+pub(crate) use digest::sha256;
 pub(crate) use job::{Job, Request};
 pub(crate) use state::is_at_home;
 

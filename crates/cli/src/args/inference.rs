@@ -256,7 +256,8 @@ impl From<WeightsName> for WeightFormat {
   firebrand score runs/quickstart --file val.txt --boundary blank-line --json
   firebrand score runs/quickstart --file lines.txt --boundary line --each
   firebrand score runs/quickstart --ids 1,2,3 --logits logits.json
-  firebrand score runs/quickstart --file val.txt --weights int8")]
+  firebrand score runs/quickstart --file val.txt --weights int8
+  firebrand score runs/quickstart --held-out --ngram 5")]
 pub(crate) struct ScoreArgs {
     /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
@@ -270,12 +271,18 @@ pub(crate) struct ScoreArgs {
     /// Ids to score as they are; the first is given, but a masked model scores all of them that stand for text
     #[arg(long, value_name = "IDS", group = "input")]
     pub(crate) ids: Option<String>,
+    /// Score what the run held out of its data
+    #[arg(long, group = "input")]
+    pub(crate) held_out: bool,
     /// Where the documents of --file end [default: as in the run's data]
     #[arg(long, value_enum)]
     pub(crate) boundary: Option<Boundary>,
     /// A line of JSON for each document, in their order, instead of what all have in common
-    #[arg(long, requires = "file", conflicts_with_all = ["text", "ids"])]
+    #[arg(long, requires = "file", conflicts_with_all = ["text", "ids", "held_out", "ngram"])]
     pub(crate) each: bool,
+    /// Score by n-grams of the run's training text too, of 1 to N tokens (modified Kneser-Ney): what a model has to beat
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) ngram: Option<u8>,
     /// Store weights like this, and show what that changes: perplexity and memory beside those of f32; not for masked models
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
@@ -393,6 +400,9 @@ pub(crate) struct BenchGenerateArgs {
     pub(crate) heads: usize,
     #[arg(long, default_value_t = 384)]
     pub(crate) d_model: usize,
+    /// Numbers in a cell, of the architecture lstm.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) cell: usize,
     /// Tokens of the prompt.
     #[arg(long, default_value_t = 64)]
     pub(crate) prompt: usize,

@@ -108,7 +108,7 @@ fn preset(arch: &str) -> anyhow::Result<Preset> {
     match arch {
         "gpt2" => Ok(Preset::Gpt2),
         "llama" => Ok(Preset::Llama),
-        other => Err(usage(format!("no architecture `{other}`: use gpt2 or llama"))),
+        other => Err(usage(format!("no architecture `{other}`: use gpt2 or llama, or lstm to generate"))),
     }
 }
 

@@ -150,6 +150,13 @@ fn masked_models_score_texts_by_hiding_each_token() {
     let sum = |key: &str| each.iter().map(|line| line[key].as_f64().expect("a number")).sum::<f64>();
     assert!((sum("log_likelihood") / file["log_likelihood"].as_f64().expect("nats") - 1.0).abs() < 1e-9);
     assert_eq!(Some(sum("tokens")), file["tokens"].as_f64());
+    // A tenth was held out: the last four documents.
+    let held_out = scratch.run(&["score", "run", "--held-out", "--json"]).json();
+    let last: f64 = each[36..].iter().map(|line| line["log_likelihood"].as_f64().expect("nats")).sum();
+    let found = held_out["log_likelihood"].as_f64().expect("nats");
+    assert!(held_out["documents"] == 4 && (found / last - 1.0).abs() < 1e-5, "{held_out}");
+    let ngram = ["score", "run", "--held-out", "--ngram", "3"];
+    scratch.run(&ngram).fails(2, &["--ngram", "pseudo-log-likelihood", "does not compare"]);
     let plain = scratch.run(&["score", "run", "--text", text]).succeeds().stdout;
     assert!(plain.contains("pseudo-log-likelihood") && plain.contains("pseudo-perplexity"), "{plain}");
     scratch.run(&["score", "run", "--text", text, "--weights", "int8"]).fails(2, &["--weights", "f32"]);

@@ -117,6 +117,30 @@ fn the_estimate_of_memory_is_within_15_percent_in_bf16() {
     );
 }
 
+const BOTH_WAYS: &str = "objective=bidirectional";
+const LSTM: &str = "model.layers=lstm";
+const CHARACTERS: &str =
+    "model.characters={filters=[[1,4],[2,4],[3,8],[4,16],[5,32],[6,64],[7,128]],max_bytes=50}";
+
+#[test]
+fn the_estimate_of_memory_is_within_15_percent_of_elmo() {
+    let large = ["training.seq_len=128", "training.batch_size=16", "model.n_layers=2", "model.d_ff=384"];
+    let elmo = |more: &[&'static str]| [&[BOTH_WAYS, LSTM], &large[..], more].concat();
+    let cases = [
+        ("bidirectional", vec![BOTH_WAYS, BATCH_12]),
+        ("lstm", elmo(&[])),
+        ("lstm-wide", elmo(&["model.d_ff=1024"])),
+        ("lstm-dropout", elmo(&["model.dropout=0.1"])),
+        ("lstm-checkpointing", elmo(&["model.n_layers=4", "training.batch_size=32", CHECKPOINTING])),
+        ("lstm-micro-batches", elmo(&["training.batch_size=64", "training.grad_accum_steps=4"])),
+    ];
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(name, sets)| (*name, sets.as_slice())).collect();
+    check(256, &cases);
+    let cases = [("lstm-large-vocabulary", elmo(&[])), ("elmo", elmo(&[CHARACTERS]))];
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(name, sets)| (*name, sets.as_slice())).collect();
+    check(2048, &cases);
+}
+
 const OF_11M: &[&str] = &[
     "model.d_model=384",
     "model.n_layers=6",

@@ -98,7 +98,7 @@ fn what_cannot_be_scored_is_named() {
     let check = |args: &[&str], parts: &[&str]| {
         scratch.run(&[&["score", "run"], args].concat()).fails(2, parts);
     };
-    check(&[], &["give --text, --file or --ids"]);
+    check(&[], &["give --text, --file, --ids or --held-out"]);
     check(&["--text", "a", "--ids", "1"], &["cannot be used with"]);
     check(&["--text", ""], &["nothing to score"]);
     check(&["--file", "missing.txt"], &["missing.txt", "No such file"]);
@@ -156,4 +156,45 @@ fn the_perplexity_that_narrow_weights_cost_is_shown() {
     scratch
         .run(&["score", "run", "--ids", "1,2", "--weights", "half"])
         .fails(2, &["half", "f32, bf16, int8"]);
+}
+
+#[test]
+fn what_a_run_held_out_is_scored_as_its_file_would_be() {
+    let scratch = Scratch::with_text();
+    scratch
+        .write("val.txt", "Once there was a hen.\n\nThe hen wanted shade with 7 friends.\nIt got peace.\n");
+    scratch.pretrain("run", &["data.held_out=[\"val.txt\"]"]).succeeds();
+    let held_out = scratch.run(&["score", "run", "--held-out", "--json"]).json();
+    assert_eq!(held_out, scratch.run(&["score", "run", "--file", "val.txt", "--json"]).json());
+    assert_eq!(held_out["documents"], 2);
+    assert_eq!(held_out["bytes"], scratch.text("val.txt").trim_end().len() - "\n\n".len());
+
+    scratch.write("val.txt", "Something else.\n");
+    scratch.run(&["score", "run", "--held-out"]).fails(2, &["--held-out", "run", "has changed since"]);
+    std::fs::remove_file(scratch.path("run/run.toml")).expect("removed");
+    scratch.run(&["score", "run", "--held-out"]).fails(2, &["--held-out: run has no run.toml", "--file"]);
+}
+
+#[test]
+fn an_ngram_model_of_the_training_text_is_scored_beside() {
+    let scratch = Scratch::with_run();
+    let score = |more: &[&str]| scratch.run(&[&["score", "run", "--json"], more].concat()).json();
+    let bits = |score: &Value| score["ngram"]["bits_per_byte"].as_f64().expect("bits");
+    // 40 documents that are nearly alike: what stands in them follows from few tokens, and from none it does not.
+    let [one, five] = ["1", "5"].map(|order| score(&["--held-out", "--ngram", order]));
+    assert!(bits(&five) < 0.3 * bits(&one), "{five} {one}");
+    assert_eq!((&five["log_likelihood"], &one["ngram"]["order"]), (&one["log_likelihood"], &Value::from(1)));
+    let ngrams = |score: &Value| score["ngram"]["ngrams"].as_u64();
+    assert!(ngrams(&five) > ngrams(&one));
+    // On other documents than those held out; what it costs and how long they are make bits per byte.
+    let text = score(&["--text", "Once there was a crow.", "--ngram", "3"]);
+    let nats = -text["ngram"]["log_likelihood"].as_f64().expect("nats");
+    assert!((bits(&text) - nats / std::f64::consts::LN_2 / 22.0).abs() < 1e-12);
+    let plain = scratch.run(&["score", "run", "--held-out", "--ngram", "3"]).succeeds().stdout;
+    assert!(plain.contains("3-gram model") && plain.contains("n-grams of "), "{plain}");
+
+    scratch.run(&["score", "run", "--held-out", "--ngram", "0"]).fails(2, &["0", "1..=9"]);
+    scratch
+        .run(&["score", "run", "--file", "train.txt", "--each", "--ngram", "3"])
+        .fails(2, &["--each", "--ngram"]);
 }

@@ -21,6 +21,9 @@ pub(super) struct Row {
     pub(super) len: usize,
     /// Of each layer the keys and values in blocks, which rows that begin alike share.
     layers: Vec<Vec<Arc<KeyValueBlock>>>,
+    /// Of each LSTM layer its output and cell state after every token, one behind the other, so that it goes on from any of them; in
+    /// blocks as well.
+    states: Vec<Vec<Arc<Vec<f32>>>>,
 }
 
 impl Row {
@@ -47,6 +50,26 @@ impl Row {
         }
     }
 
+    /// Writes the output and the cell state of an LSTM layer after the token at `position`.
+    pub(super) fn write_state(&mut self, layer: usize, position: usize, [output, cell]: [&[f32]; 2]) {
+        let blocks = &mut self.states[layer];
+        let width = output.len() + cell.len();
+        let (block, slot) = (position / SLOTS, position % SLOTS);
+        if block == blocks.len() {
+            blocks.push(Arc::new(vec![0.0; SLOTS * width]));
+        }
+        let state = &mut Arc::make_mut(&mut blocks[block])[slot * width..][..width];
+        state[..output.len()].copy_from_slice(output);
+        state[output.len()..].copy_from_slice(cell);
+    }
+
+    /// The output, of `d_model` numbers, and the cell state of an LSTM layer after the token at `position`.
+    pub(super) fn state(&self, layer: usize, position: usize, d_model: usize) -> (&[f32], &[f32]) {
+        let block = &self.states[layer][position / SLOTS];
+        let width = block.len() / SLOTS;
+        block[position % SLOTS * width..][..width].split_at(d_model)
+    }
+
     /// What the query of a token sees in a layer that looks at the first `count`.
     pub(super) fn seen(&self, layer: usize, count: usize) -> Seen<'_> {
         Seen { blocks: &self.layers[layer], count }
@@ -54,8 +77,10 @@ impl Row {
 }
 
 impl CpuCache {
-    pub(super) fn new(n_layers: usize, rows: usize) -> Self {
-        let row = || Row { layers: vec![Vec::new(); n_layers], ..Row::default() };
+    /// For so many layers of attention and so many of an LSTM.
+    pub(super) fn new(n_layers: usize, n_lstm: usize, rows: usize) -> Self {
+        let row =
+            || Row { layers: vec![Vec::new(); n_layers], states: vec![Vec::new(); n_lstm], ..Row::default() };
         Self { rows: (0..rows).map(|_| row()).collect(), buffers: Buffers::default() }
     }
 

@@ -1,6 +1,7 @@
 //! The forward pass over slices.
 
 use super::cache::Row;
+use super::lstm::LstmBuffers;
 use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
 use firebrand_backend::inference::{self as slices, HeadSizes, Rows, Scratch, Write};
 use firebrand_backend::threads;
@@ -28,15 +29,16 @@ pub(super) struct Buffers {
     sin: Vec<f32>,
     /// Final states of which logits are wanted.
     wanted: Vec<f32>,
+    lstm: LstmBuffers,
     scratch: Scratch,
 }
 
 /// A token to be fed.
 #[derive(Debug, Clone, Copy)]
-struct Token {
-    row: usize,
+pub(super) struct Token {
+    pub(super) row: usize,
     id: u32,
-    position: usize,
+    pub(super) position: usize,
     /// How many tokens of its row it sees.
     sees: usize,
     wanted: bool,
@@ -52,7 +54,7 @@ impl Token {
 impl CpuDecoder {
     /// An empty cache for `rows` sequences.
     pub fn start(&self, rows: usize) -> CpuCache {
-        CpuCache::new(self.layers.len(), rows)
+        CpuCache::new(self.layers.len(), self.lstm.len(), rows)
     }
 
     /// Feeds each row its new ids, the first of which are its prompt, and returns the logits, `[vocab]` each, of the positions that are `wanted`, row after
@@ -132,8 +134,13 @@ impl CpuDecoder {
         for tokens in tokens.chunks(together) {
             self.run(tokens, rows, buffers);
             if let Some(hidden) = &mut hidden {
-                self.norm.apply(&buffers.x, &mut buffers.normed);
-                hidden.extend_from_slice(&buffers.normed);
+                match &self.norm {
+                    Some(norm) => {
+                        norm.apply(&buffers.x, &mut buffers.normed);
+                        hidden.extend_from_slice(&buffers.normed);
+                    }
+                    None => hidden.extend_from_slice(&buffers.x),
+                }
             }
             let count = self.keep_wanted(tokens, buffers);
             let logits = &mut logits[done * vocab_size..][..count * vocab_size];
@@ -163,6 +170,10 @@ impl CpuDecoder {
         for (index, layer) in self.layers.iter().enumerate() {
             self.attention(index, layer, tokens, rows, buffers);
             self.mlp(layer, buffers);
+        }
+        for (index, layer) in self.lstm.iter().enumerate() {
+            let Buffers { x, lstm, scratch, .. } = &mut *buffers;
+            layer.run(index, tokens, rows, x, lstm, scratch);
         }
         for token in tokens {
             rows[token.row].len = token.position + 1;
@@ -275,7 +286,10 @@ impl CpuDecoder {
                 normed.extend_from_slice(x);
             }
         }
-        self.norm.apply(normed, wanted);
-        normed.len() / self.config.d_model
+        match &self.norm {
+            Some(norm) => norm.apply(normed, wanted),
+            None => std::mem::swap(normed, wanted),
+        }
+        wanted.len() / self.config.d_model
     }
 }

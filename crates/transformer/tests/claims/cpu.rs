@@ -1,6 +1,6 @@
 //! The decoder on slices computes what the one on tensors computes, whatever is done to its cache.
 
-use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, ids, model, uncached};
+use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, elmo, elmos, ids, model, uncached};
 use firebrand_transformer::{
     CpuCache, CpuDecoder, Decoder, Model, ModelConfig, Preset, Wanted, WeightFormat,
 };
@@ -10,10 +10,18 @@ const ROUNDING: f32 = 1e-5;
 
 /// Every config's decoder on tensors, and the same on slices.
 fn pairs() -> impl Iterator<Item = (&'static str, Decoder, CpuDecoder)> {
-    configs().into_iter().map(|(name, config)| {
-        let decoder = model(&config, &device("cpu"));
+    let decoders = configs().into_iter().map(|(name, config)| (name, model(&config, &device("cpu"))));
+    decoders.chain(halves()).map(|(name, decoder)| {
         let on_slices = CpuDecoder::new(&decoder, WeightFormat::F32).expect("it is on the CPU");
         (name, decoder, on_slices)
+    })
+}
+
+/// The halves of models with LSTM layers.
+fn halves() -> impl Iterator<Item = (&'static str, Decoder)> {
+    elmos().into_iter().flat_map(|(name, config)| {
+        let model = elmo(&config, &device("cpu"));
+        [(name, model.forward()), (name, model.backward())]
     })
 }
 
@@ -130,13 +138,29 @@ fn long_prompts_in_parts_equal_single_tokens_for_every_format() {
     }
 }
 
+/// Tensors take all tokens through a layer before the next one, slices as they are fed: the kernel of a step is the same, and so
+/// are its sums.
+#[test]
+fn lstm_layers_have_the_bits_of_those_on_tensors() {
+    for (name, decoder) in halves() {
+        let model = CpuDecoder::new(&decoder, WeightFormat::F32).expect("it is on the CPU");
+        let ids = ids(4, SEQ_LEN);
+        let expected = uncached(&decoder, &ids);
+        let mut cache = model.start(1);
+        let mut fed: Vec<Vec<f32>> = feed(&model, &mut cache, &[&ids[..5]]).remove(0);
+        fed.extend(ids[5..].iter().flat_map(|&id| feed(&model, &mut cache, &[&[id]]).remove(0)));
+        assert!(fed == expected, "{name}: logits differ by {:e}", difference(&fed, &expected));
+    }
+}
+
 #[test]
 fn narrow_formats_take_less_memory() {
-    for (name, config) in configs() {
-        let decoder = model(&config, &device("cpu"));
+    let decoders = configs().into_iter().map(|(name, config)| (name, model(&config, &device("cpu"))));
+    for (name, decoder) in decoders.chain(halves()) {
+        let config = decoder.config();
         let [f32, bf16, int8] =
             WeightFormat::ALL.map(|format| CpuDecoder::new(&decoder, format).expect("it is on the CPU"));
-        assert!(f32.weight_bytes() >= 4 * config.n_params(), "{name}");
+        assert!(f32.weight_bytes() >= 4 * config.n_params(), "{name}: {}", config.n_params());
         // Padding to whole panels outweighs the rest in models as small as these.
         assert!(bf16.matrix_bytes() > int8.matrix_bytes(), "{name}");
     }

@@ -1,71 +1,45 @@
 //! What each pretraining objective learns from the same text with as many parameters.
 
+mod kept;
+mod learned;
 mod probe;
+mod table;
+mod text;
+mod trials;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
 
-use super::figure::Figure;
-use super::{Bench, Options, json, without_overrides};
-use crate::{machine, process, run_directory, workspace};
-use probe::{Layer, Reads};
+use super::figure::{Figure, TargetIs};
+use super::{Bench as Name, Options, json};
+use crate::{pipeline, process, run_directory, workspace};
+use kept::Kept;
+use learned::{Bench, Learned};
+use text::{CORPUS, HELD_OUT, LABELLED, TASKS, TESTED, VOCAB_SIZE};
+use trials::{BIDIRECTIONAL, FIRST, HALF, TRIALS, Trial};
 
-/// An objective, its config, and what makes its model as large as the others.
-struct Trial {
-    name: &'static str,
-    config: &'static str,
-    set: &'static [&'static str],
-    /// Whether `firebrand score` knows how likely its model finds a text.
-    scores: bool,
-}
-
-/// All have four layers in all, two of them in each stack where there are two.
-const TRIALS: [Trial; 10] = [
-    Trial { name: "causal", config: "quickstart", set: &[FOUR], scores: true },
-    Trial { name: "bidirectional", config: "bidirectional", set: &[TWO], scores: true },
-    // Learned positions take far longer to be of use: see the config.
-    Trial { name: "masked", config: "masked", set: &[FOUR, "model.position=rope"], scores: true },
-    Trial { name: "span-corruption", config: "span-corruption", set: &[TWO], scores: true },
-    Trial { name: "denoising", config: "denoising", set: &[TWO], scores: true },
-    Trial { name: "prefix", config: "prefix", set: &[FOUR], scores: true },
-    Trial { name: "mixture", config: "mixture", set: &[TWO], scores: true },
-    Trial {
-        name: "replaced-token",
-        config: "replaced-token",
-        set: &[FOUR, "model.position=rope"],
-        scores: false,
-    },
-    Trial { name: "permutation", config: "permutation", set: &[FOUR], scores: true },
-    Trial { name: "fill-in-the-middle", config: "fill-in-the-middle", set: &[FOUR], scores: true },
-];
-
-const FOUR: &str = "model.n_layers=4";
-const TWO: &str = "model.n_layers=2";
-
-/// Of the built-in stories.
-const CORPUS: &str = "20MB";
-const VOCAB_SIZE: &str = "2048";
 const STEPS: u32 = 1200;
+/// Those of which the speed is measured.
+const TIMED_STEPS: u32 = 40;
 
-/// Labelled texts of each task, and how many of them only the test sees.
-const TEXTS: usize = 1500;
-const HELD_OUT: usize = 500;
+/// The forward half of a bidirectional model may have so many bits per byte more than a causal model of its size.
+const MOST_OF_HALF: f64 = 1.02;
 
 /// What `firebrand pretrain --json` prints.
-#[derive(Deserialize)]
-struct Trained {
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Speed {
     tokens_per_s: f64,
     peak_bytes: f64,
 }
 
-/// A labelled text.
-struct Labelled {
-    text: String,
-    label: String,
+/// A model's figures.
+struct Row {
+    name: &'static str,
+    learned: Learned,
+    speed: Option<Speed>,
 }
 
 /// Trains every objective, and looks at what it has learned.
@@ -75,49 +49,72 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
         return Ok(Vec::new());
     }
     let folder = folder()?;
-    let corpus = corpus(firebrand, &folder)?;
-    let tasks = [labelled(firebrand, &folder, "reviews")?, labelled(firebrand, &folder, "pairs")?];
-    let blimp = match machine::shared("data/blimp")? {
-        Ok(blimp) => Some(minimal_pairs(&blimp, &folder)?),
-        Err(reason) => {
-            eprintln!("BLiMP is skipped: {reason}");
-            None
-        }
+    let corpus = text::corpus(firebrand, &folder)?;
+    let bench = Bench { firebrand, folder: &folder, corpus: &corpus, threads: options.threads };
+    let kept = Kept::new(folder.join("results"), key(firebrand)?)?;
+    let settings = |trial: &Trial| {
+        let flops = if options.flops { " of the first, in operations" } else { "" };
+        format!("{trial:?}, {} steps{flops}", options.steps.unwrap_or(STEPS))
     };
-    let mut figures = Vec::new();
-    for trial in wanted {
-        let (name, run) = (trial.name, folder.join(trial.name));
-        let trained = train(firebrand, &trial, &corpus, &run, options)?;
-        let mut add =
-            |unit, value: f64| figures.extend(Figure::new(Bench::Objectives.name(), name, unit, &[value]));
-        add("tokens/s of training", trained.tokens_per_s);
-        add("MiB at the peak", trained.peak_bytes / f64::from(1u32 << 20));
-        let evaluations = run_directory::evaluations(&run)?;
-        if let Some(last) = evaluations.last() {
-            add("nats a target, held out", last.val_loss);
-            if let Some(bits) = last.val_bits_per_byte {
-                add("bits per byte, held out", bits);
-            }
-        }
-        for ((task, texts), units) in ["reviews", "pairs"].iter().zip(&tasks).zip([
-            (
-                "of the reviews right, last layer",
-                "of the reviews right, best layer",
-                "of the reviews right, mix",
-            ),
-            ("of the pairs right, last layer", "of the pairs right, best layer", "of the pairs right, mix"),
-        ]) {
-            let probed = probed(firebrand, &run, &folder, task, texts)?;
-            eprintln!("{name}, {task}: {probed:?}");
-            add(units.0, *probed.layers.last().unwrap_or(&f64::NAN));
-            add(units.1, probed.layers.iter().copied().fold(0.0, f64::max));
-            add(units.2, probed.mix);
-        }
-        if let Some(pairs) = blimp.as_ref().filter(|_| trial.scores) {
-            add("of BLiMP's pairs right", prefers(firebrand, &run, pairs)?);
-        }
+    let mut looked_at = None;
+    for trial in &wanted {
+        kept.get_or(trial.name, &settings(trial), || {
+            let (tasks, blimp) = match &mut looked_at {
+                Some(made) => made,
+                none => none.insert((
+                    TASKS
+                        .map(|task| text::task(firebrand, &folder, task))
+                        .into_iter()
+                        .collect::<Result<Vec<_>>>()?,
+                    text::minimal_pairs(&folder)?,
+                )),
+            };
+            let size = bench.size(trial)?;
+            let steps = options.steps.unwrap_or(STEPS);
+            let steps = match options.flops {
+                false => steps,
+                true => {
+                    let first = bench.size(&first())?.step_flops();
+                    (f64::from(steps) * first / size.step_flops()).round() as u32
+                }
+            };
+            bench.learn(trial, size, steps, tasks, blimp.as_deref())
+        })?;
     }
-    Ok(figures)
+    let timed = |trial: &Trial| format!("{trial:?} on {} threads", options.threads);
+    for trial in wanted.iter().filter(|_| !options.no_speed) {
+        kept.get_or(&format!("{}-speed", trial.name), &timed(trial), || {
+            speed(&bench, trial, options.rounds)
+        })?;
+    }
+    // What was wanted, and whatever else is there: the table grows with every part.
+    let rows: Vec<Row> = TRIALS
+        .iter()
+        .filter_map(|trial| {
+            let learned = kept.get(trial.name, &settings(trial))?;
+            let speed = kept.get(&format!("{}-speed", trial.name), &timed(trial));
+            Some(Row { name: trial.name, learned, speed })
+        })
+        .collect();
+    let table = folder.join("table.md");
+    fs::write(&table, table::markdown(&rows)).with_context(|| format!("cannot write {}", table.display()))?;
+    eprintln!("All rows so far: {}", crate::paths::shown(&table));
+    let half = rows.iter().find(|row| row.name == HALF).and_then(|row| row.learned.bits_per_byte);
+    let wanted = rows.iter().filter(|row| wanted.iter().any(|trial| trial.name == row.name));
+    Ok(wanted.flat_map(|row| figures(row, half)).collect())
+}
+
+fn first() -> Trial {
+    *TRIALS.iter().find(|trial| trial.name == FIRST).unwrap_or(&TRIALS[0])
+}
+
+/// What all results depend on.
+fn key(firebrand: &Path) -> Result<String> {
+    let binary =
+        pipeline::sha256(firebrand).with_context(|| format!("cannot read {}", firebrand.display()))?;
+    Ok(format!(
+        "{binary}; {CORPUS}, {VOCAB_SIZE} tokens, {HELD_OUT} held out, {TESTED} of {LABELLED} texts tested"
+    ))
 }
 
 fn folder() -> Result<PathBuf> {
@@ -126,153 +123,75 @@ fn folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// A text and its tokenizer, made once.
-struct Corpus {
-    text: PathBuf,
-    tokenizer: PathBuf,
-}
-
-fn corpus(firebrand: &Path, folder: &Path) -> Result<Corpus> {
-    let corpus = Corpus { text: folder.join("stories.txt"), tokenizer: folder.join("tokenizer") };
-    if !corpus.tokenizer.exists() {
-        let mut command = Command::new(firebrand);
-        command.args(["data", "generate", "--bytes", CORPUS, "--out"]).arg(&corpus.text);
-        process::run_step("write stories", &mut command)?;
-        let mut command = Command::new(firebrand);
-        command.args(["tokenizer", "train"]).arg(&corpus.text);
-        command.args(["--vocab-size", VOCAB_SIZE, "--out"]).arg(&corpus.tokenizer);
-        process::run_step("train a tokenizer", &mut command)?;
+/// The median speed of some rounds of few steps, and the most memory.
+fn speed(bench: &Bench<'_>, trial: &Trial, rounds: u32) -> Result<Speed> {
+    let run = bench.folder.join("timed");
+    let (mut speeds, mut peak_bytes) = (Vec::new(), 0.0);
+    for round in 1..=rounds {
+        run_directory::remove(&run)?;
+        let mut command = bench.pretrain(trial);
+        command.args(["--set", &format!("training.steps={TIMED_STEPS}")]);
+        command.args(["--set", "data.held_out=none"]).arg("--out").arg(&run);
+        let timed: Speed = json(&process::output(&format!("time {}", trial.name), &mut command)?)?;
+        eprintln!("{} round {round}/{rounds}: {:.0} tokens/s", trial.name, timed.tokens_per_s);
+        speeds.push(timed.tokens_per_s);
+        peak_bytes = f64::max(peak_bytes, timed.peak_bytes);
     }
-    Ok(corpus)
+    run_directory::remove(&run)?;
+    let tokens_per_s = super::figure::median(&speeds).context("there is one round at least")?;
+    Ok(Speed { tokens_per_s, peak_bytes })
 }
 
-fn train(firebrand: &Path, trial: &Trial, corpus: &Corpus, run: &Path, options: &Options) -> Result<Trained> {
-    run_directory::remove(run)?;
-    let quoted = |path: &Path| toml::Value::String(path.to_string_lossy().into_owned());
-    let mut command = Command::new(firebrand);
-    command.args(["pretrain", "--config", trial.config, "--json"]);
-    for set in trial.set {
-        command.args(["--set", set]);
+/// The figures of a row; `half` is what the causal model of the size of a half needs.
+fn figures(row: &Row, half: Option<f64>) -> Vec<Figure> {
+    let Learned { loss, bits_per_byte, forward, ngram, scored, probed, blimp, flops, size, .. } =
+        &row.learned;
+    let new = |unit, value: f64| Figure::new(Name::Objectives.name(), row.name, unit, &[value]);
+    let mut figures = Vec::new();
+    figures.extend(new("parameters", size.n_params as f64));
+    figures.extend(new("10¹² operations of training", flops / 1e12));
+    figures.extend(new("nats a target, held out", *loss));
+    let ngram: Vec<f64> = ngram.iter().copied().collect();
+    if let Some(figure) = bits_per_byte.and_then(|bits| new("bits per byte, held out", bits)) {
+        figures.push(figure.beside("5-gram model", &ngram).with_target(TargetIs::MostRatio, 1.0));
     }
-    command.arg("--set").arg(format!("data.texts={}", quoted(&corpus.text)));
-    command.arg("--set").arg(format!("data.tokenizer={}", quoted(&corpus.tokenizer)));
-    command.arg("--set").arg(format!("training.steps={}", options.steps.unwrap_or(STEPS)));
-    command.args(["--device", "cpu", "--threads", &options.threads.to_string()]).arg("--out").arg(run);
-    without_overrides(&mut command);
-    json(&process::output(&format!("train {}", trial.name), &mut command)?)
-}
-
-/// Labelled documents of the built-in grammar.
-fn labelled(firebrand: &Path, folder: &Path, kind: &str) -> Result<Vec<Labelled>> {
-    let file = folder.join(format!("{kind}.jsonl"));
-    let mut command = Command::new(firebrand);
-    command.args(["data", "generate", "--kind", kind, "--count", &TEXTS.to_string(), "--out"]).arg(&file);
-    process::run_step(&format!("write {kind}"), &mut command)?;
-    let content = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    content
-        .lines()
-        .map(|line| {
-            let record: serde_json::Value = json(line)?;
-            let field = |name: &str| record[name].as_str().map(str::to_owned);
-            let text =
-                field("text").or_else(|| Some(format!("{} {}", field("premise")?, field("hypothesis")?)));
-            let (Some(text), Some(label)) = (text, field("label")) else {
-                bail!("{}: a line without text or label: {line}", file.display());
-            };
-            Ok(Labelled { text, label })
-        })
-        .collect()
-}
-
-/// Accuracies on what the probe has not seen.
-#[derive(Debug)]
-struct Probed {
-    layers: Vec<f64>,
-    mix: f64,
-}
-
-/// What a linear classifier reads from the mean of each layer's states.
-fn probed(firebrand: &Path, run: &Path, folder: &Path, task: &str, texts: &[Labelled]) -> Result<Probed> {
-    let lines = folder.join(format!("{task}.txt"));
-    let text: Vec<&str> = texts.iter().map(|labelled| labelled.text.as_str()).collect();
-    fs::write(&lines, text.join("\n")).with_context(|| format!("cannot write {}", lines.display()))?;
-    let vectors = folder.join("vectors.safetensors");
-    let mut layers = Vec::new();
-    for layer in 0..=n_layers(run)? {
-        let mut command = Command::new(firebrand);
-        command.arg("embed").arg(run).arg("--file").arg(&lines).args(["--layer", &layer.to_string()]);
-        command.args(["--pool", "mean", "--device", "cpu", "--quiet", "--out"]).arg(&vectors);
-        process::run_step("embed", &mut command)?;
-        layers.push(read_layer(&vectors)?);
+    if let Some(figure) = scored.filter(|_| bits_per_byte.is_none()) {
+        figures.extend(
+            new("bits per byte, read from left to right", figure)
+                .map(|figure| figure.beside("5-gram model", &ngram)),
+        );
     }
-    let mut names: Vec<&str> = texts.iter().map(|labelled| labelled.label.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let label =
-        |labelled: &Labelled| names.iter().position(|name| *name == labelled.label).unwrap_or_default();
-    let labels: Vec<usize> = texts.iter().map(label).collect();
-    let one = |layer| probe::accuracy(&layers, Reads::Layer(layer), &labels, HELD_OUT);
-    Ok(Probed {
-        layers: (0..layers.len()).map(one).collect(),
-        mix: probe::accuracy(&layers, Reads::Mix, &labels, HELD_OUT),
-    })
-}
-
-fn n_layers(run: &Path) -> Result<u64> {
-    let file = run.join("config.json");
-    let config = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let config: serde_json::Value = json(&config)?;
-    config["firebrand"]["n_layers"].as_u64().with_context(|| format!("{}: no n_layers", file.display()))
-}
-
-/// The one matrix of a safetensors file: eight bytes that say how long the header is, the header, numbers.
-fn read_layer(file: &Path) -> Result<Layer> {
-    let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let (length, rest) =
-        content.split_first_chunk::<8>().context("a safetensors file begins with eight bytes")?;
-    let (header, numbers) = rest
-        .split_at_checked(u64::from_le_bytes(*length) as usize)
-        .context("a safetensors file holds its header")?;
-    let header: serde_json::Value = serde_json::from_slice(header)?;
-    let width =
-        header["embeddings"]["shape"][1].as_u64().context("`firebrand embed --pool mean` writes a matrix")?;
-    let values = numbers.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Ok(Layer { width: width as usize, values })
-}
-
-/// Good and bad sentences in turn, a line each.
-fn minimal_pairs(blimp: &Path, folder: &Path) -> Result<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(blimp)?.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let mut lines = String::new();
-    for file in files {
-        for line in fs::read_to_string(&file)?.lines() {
-            let record: serde_json::Value = json(line)?;
-            for name in ["sentence_good", "sentence_bad"] {
-                lines += record[name].as_str().with_context(|| format!("{}: no {name}", file.display()))?;
-                lines.push('\n');
-            }
-        }
+    if let Some(figure) = forward.filter(|_| row.name == BIDIRECTIONAL) {
+        let half: Vec<f64> = half.into_iter().collect();
+        let figure =
+            new("bits per byte of the forward half", figure).map(|figure| figure.beside(HALF, &half));
+        figures.extend(figure.map(|figure| figure.with_target(TargetIs::MostRatio, MOST_OF_HALF)));
     }
-    let out = folder.join("blimp.txt");
-    fs::write(&out, lines).with_context(|| format!("cannot write {}", out.display()))?;
-    Ok(out)
-}
-
-/// How often the good sentence is likelier than the bad one.
-fn prefers(firebrand: &Path, run: &Path, pairs: &Path) -> Result<f64> {
-    #[derive(Deserialize)]
-    struct Score {
-        log_likelihood: f64,
+    for (probed, units) in probed.iter().zip([
+        [
+            "of the reviews right, last layer",
+            "of the reviews right, best layer",
+            "of the reviews right, mix",
+            "of the reviews more by the mix than by the best layer",
+            "of the reviews right by any layer",
+        ],
+        [
+            "of the pairs right, last layer",
+            "of the pairs right, best layer",
+            "of the pairs right, mix",
+            "of the pairs more by the mix than by the best layer",
+            "of the pairs right by any layer",
+        ],
+    ]) {
+        let best = probed.layers.iter().copied().fold(0.0, f64::max);
+        let last = probed.layers.last().copied().unwrap_or(f64::NAN);
+        let values = [last, best, probed.mix, probed.gain, probed.any];
+        figures.extend(units.into_iter().zip(values).filter_map(|(unit, value)| new(unit, value)));
     }
-    let mut command = Command::new(firebrand);
-    command.arg("score").arg(run).arg("--file").arg(pairs).args(["--boundary", "line", "--each"]);
-    command.args(["--device", "cpu", "--quiet"]);
-    let printed = process::output("score minimal pairs", &mut command)?;
-    let scores: Vec<Score> = printed.lines().map(json).collect::<Result<_>>()?;
-    let pairs = scores.as_chunks().0;
-    let right =
-        pairs.iter().filter(|[good, bad]: &&[Score; 2]| good.log_likelihood > bad.log_likelihood).count();
-    Ok(right as f64 / pairs.len().max(1) as f64)
+    figures.extend(blimp.and_then(|right| new("of BLiMP's pairs right", right)));
+    if let Some(Speed { tokens_per_s, peak_bytes }) = row.speed {
+        figures.extend(new("tokens/s of training", tokens_per_s));
+        figures.extend(new("MiB at the peak", peak_bytes / f64::from(1u32 << 20)));
+    }
+    figures
 }

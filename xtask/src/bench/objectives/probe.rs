@@ -1,5 +1,7 @@
 //! A probe: how well a linear classifier reads labels from what a model made of texts [Peters 2018].
 
+use serde::{Deserialize, Serialize};
+
 /// Vectors of one layer, a row a text.
 pub(super) struct Layer {
     pub(super) width: usize,
@@ -8,14 +10,54 @@ pub(super) struct Layer {
 
 /// What a probe reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reads {
+enum Reads {
     Layer(usize),
     /// A mix of all layers whose weights are learned with the probe: ELMo's ScalarMix, `γ` being part of the classifier.
     Mix,
 }
 
-/// The accuracy on the last `held_out` texts of a softmax regression that was trained on those before them.
-pub(super) fn accuracy(layers: &[Layer], reads: Reads, labels: &[usize], held_out: usize) -> f64 {
+/// What probes of a model's layers say of labelled texts that they were not trained on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Probed {
+    /// The accuracy that each layer gives, the embedding first.
+    pub(super) layers: Vec<f64>,
+    /// The same of the mix, and what each layer contributes to it.
+    pub(super) mix: f64,
+    pub(super) shares: Vec<f64>,
+    /// By how much the mix is more accurate than the best layer (chosen by these same texts, so that it is flattered), and the
+    /// standard error of that: both were asked about the same texts.
+    pub(super) gain: f64,
+    pub(super) error: f64,
+    /// How many texts are right by one layer at least: what a perfect choice between them would give.
+    pub(super) any: f64,
+}
+
+/// Trains a probe on each of `layers` and one on their mix, on all texts but the last `held_out`.
+pub(super) fn probe(layers: &[Layer], labels: &[usize], held_out: usize) -> Probed {
+    let one: Vec<Vec<bool>> =
+        (0..layers.len()).map(|layer| answers(layers, Reads::Layer(layer), labels, held_out).0).collect();
+    let (mix, shares) = answers(layers, Reads::Mix, labels, held_out);
+    let share = |right: &[bool]| right.iter().filter(|&&right| right).count() as f64 / right.len() as f64;
+    let accuracies: Vec<f64> = one.iter().map(|right| share(right)).collect();
+    let better = |best: usize, layer: usize| if accuracies[layer] > accuracies[best] { layer } else { best };
+    let best = &one[(0..one.len()).fold(0, better)];
+    let (gain, error) = difference(&mix, best);
+    let any: Vec<bool> = (0..held_out).map(|text| one.iter().any(|right| right[text])).collect();
+    Probed { mix: share(&mix), shares, gain, error, any: share(&any), layers: accuracies }
+}
+
+/// By how much more often `a` is right than `b` on the same texts, and the standard error of that.
+fn difference(a: &[bool], b: &[bool]) -> (f64, f64) {
+    let n = a.len() as f64;
+    let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|&(a, b)| *a && !b).count() as f64 / n;
+    let (won, lost) = (only(a, b), only(b, a));
+    let mean = won - lost;
+    (mean, ((won + lost - mean * mean) / n).sqrt())
+}
+
+/// Which of the last `held_out` texts a softmax regression gets right that was trained on those before them, and the share of each
+/// layer in what it reads.
+fn answers(layers: &[Layer], reads: Reads, labels: &[usize], held_out: usize) -> (Vec<bool>, Vec<f64>) {
     let layers: Vec<&Layer> = match reads {
         Reads::Layer(layer) => vec![&layers[layer]],
         Reads::Mix => layers.iter().collect(),
@@ -23,8 +65,8 @@ pub(super) fn accuracy(layers: &[Layer], reads: Reads, labels: &[usize], held_ou
     let train = labels.len() - held_out;
     let layers: Vec<Layer> = layers.into_iter().map(|layer| standardized(layer, train)).collect();
     let probe = Probe::train(&layers, &labels[..train]);
-    let right = (train..labels.len()).filter(|&text| probe.choose(&layers, text) == labels[text]).count();
-    right as f64 / held_out as f64
+    let right = (train..labels.len()).map(|text| probe.choose(&layers, text) == labels[text]);
+    (right.collect(), probe.shares())
 }
 
 /// Each number of a vector with mean 0 and deviation 1 over the training texts: so that no layer is louder than another.
@@ -176,9 +218,34 @@ mod tests {
     #[test]
     fn a_probe_reads_what_is_there_and_guesses_elsewhere() {
         let (layers, labels) = example();
-        assert!(accuracy(&layers, Reads::Layer(0), &labels, 80) < 0.6);
-        assert!(accuracy(&layers, Reads::Layer(1), &labels, 80) > 0.95);
-        assert!(accuracy(&layers, Reads::Mix, &labels, 80) > 0.95);
+        let probed = probe(&layers, &labels, 80);
+        assert!(probed.layers[0] < 0.6 && probed.layers[1] > 0.95 && probed.mix > 0.95, "{probed:?}");
+        assert!(probed.any >= probed.layers[1] && probed.gain <= 1.0 - probed.layers[1], "{probed:?}");
+    }
+
+    /// Each layer says one bit of the label.
+    #[test]
+    fn the_mix_beats_every_layer_where_each_knows_something_else() {
+        let (mut layers, _) = example();
+        let labels: Vec<usize> = (0..200).map(|i| (i * 7 + i / 3) % 4).collect();
+        for (layer, Layer { width, values }) in layers.iter_mut().enumerate() {
+            for (text, label) in labels.iter().enumerate() {
+                values[text * *width + layer] = if label >> layer & 1 == 1 { 2.0 } else { -2.0 };
+                values[text * *width + 1 - layer] = 0.0;
+            }
+        }
+        let probed = probe(&layers, &labels, 80);
+        assert!(probed.layers.iter().all(|accuracy| *accuracy < 0.8), "{probed:?}");
+        assert!(probed.mix > 0.95 && probed.gain > 3.0 * probed.error, "{probed:?}");
+    }
+
+    #[test]
+    fn the_error_of_a_difference_counts_the_texts_that_are_judged_differently() {
+        let (a, b) = ([true, true, true, false], [true, false, false, true]);
+        let (gain, error) = difference(&a, &b);
+        // Each text adds 1, 0 or −1: two, one and one of them, of a variance of 3/4 − 1/16.
+        assert!((gain - 0.25).abs() < 1e-12 && (error - (0.6875f64 / 4.0).sqrt()).abs() < 1e-12);
+        assert_eq!(difference(&a, &a), (0.0, 0.0));
     }
 
     #[test]

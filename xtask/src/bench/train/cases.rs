@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn options(only: Option<&str>) -> Options {
-        Options { rounds: 3, steps: None, threads: 2, only: only.map(str::to_owned) }
+        Options { only: only.map(str::to_owned).into_iter().collect(), ..Options::of_rounds(3) }
     }
 
     #[test]

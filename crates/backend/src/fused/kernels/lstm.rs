@@ -91,6 +91,25 @@ vectorized!(
     fn step(gates: &mut [f32], before: &[f32], after: &mut [f32], out: &mut [f32], clip: f32) = step_body
 );
 
+/// A step of some examples in a row: `gates` is `[rows, 4 · cell]`, all else `[rows, cell]`; see [`step`].
+pub(crate) fn step_rows(
+    cell: usize,
+    gates: &mut [f32],
+    before: &[f32],
+    after: &mut [f32],
+    out: &mut [f32],
+    clip: f32,
+) {
+    let rows = gates.chunks_exact_mut(4 * cell).zip(before.chunks_exact(cell));
+    let rows = rows.zip(after.chunks_exact_mut(cell).zip(out.chunks_exact_mut(cell)));
+    rows.for_each(|((gates, before), (after, out))| step(gates, before, after, out, clip));
+}
+
+/// Keeps every number in `−clip ..= clip`.
+pub(crate) fn clip_all(x: &mut [f32], clip: f32) {
+    x.iter_mut().for_each(|x| *x = clipped(*x, clip));
+}
+
 /// The same backwards: `d_out` is the gradient of what is projected, `d_state` that of the cell state after the step, which
 /// becomes that before it. The gates become the gradient of what they are computed from, `d_out` what was projected.
 #[inline(always)]
@@ -178,7 +197,7 @@ pub(crate) fn forward(problem: Problem<'_>, gates: &mut [f32]) -> (Vec<f32>, Vec
                 product.write_here(states.as_mut_ptr(), width, Start::Zero);
             }
             for (b, state) in states.chunks_exact_mut(width).enumerate() {
-                state.iter_mut().for_each(|x| *x = clipped(*x, clip));
+                clip_all(state, clip);
                 outputs[(b * seq + t) * width..][..width].copy_from_slice(state);
             }
         }

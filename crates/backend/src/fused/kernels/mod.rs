@@ -19,7 +19,7 @@ pub(super) mod cross_entropy;
 pub(super) mod distillation;
 pub(crate) mod gemm;
 pub(crate) mod gemv;
-pub(super) mod lstm;
+pub(crate) mod lstm;
 pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod norm;

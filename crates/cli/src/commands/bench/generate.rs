@@ -5,12 +5,16 @@ use crate::args::{BenchGenerateArgs, Global};
 use crate::exit::usage;
 use crate::output::line;
 use crate::run;
+use burn::tensor::Device;
 use firebrand_corpus::batches::{below, keyed_rng};
 use firebrand_decode::{
     self as decode, Beam, DecoderModel, GenerateConfig, LanguageModel, Logits, Positions, Strategy,
     processors::argmax,
 };
-use firebrand_transformer::{CpuDecoder, Decoder, Model, ModelConfig, WeightFormat, hugging_face};
+use firebrand_transformer::{
+    Bidirectional, CpuDecoder, Decoder, LayerKind, Model, ModelConfig, ModelKind, PositionKind, Preset,
+    WeightFormat, hugging_face,
+};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -18,9 +22,6 @@ use std::time::Instant;
 
 /// Continues a random prompt with a model of random weights: the work of `generate_hf.py`.
 pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Result<()> {
-    let preset = preset(&args.arch)?;
-    let mut config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
-    config.tied_head |= args.tied;
     let longest = args.contexts.iter().copied().max().unwrap_or(0);
     if longest + TOKENS_AT_CONTEXT > args.seq {
         return Err(usage(format!("a context of {longest} tokens does not fit one of {}", args.seq)));
@@ -32,7 +33,8 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
         )));
     }
     let (device_name, device) = run::device(global)?;
-    let decoder = Decoder::new(&config, 0, &device)?;
+    let decoder = decoder(args, &device)?;
+    let config = decoder.config().clone();
     if let Some(dir) = &args.save {
         hugging_face::save(dir, &decoder, None)?;
     }
@@ -63,8 +65,33 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
         "prompt_ids": ids.join(","), "ids": runs[0].ids,
         "beam_step": args.beams.map(|width| beam_step(&model, &prompt, args.new, width)).transpose()?,
         "contexts": at_contexts(&model, args),
-        "key_value_bytes": 8 * config.n_layers * config.n_kv_heads * config.d_head(),
+        "key_value_bytes": config.n_layers * match config.layers {
+            LayerKind::Transformer => 8 * config.n_kv_heads * config.d_head(),
+            LayerKind::Lstm => 4 * (config.d_model + config.d_ff),
+        },
     }))
+}
+
+/// The model that the arguments describe: of LSTM layers one half of a bidirectional one.
+fn decoder(args: &BenchGenerateArgs, device: &Device) -> anyhow::Result<Decoder> {
+    let of = |preset| {
+        let config = ModelConfig::preset(preset, args.vocab, args.d_model, args.layers, args.heads, args.seq);
+        ModelConfig { tied_head: config.tied_head || args.tied, ..config }
+    };
+    if args.arch != "lstm" {
+        return Ok(Decoder::new(&of(preset(&args.arch)?), 0, device)?);
+    }
+    let config = ModelConfig {
+        kind: ModelKind::Bidirectional,
+        layers: LayerKind::Lstm,
+        position: PositionKind::None,
+        d_ff: args.cell,
+        // They have no heads, and what divides their width does not matter.
+        n_heads: 1,
+        n_kv_heads: 1,
+        ..of(Preset::Llama)
+    };
+    Ok(Bidirectional::new(&config, 0, device)?.forward())
 }
 
 /// Tokens that are measured behind a context.

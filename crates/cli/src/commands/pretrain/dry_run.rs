@@ -1,6 +1,7 @@
 //! `firebrand pretrain --dry-run`: what would be trained, and what memory it takes.
 
 use super::checks::check_context;
+use super::spell;
 use super::teacher::Teacher;
 use crate::args::Global;
 use crate::config::PretrainConfig;
@@ -32,7 +33,9 @@ pub(super) fn run(
     // A teacher has the student's vocabulary.
     let assumed = teacher.map_or(ASSUMED_VOCABULARY + special.len(), |teacher| teacher.model.vocab_size);
     let vocab_size = known.as_ref().map_or(assumed, Tokenizer::vocab_size);
-    let model = config.model(vocab_size);
+    let mut model = config.model(vocab_size);
+    // What embeddings computed from bytes keep depends on how long tokens are.
+    known.iter().for_each(|tokenizer| spell(&mut model, tokenizer));
     check_context(config, &model)?;
     let taught_by = teacher.map(|teacher| &teacher.model);
     let memory =
@@ -46,8 +49,13 @@ pub(super) fn run(
         ));
     }
     if global.json {
+        let n_params = model.n_params();
+        let training_flops_per_token = model.training_flops_per_token(config.training.seq_len);
+        // The bytes of all tokens are the tokenizer's, and long.
+        model.spellings = None;
         return line(serde_json::json!({
-            "model": model, "n_params": model.n_params(), "device": device, "memory": memory, "config": config,
+            "model": model, "n_params": n_params, "device": device, "memory": memory, "config": config,
+            "training_flops_per_token": training_flops_per_token,
         }));
     }
     line(format!(

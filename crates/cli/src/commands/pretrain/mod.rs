@@ -79,10 +79,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         tokenizer.tokenizer.with_special_tokens(&special).map_err(|error| usage(error.to_string()))?;
     let mut model = config.model(tokenizer.vocab_size());
     check_context(&config, &model)?;
-    if model.characters.is_some() {
-        let table = tokenizer.token_table();
-        model.spellings = Some(Spellings::new((0..table.len() as u32).map(|id| table.bytes(id))));
-    }
+    spell(&mut model, &tokenizer);
     let (dropout, end_of_text) = (model.dropout, tokenizer.end_of_text());
     let opened = teacher.as_ref().map(|teacher| teacher.open(&device)).transpose()?;
     let job = Job {
@@ -143,6 +140,14 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
             let options = config.replaced_token.unwrap_or_default();
             train(ReplacedToken::new(&options, job.masking()?, dropout, end_of_text), job)
         }
+    }
+}
+
+/// Tells a model that computes its embeddings from bytes what those of the tokens are.
+fn spell(model: &mut ModelConfig, tokenizer: &Tokenizer) {
+    if model.characters.is_some() {
+        let table = tokenizer.token_table();
+        model.spellings = Some(Spellings::new((0..table.len() as u32).map(|id| table.bytes(id))));
     }
 }
 

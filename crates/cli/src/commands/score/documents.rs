@@ -1,11 +1,12 @@
 //! What is scored: texts as ids, and how many bytes they stand for.
 
+use super::run_data::RunData;
 use crate::args::ScoreArgs;
 use crate::exit::usage;
 use crate::run::{RunFile, Trained, parse_ids};
 use anyhow::Context;
 use firebrand_corpus::generator::{Grammar, floor_of};
-use firebrand_corpus::sources::{DocumentBoundary, DocumentReader};
+use firebrand_corpus::sources::{DocumentBoundary, DocumentReader, Split};
 use firebrand_tokenizer::{TokenTable, Tokenizer};
 use std::path::Path;
 
@@ -21,7 +22,14 @@ pub(super) struct Scored {
 }
 
 /// What the command line names, and bits per byte below which no model comes, where they are known.
-pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(Vec<Scored>, Option<f64>)> {
+pub(super) fn asked_for(
+    args: &ScoreArgs,
+    trained: &Trained,
+    data: Option<&RunData>,
+) -> anyhow::Result<(Vec<Scored>, Option<f64>)> {
+    if let Some(data) = data.filter(|_| args.held_out) {
+        return Ok((held_out(data)?, None));
+    }
     match (&args.text, &args.file, &args.ids) {
         (Some(text), _, _) => Ok((vec![document(text, trained, false)?], None)),
         (_, Some(path), _) => {
@@ -38,8 +46,17 @@ pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(
             let marks = ids.iter().copied().filter(|&id| is_mark(id, table.as_ref(), trained)).collect();
             Ok((vec![Scored { ids, marks, begin: None, bytes }], None))
         }
-        _ => Err(usage("nothing to score: give --text, --file or --ids")),
+        _ => Err(usage("nothing to score: give --text, --file, --ids or --held-out")),
     }
+}
+
+/// What a run held out.
+fn held_out(data: &RunData) -> anyhow::Result<Vec<Scored>> {
+    let scored = |ids: Vec<u32>| {
+        let bytes = ids.iter().skip(1).map(|&id| bytes_of(&data.table, id)).sum();
+        Scored { ids, marks: Vec::new(), begin: None, bytes }
+    };
+    Ok(data.documents(Split::HeldOut)?.into_iter().map(scored).collect())
 }
 
 /// A text after an end of text, where the model knows one.

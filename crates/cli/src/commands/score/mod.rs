@@ -2,8 +2,10 @@
 
 mod documents;
 mod encoder_decoder;
+mod ngram;
 mod predictor;
 mod pseudo;
+mod run_data;
 mod windows;
 
 use super::narrow;
@@ -15,7 +17,9 @@ use anyhow::Context;
 use documents::Scored;
 use encoder_decoder::Writer;
 use firebrand_transformer::AnyModel;
+use ngram::Baseline;
 use predictor::{Narrow, Predictor};
+use run_data::RunData;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
@@ -57,14 +61,20 @@ impl Reading {
 pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     check(args, global)?;
     let trained = Trained::open(&args.run, global)?;
+    let option = if args.held_out { "--held-out" } else { "--ngram" };
+    let data = args.held_out || args.ngram.is_some();
+    let data = data.then(|| RunData::open(&args.run, option, global)).transpose()?;
     if matches!(trained.model, AnyModel::Encoder(_)) {
-        return pseudo::run(args, &trained, global);
+        return pseudo::run(args, &trained, data.as_ref(), global);
     }
-    let (documents, floor) = documents::asked_for(args, &trained)?;
+    let (documents, floor) = documents::asked_for(args, &trained, data.as_ref())?;
     if documents.iter().all(|document| document.ids.len() < 2) {
         return Err(usage("nothing to score: the first token is given, and there is no second"));
     }
     let n_documents = documents.len();
+    let ngram = args.ngram.zip(data.as_ref());
+    let ngram = ngram.map(|(order, data)| Baseline::new(usize::from(order), data, &documents)).transpose()?;
+    drop(data);
     let device = trained.device.clone();
     let readings = readings(args, trained, documents)?;
     if let Some(path) = &args.logits {
@@ -74,14 +84,14 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     if args.each {
         return print_each(&all);
     }
-    let score = Score::new(&all, n_documents, floor, device);
+    let score = Score { ngram, ..Score::new(&all, n_documents, floor, device) };
     if global.json { line(score.json(&all)) } else { score.print(&all) }
 }
 
 /// Refuses, before anything is read, what can be told from the options alone.
 fn check(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     if let Some(path) = &args.logits {
-        if args.file.is_some() {
+        if args.file.is_some() || args.held_out {
             return Err(usage("--logits are those of one --text or --ids, not of a --file"));
         }
         check_writable("--logits", path, "logits.json")?;
@@ -147,6 +157,7 @@ struct Score {
     bytes: u64,
     documents: usize,
     floor: Option<f64>,
+    ngram: Option<Baseline>,
     device: String,
 }
 
@@ -163,6 +174,7 @@ impl Score {
             bytes: scored().map(|document| document.bytes).sum::<u64>() / count,
             documents,
             floor,
+            ngram: None,
             device,
         }
     }
@@ -192,6 +204,9 @@ impl Score {
                 let loss = nats / self.tokens as f64;
                 result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
+        }
+        if let Some(ngram) = &self.ngram {
+            result["ngram"] = ngram.json();
         }
         if let Some((format, bytes, f32_bytes)) = narrow_sizes(all) {
             result["weights"] = format.into();
@@ -227,7 +242,7 @@ impl Score {
                 line(format!("floor           {floor:.4} ({:.4} above what is possible)", bits - floor))?;
             }
         }
-        Ok(())
+        self.ngram.as_ref().map_or(Ok(()), Baseline::print)
     }
 }
 

@@ -4,6 +4,7 @@
 //! It is not the logarithm of a probability: what it says of a text compares with what the same model says of others alone.
 
 use super::documents;
+use super::run_data::RunData;
 use crate::args::{Global, ScoreArgs, WeightsName};
 use crate::commands::masked::{Frame, Masked};
 use crate::exit::usage;
@@ -12,6 +13,7 @@ use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
+use firebrand_corpus::sources::Split;
 use firebrand_transformer::Model;
 use serde_json::json;
 use std::path::Path;
@@ -55,12 +57,22 @@ impl Text {
     }
 }
 
-pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &ScoreArgs,
+    trained: &Trained,
+    data: Option<&RunData>,
+    global: &Global,
+) -> anyhow::Result<()> {
+    if args.ngram.is_some() {
+        return Err(usage(
+            "--ngram: a pseudo-log-likelihood, which is what an encoder has, does not compare with a likelihood",
+        ));
+    }
     if args.weights != WeightsName::F32 {
         return Err(usage("--weights: encoders are used with f32 weights"));
     }
     let masked = Masked::new(trained)?;
-    let texts = texts(args, trained, &masked)?;
+    let texts = texts(args, trained, data, &masked)?;
     let hidden = hidden(&texts, &masked);
     if hidden.is_empty() {
         return Err(usage("nothing to score: there is no ordinary token"));
@@ -92,15 +104,26 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
     line(format!("pseudo-perplexity      {:.4}", loss.exp()))
 }
 
-fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Result<Vec<Text>> {
-    let whole = |text: &str| {
-        let (ids, bytes) = (masked.tokenizer.encode(text), text.len() as u64);
-        match masked.frame {
-            Frame::Marks(marks) => Text { ids, marks: Some(marks), bytes },
-            // As any other tokens of the stream: a window of it need not begin or end with one.
-            Frame::Ends(_) => Text { ids: masked.frame.around(&ids), marks: None, bytes },
-        }
+fn texts(
+    args: &ScoreArgs,
+    trained: &Trained,
+    data: Option<&RunData>,
+    masked: &Masked<'_>,
+) -> anyhow::Result<Vec<Text>> {
+    let framed = |ids: Vec<u32>, bytes: u64| match masked.frame {
+        Frame::Marks(marks) => Text { ids, marks: Some(marks), bytes },
+        // As any other tokens of the stream: a window of it need not begin or end with one.
+        Frame::Ends(_) => Text { ids: masked.frame.around(&ids), marks: None, bytes },
     };
+    if let Some(data) = data {
+        let text = |ids: Vec<u32>| {
+            let ids: Vec<u32> = ids.into_iter().filter(|&id| masked.is_ordinary(id)).collect();
+            let bytes = ids.iter().map(|&id| data.table.byte_len(id) as u64).sum();
+            framed(ids, bytes)
+        };
+        return Ok(data.documents(Split::HeldOut)?.into_iter().map(text).collect());
+    }
+    let whole = |text: &str| framed(masked.tokenizer.encode(text), text.len() as u64);
     match (&args.text, &args.file, &args.ids) {
         (Some(text), _, _) => Ok(vec![whole(text)]),
         (_, Some(path), _) => {
@@ -119,7 +142,7 @@ fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Re
             let bytes = bytes.map(|&id| table.byte_len(id) as u64).sum();
             Ok(vec![Text { ids, marks: None, bytes }])
         }
-        _ => Err(usage("nothing to score: give --text, --file or --ids")),
+        _ => Err(usage("nothing to score: give --text, --file, --ids or --held-out")),
     }
 }
 

@@ -11,6 +11,12 @@ mod figures;
 mod frame;
 mod labelling;
 mod predict;
+pub mod report;
+mod rewriting;
+mod tagging;
+#[cfg(test)]
+mod testing;
+mod writing;
 
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
 pub use data::ExampleData;
@@ -19,3 +25,6 @@ pub use figures::{Answer, Answers};
 pub use frame::{Frame, Framed};
 pub use labelling::{LabelledBatch, Labelling};
 pub use predict::{predict, probabilities};
+pub use rewriting::Rewriting;
+pub use tagging::{TagAnswers, Tagging, TaggingBatch};
+pub use writing::{Side, Writing, WritingBatch, Written, can_pack, pack};

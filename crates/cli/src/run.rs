@@ -105,7 +105,9 @@ impl RunFile<AnyConfig> {
     pub(crate) fn read_any(dir: &Path) -> anyhow::Result<Self> {
         Ok(match table(dir)?.1 == FinetuneConfig::COMMAND {
             true => RunFile::<FinetuneConfig>::read(dir)?.map(|config| AnyConfig::Finetune(Box::new(config))),
-            false => RunFile::<PretrainConfig>::read(dir)?.map(|config| AnyConfig::Pretrain(Box::new(config))),
+            false => {
+                RunFile::<PretrainConfig>::read(dir)?.map(|config| AnyConfig::Pretrain(Box::new(config)))
+            }
         })
     }
 }

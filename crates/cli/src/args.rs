@@ -1,6 +1,7 @@
 //! The command line.
 
 mod data;
+mod finetune;
 mod inference;
 mod tokenizer;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
+pub(crate) use finetune::{ClassifyArgs, FinetuneArgs};
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
@@ -99,6 +101,10 @@ pub(crate) enum Command {
     Prepare(PrepareArgs),
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
+    /// Train a model further on labelled texts: classes, labels, numbers
+    Finetune(Box<FinetuneArgs>),
+    /// Say of texts what a fine-tuned model makes of them
+    Classify(Box<ClassifyArgs>),
     /// Continue prompts with a trained model
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits

@@ -10,7 +10,7 @@ mod files;
 mod names;
 mod t5;
 
-pub use classifier::{load_classifier, load_head, save_classifier};
+pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;

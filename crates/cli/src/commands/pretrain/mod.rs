@@ -62,9 +62,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         tokenizer.sha256.clone(),
         shards.provenance().map_or(String::new(), |provenance| provenance.key.clone()),
         args.from.clone(),
-        teacher.as_ref().map(Teacher::hashes).transpose()?,
         config.clone(),
     );
+    let hashes = teacher.as_ref().map(Teacher::hashes).transpose()?;
+    let run_file = RunFile { teacher: hashes, ..run_file };
     // What the objective marks is not in any text.
     let special = config.special_tokens();
     let tokenizer =
@@ -162,7 +163,7 @@ struct Job<'a> {
     args: &'a PretrainArgs,
     dir: &'a Path,
     config: &'a PretrainConfig,
-    run_file: RunFile,
+    run_file: RunFile<PretrainConfig>,
     /// With the special tokens of the objective.
     tokenizer: Tokenizer,
     shards: Shards,
@@ -273,7 +274,7 @@ fn read_config(args: &PretrainArgs, dir: &Path) -> anyhow::Result<PretrainConfig
     match &args.config {
         Some(name) => config::load(name, &args.set),
         None if !args.set.is_empty() => Err(usage("--set changes a --config; a resumed run keeps its own")),
-        None if RunFile::path(dir).exists() => Ok(RunFile::read(dir)?.config),
+        None if run::file(dir).exists() => Ok(RunFile::read(dir)?.config),
         None => Err(usage(format!("{}: holds no run to go on with; start one with --config", dir.display()))),
     }
 }

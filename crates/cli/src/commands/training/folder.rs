@@ -2,7 +2,7 @@
 
 use crate::exit::usage;
 use crate::output::complain;
-use crate::run::{RunConfig, RunFile};
+use crate::run::{self, RunConfig, RunFile};
 use anyhow::Context;
 use firebrand_durable::Lock;
 use std::io::ErrorKind;
@@ -36,7 +36,7 @@ fn make_folder(dir: &Path) -> anyhow::Result<()> {
 }
 
 fn lock(dir: &Path) -> anyhow::Result<Lock> {
-    let path = RunFile::lock(dir);
+    let path = run::lock(dir);
     let taken = std::fs::create_dir_all(firebrand_durable::parent(&path)).and_then(|()| Lock::take(&path));
     taken.with_context(|| path.display().to_string())?.map_err(|holder| {
         let holder = holder.map_or("another process".to_string(), |holder| format!("process {holder}"));
@@ -45,7 +45,7 @@ fn lock(dir: &Path) -> anyhow::Result<Lock> {
 }
 
 fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
-    if resume || !RunFile::path(dir).exists() {
+    if resume || !run::file(dir).exists() {
         return Ok(());
     }
     Err(usage(format!(
@@ -57,7 +57,7 @@ fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
 /// Looks at the run that `dir` holds, if there is one: it must be the one that `new` describes. Says so where it will differ in its
 /// last bits.
 pub(in crate::commands) fn check_started<C: RunConfig>(new: &RunFile<C>, dir: &Path) -> anyhow::Result<()> {
-    if !RunFile::<C>::path(dir).exists() {
+    if !run::file(dir).exists() {
         return Ok(());
     }
     let started = RunFile::<C>::read(dir)?;

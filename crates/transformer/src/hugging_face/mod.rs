@@ -7,9 +7,11 @@
 mod bert;
 mod files;
 mod names;
+mod peft;
 mod t5;
 
 pub use files::{is_model_folder, load, load_any, load_config, save};
+pub use peft::{AdapterFolder, base_of_adapter, save_adapter};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

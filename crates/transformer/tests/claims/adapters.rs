@@ -1,0 +1,204 @@
+//! Folders of adapters: PEFT's read here, ours read there.
+
+use crate::encoder::{encoder, encoders, row, vectors};
+use crate::hugging_face::{golden, python};
+use crate::{configs, device, difference, ids, model, uncached};
+use firebrand_backend::ops::AttentionMask;
+use firebrand_transformer::hugging_face::{AdapterFolder, Architecture, load, load_any, save, save_adapter};
+use firebrand_transformer::lora::{LoraConfig, merged, with_adapters};
+use firebrand_transformer::{AnyModel, Encoder, Model, NamedTensor, named_tensors, with_tensors};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// The logits of whatever model a folder holds.
+fn logits(dir: &Path, ids: &[u32]) -> Vec<Vec<f32>> {
+    match load_any(dir, &device("cpu")).expect("a folder of adapters") {
+        AnyModel::Decoder(model) => uncached(&model, ids),
+        AnyModel::Encoder(model) => masked_logits(&model, ids),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn masked_logits(model: &Encoder, ids: &[u32]) -> Vec<Vec<f32>> {
+    let hidden = model.hidden(row(ids, &model.device()), None, &AttentionMask::Full, None);
+    let hidden = hidden.reshape([ids.len(), model.config().d_model]);
+    vectors(model.masked_logits(hidden).expect("a head").unsqueeze())
+}
+
+#[test]
+fn folders_of_peft_give_the_logits_of_peft() {
+    for name in ["adapter-gpt2", "adapter-llama", "adapter-bert"] {
+        let text = std::fs::read_to_string(golden(name).join("logits.json")).expect("committed");
+        let expected: Value = serde_json::from_str(&text).expect("json");
+        let list: Vec<u32> = serde_json::from_value(expected["ids"].clone()).expect("ids");
+        let expected: Vec<Vec<f32>> = serde_json::from_value(expected["logits"].clone()).expect("logits");
+        let difference = difference(&logits(&golden(name), &list), &expected);
+        assert!(difference <= 1e-4, "{name}: {difference:e}");
+    }
+}
+
+/// `model` with adapters of which nothing is zero.
+fn adapted<M: Model>(model: M, lora: &LoraConfig) -> M {
+    let model = with_adapters(model, lora, 1).expect("it has such maps");
+    let tensors = named_tensors(&model).into_iter().map(|tensor| match tensor.name.ends_with(".lora.b") {
+        true => {
+            let values = (0..tensor.values.len()).map(|i| 0.2 * (i as f32 * 1.3 + 0.5).sin()).collect();
+            NamedTensor { values, ..tensor }
+        }
+        false => tensor,
+    });
+    let tensors = tensors.collect();
+    with_tensors(model, tensors).expect("its own")
+}
+
+/// The base in `base`, and beside it its adapters and the free head.
+fn write<M: Model>(dir: &Path, base: &M, model: &M, lora: &LoraConfig) {
+    save(&dir.join("base"), base, None).expect("written");
+    let folder = AdapterFolder { base: &dir.join("base"), lora, task: None };
+    let is_whole = |name: &str| name == "head";
+    save_adapter(&dir.join("adapters"), model.config(), named_tensors(model), is_whole, folder)
+        .expect("written");
+}
+
+fn loras() -> [LoraConfig; 2] {
+    let some =
+        LoraConfig { rank: 2, alpha: 3.0, targets: vec!["value".into(), "query".into(), "down".into()] };
+    [LoraConfig { rank: 3, ..LoraConfig::default() }, some]
+}
+
+#[test]
+fn adapters_that_were_written_are_read_as_the_model_with_them() {
+    for (name, config) in configs() {
+        for lora in loras() {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let base = model(&config, &device("cpu"));
+            let adapted = adapted(base.clone(), &lora);
+            write(dir.path(), &base, &adapted, &lora);
+            let expected = uncached(&adapted, &ids(0, 9));
+            let unmerged = difference(&uncached(&merged(adapted), &ids(0, 9)), &expected);
+            assert!(unmerged == 0.0, "{name}: merging changes logits by {unmerged:e}");
+            let read = difference(&logits(&dir.path().join("adapters"), &ids(0, 9)), &expected);
+            assert!(read <= 1e-5, "{name}: {read:e}");
+            let without = difference(&uncached(&base, &ids(0, 9)), &expected);
+            assert!(without > 1e-2, "{name}: the adapters do something");
+        }
+    }
+}
+
+#[test]
+fn an_encoder_s_adapters_come_back() {
+    for (name, config) in encoders() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+        let base = encoder(&config, &device("cpu"));
+        let adapted = adapted(base.clone(), &lora);
+        write(dir.path(), &base, &adapted, &lora);
+        let read: Encoder = load(&dir.path().join("adapters"), &device("cpu")).expect("read");
+        for (a, b) in named_tensors(&merged(adapted)).iter().zip(&named_tensors(&read)) {
+            assert_eq!(a.name, b.name, "{name}");
+            let close = a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() <= 1e-6);
+            assert!(close, "{name}: {}", a.name);
+        }
+    }
+}
+
+#[test]
+fn the_base_is_as_it_was_and_is_not_in_the_folder_of_its_adapters() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (_, config) = configs().remove(0);
+    let lora = LoraConfig::default();
+    let base = model(&config, &device("cpu"));
+    let path = dir.path().join("base/model.safetensors");
+    save(&dir.path().join("base"), &base, None).expect("written");
+    let before = std::fs::read(&path).expect("read");
+    write(dir.path(), &base, &adapted(base.clone(), &lora), &lora);
+    assert!(before == std::fs::read(&path).expect("read"));
+    let mut files: Vec<String> = std::fs::read_dir(dir.path().join("adapters"))
+        .expect("a folder")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("a name"))
+        .collect();
+    files.sort();
+    assert_eq!(files, ["adapter_config.json", "adapter_model.safetensors"]);
+}
+
+/// What loading says of the adapters in `dir` after `change` of their config.
+fn complaint(dir: &TempDir, change: impl FnOnce(&mut Value)) -> String {
+    let path = dir.path().join("adapters/adapter_config.json");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let mut json: Value = serde_json::from_str(&text).expect("json");
+    change(&mut json);
+    std::fs::write(&path, json.to_string()).expect("written");
+    let error =
+        load_any(&dir.path().join("adapters"), &device("cpu")).expect_err("it is damaged").to_string();
+    std::fs::write(&path, text).expect("written");
+    error
+}
+
+#[test]
+fn adapters_that_cannot_be_read_are_refused_with_the_reason() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (_, config) = configs().remove(0);
+    let lora = LoraConfig::default();
+    let base = model(&config, &device("cpu"));
+    write(dir.path(), &base, &adapted(base.clone(), &lora), &lora);
+    let gone = complaint(&dir, |json| json["base_model_name_or_path"] = json!("nowhere/to/be/found"));
+    assert!(gone.contains("nowhere/to/be/found") && gone.contains("base_model_name_or_path"), "{gone}");
+    let own = complaint(&dir, |json| json["base_model_name_or_path"] = json!("."));
+    assert!(own.contains("for itself"), "{own}");
+    let dora = complaint(&dir, |json| json["use_dora"] = json!(true));
+    assert!(dora.contains("use_dora"), "{dora}");
+    let kind = complaint(&dir, |json| json["peft_type"] = json!("IA3"));
+    assert!(kind.contains("IA3"), "{kind}");
+    let alpha = complaint(&dir, |json| json["lora_alpha"] = json!("much"));
+    assert!(alpha.contains("lora_alpha"), "{alpha}");
+    let layout = complaint(&dir, |json| json["fan_in_fan_out"] = json!(true));
+    assert!(layout.contains("does not fit"), "{layout}");
+    std::fs::remove_file(dir.path().join("adapters/adapter_model.safetensors")).expect("removed");
+    let missing = complaint(&dir, |_| {});
+    assert!(missing.contains("adapter_model.safetensors"), "{missing}");
+}
+
+#[test]
+fn peft_reads_our_adapters_with_the_same_logits() {
+    let python = match python().and_then(with_peft) {
+        Ok(python) => python,
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            return;
+        }
+    };
+    let dirs = configs().into_iter().filter(|(_, config)| Architecture::of(config).is_in_transformers());
+    let dirs: Vec<TempDir> = dirs
+        .flat_map(|(_, config)| loras().map(|lora| (config.clone(), lora)))
+        .map(|(config, lora)| {
+            let dir = tempfile::tempdir().expect("a temporary folder");
+            let base = model(&config, &device("cpu"));
+            let adapted = adapted(base.clone(), &lora);
+            write(dir.path(), &base, &adapted, &lora);
+            let said = json!({"ids": ids(0, 9), "logits": uncached(&adapted, &ids(0, 9))});
+            std::fs::write(dir.path().join("adapters/firebrand.json"), said.to_string()).expect("written");
+            dir
+        })
+        .collect();
+    assert!(dirs.len() >= 6);
+    let run = Command::new(python)
+        .arg(golden("make_adapters.py"))
+        .arg("--compare")
+        .args(dirs.iter().map(|dir| dir.path().join("adapters")))
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(said.lines().count(), dirs.len(), "{said}");
+}
+
+/// This Python, if it has PEFT.
+fn with_peft(python: PathBuf) -> Result<PathBuf, String> {
+    let run = Command::new(&python).args(["-c", "import peft"]).output();
+    match run.is_ok_and(|run| run.status.success()) {
+        true => Ok(python),
+        false => Err(format!("{} has no peft", python.display())),
+    }
+}

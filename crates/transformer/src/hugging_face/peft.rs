@@ -10,8 +10,9 @@ use super::{Architecture, files};
 use crate::TransformerError;
 use crate::config::ModelConfig;
 use crate::lora::{FACTORS, LoraConfig, is_adapter};
+use crate::model::Model;
 use crate::tensor_file::{read_tensors, write_tensors};
-use crate::weights::NamedTensor;
+use crate::weights::{NamedTensor, named_tensors};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,26 +33,39 @@ pub struct AdapterFolder<'a> {
     pub task: Option<&'a str>,
 }
 
-/// Writes the adapters among `tensors`, which are all tensors of a model of `config` by our names, and those that `is_whole` names: what
-/// was trained beside the adapters, and is kept in full.
+/// Writes the adapters of a model by themselves, and a head of its own over the vocabulary, which is trained in full.
 ///
 /// # Errors
 /// When a file cannot be written; what was there before stays.
-pub fn save_adapter(
+pub fn save_adapter<M: Model>(
+    dir: &Path,
+    model: &M,
+    folder: AdapterFolder<'_>,
+) -> Result<(), TransformerError> {
+    let (config, tensors) = (model.config(), named_tensors(model));
+    let rest = tensors.iter().filter(|tensor| !is_adapter(&tensor.name)).cloned().collect();
+    let heads = ["lm_head.weight", "head"];
+    let whole =
+        names::outward(config, rest).into_iter().filter(|tensor| heads.contains(&tensor.name.as_str()));
+    write(dir, config, tensors, whole.collect(), folder)
+}
+
+/// Writes the adapters among `tensors`, which are all tensors of a model of `config` by our names, and `whole` by the names of the
+/// folder: what was trained beside the adapters, and is kept in full.
+pub(super) fn write(
     dir: &Path,
     config: &ModelConfig,
     tensors: Vec<NamedTensor>,
-    is_whole: impl Fn(&str) -> bool,
+    whole: Vec<NamedTensor>,
     folder: AdapterFolder<'_>,
 ) -> Result<(), TransformerError> {
     std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
     let (factors, rest): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| is_adapter(&tensor.name));
     let factors: BTreeMap<String, NamedTensor> =
         factors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
-    let widths: BTreeMap<String, usize> = rest
-        .iter()
-        .map(|tensor| (tensor.name.clone(), tensor.shape.last().copied().unwrap_or_default()))
-        .collect();
+    let width = |tensor: &NamedTensor| tensor.shape.last().copied().unwrap_or_default();
+    let widths: BTreeMap<String, usize> =
+        rest.iter().map(|tensor| (tensor.name.clone(), width(tensor))).collect();
     let own = names::rules(config);
     // Folders of ours alone hold our tensors under our names.
     let conv = own.is_none() || Architecture::of(config) == Architecture::Gpt2;
@@ -61,14 +75,9 @@ pub fn save_adapter(
     });
     let (mut written, mut targets) = (Vec::new(), Vec::new());
     let (mut ranks, mut alphas) = (Map::new(), Map::new());
-    let mut whole = BTreeSet::new();
     for rule in &rules {
-        let module = module_name(&rule.name);
-        if rule.parts.iter().any(|part| is_whole(part)) {
-            whole.insert(rule.name.clone());
-        }
         let Some([a, b]) = joined(rule, &factors, &widths) else { continue };
-        let rank = a.shape[0];
+        let (module, rank) = (module_name(&rule.name), a.shape[0]);
         if rank != folder.lora.rank {
             ranks.insert(module.into(), json!(rank));
             alphas.insert(module.into(), json!(folder.lora.alpha * rank as f64 / folder.lora.rank as f64));
@@ -77,10 +86,10 @@ pub fn save_adapter(
         written.push(NamedTensor { name: format!("{PREFIX}{module}.lora_B.weight"), ..b });
         targets.push(module.to_string());
     }
-    for tensor in names::outward(config, rest).into_iter().filter(|tensor| whole.contains(&tensor.name)) {
-        written.push(NamedTensor { name: format!("{PREFIX}{}", tensor.name), ..tensor });
-    }
-    let whole: BTreeSet<&str> = whole.iter().map(|name| module_name(name)).collect();
+    let modules: BTreeSet<String> =
+        whole.iter().map(|tensor| module_name(&tensor.name).to_string()).collect();
+    let prefixed = |tensor: NamedTensor| NamedTensor { name: format!("{PREFIX}{}", tensor.name), ..tensor };
+    written.extend(whole.into_iter().map(prefixed));
     let base = std::path::absolute(folder.base).map_err(|error| TransformerError::io(folder.base, error))?;
     write_tensors(&dir.join(WEIGHTS), &written)?;
     let json = json!({
@@ -94,7 +103,7 @@ pub fn save_adapter(
         "target_modules": targets,
         "rank_pattern": ranks,
         "alpha_pattern": alphas,
-        "modules_to_save": if whole.is_empty() { Value::Null } else { json!(whole) },
+        "modules_to_save": if modules.is_empty() { Value::Null } else { json!(modules) },
         "fan_in_fan_out": conv,
         "inference_mode": true,
         "init_lora_weights": true,

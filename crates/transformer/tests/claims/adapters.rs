@@ -57,9 +57,7 @@ fn adapted<M: Model>(model: M, lora: &LoraConfig) -> M {
 fn write<M: Model>(dir: &Path, base: &M, model: &M, lora: &LoraConfig) {
     save(&dir.join("base"), base, None).expect("written");
     let folder = AdapterFolder { base: &dir.join("base"), lora, task: None };
-    let is_whole = |name: &str| name == "head";
-    save_adapter(&dir.join("adapters"), model.config(), named_tensors(model), is_whole, folder)
-        .expect("written");
+    save_adapter(&dir.join("adapters"), model, folder).expect("written");
 }
 
 fn loras() -> [LoraConfig; 2] {

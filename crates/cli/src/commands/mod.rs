@@ -6,6 +6,7 @@ pub(crate) mod device;
 pub(crate) mod embed;
 pub(crate) mod generate;
 mod masked;
+pub(crate) mod merge;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;

@@ -11,7 +11,7 @@ mod peft;
 mod t5;
 
 pub use files::{is_model_folder, load, load_any, load_config, save};
-pub use peft::{AdapterFolder, base_of_adapter, save_adapter};
+pub use peft::{AdapterFolder, base_of_adapter, save_adapter, save_merged};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

@@ -111,6 +111,30 @@ pub(super) fn write(
     write_json(&dir.join(CONFIG), &json)
 }
 
+/// Writes the model that the adapters in `dir` make of theirs into `out`, in full: weights and what describes them, as the folders hold
+/// it. `false` where `dir` holds no adapters.
+///
+/// # Errors
+/// When a file cannot be read or written, or the adapters do not fit.
+pub fn save_merged(dir: &Path, out: &Path) -> Result<bool, TransformerError> {
+    let Some(base) = base_of_adapter(dir)? else { return Ok(false) };
+    let tensors = merge(dir, files::folder_tensors(&base)?)?;
+    std::fs::create_dir_all(out).map_err(|error| TransformerError::io(out, error))?;
+    write_tensors(&out.join("model.safetensors"), &tensors)?;
+    for name in ["generation_config.json", "config.json"] {
+        let mut holder = Some(dir.to_path_buf());
+        while let Some(folder) = holder {
+            let path = folder.join(name);
+            if path.is_file() {
+                write_json(&out.join(name), &read_json(&path)?)?;
+                break;
+            }
+            holder = base_of_adapter(&folder)?;
+        }
+    }
+    Ok(true)
+}
+
 /// A tensor's module.
 fn module_name(tensor: &str) -> &str {
     tensor.strip_suffix(".weight").or_else(|| tensor.strip_suffix(".bias")).unwrap_or(tensor)

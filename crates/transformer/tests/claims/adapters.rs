@@ -4,7 +4,9 @@ use crate::encoder::{encoder, encoders, row, vectors};
 use crate::hugging_face::{golden, python};
 use crate::{configs, device, difference, ids, model, uncached};
 use firebrand_backend::ops::AttentionMask;
-use firebrand_transformer::hugging_face::{AdapterFolder, Architecture, load, load_any, save, save_adapter};
+use firebrand_transformer::hugging_face::{
+    AdapterFolder, Architecture, load, load_any, save, save_adapter, save_merged,
+};
 use firebrand_transformer::lora::{LoraConfig, merged, with_adapters};
 use firebrand_transformer::{AnyModel, Encoder, Model, NamedTensor, named_tensors, with_tensors};
 use serde_json::{Value, json};
@@ -79,6 +81,11 @@ fn adapters_that_were_written_are_read_as_the_model_with_them() {
             assert!(unmerged == 0.0, "{name}: merging changes logits by {unmerged:e}");
             let read = difference(&logits(&dir.path().join("adapters"), &ids(0, 9)), &expected);
             assert!(read <= 1e-5, "{name}: {read:e}");
+            assert!(save_merged(&dir.path().join("adapters"), &dir.path().join("whole")).expect("written"));
+            std::fs::remove_dir_all(dir.path().join("base")).expect("removed");
+            let whole = logits(&dir.path().join("whole"), &ids(0, 9));
+            assert_eq!(difference(&whole, &expected), read, "{name}: the same numbers, without the base");
+            assert!(!save_merged(&dir.path().join("whole"), dir.path()).expect("read"), "no adapters");
             let without = difference(&uncached(&base, &ids(0, 9)), &expected);
             assert!(without > 1e-2, "{name}: the adapters do something");
         }

@@ -192,8 +192,11 @@ impl Trained {
         check_model_folder(dir)?;
         let (name, device) = device(global)?;
         let model = hugging_face::load_any(dir, &device)?;
-        let has_tokenizer = dir.join("tokenizer.json").exists();
-        let tokenizer = has_tokenizer.then(|| Tokenizer::load(dir)).transpose()?;
+        // Adapters may come without one: then it is that of the model they are for.
+        let base = hugging_face::base_of_adapter(dir)?;
+        let mut folders = [Some(dir), base.as_deref()].into_iter().flatten();
+        let holder = folders.find(|folder| folder.join("tokenizer.json").exists());
+        let tokenizer = holder.map(Tokenizer::load).transpose()?;
         if let Some(tokenizer) = &tokenizer
             && tokenizer.vocab_size() > model.config().vocab_size
         {

@@ -13,6 +13,7 @@ pub(crate) mod pretrain;
 pub(crate) mod score;
 pub(crate) mod show;
 pub(crate) mod tokenizer;
+mod training;
 
 use crate::args::Cli;
 use clap::CommandFactory;

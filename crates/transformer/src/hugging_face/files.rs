@@ -1,6 +1,6 @@
 //! Reading and writing the folder's files.
 
-use super::{from_json, names, peft, to_json};
+use super::{classifier, from_json, names, peft, to_json};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::model::{AnyModel, Model};
@@ -9,7 +9,7 @@ use crate::weights::{NamedTensor, named_tensors, with_tensors};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whether `dir` holds a model, or adapters of one.
 pub fn is_model_folder(dir: &Path) -> bool {
@@ -40,13 +40,8 @@ pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result
 /// # Errors
 /// When `config.json` is absent, is no model's config, or describes what is not supported here.
 pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
-    let path = dir.join("config.json");
-    if !path.is_file()
-        && let Some(base) = peft::base_of_adapter(dir)?
-    {
-        return load_config(&base);
-    }
-    from_json(&read_json(&path)?, &path)
+    let (path, json) = description(dir)?;
+    from_json(&json, &path)
 }
 
 /// The model of whatever kind the folder holds; as [`load`].
@@ -68,21 +63,33 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
 /// # Errors
 /// When a file is absent or damaged, the weights do not fit the config, or the folder holds a model of another kind.
 pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError> {
-    let config = load_config(dir)?;
-    let model = M::blank(&config, device)
-        .map_err(|error| TransformerError::format(dir.join("config.json"), error.to_string()))?;
-    let tensors = folder_tensors(dir)?;
+    let (path, json) = description(dir)?;
+    let config = from_json(&json, &path)?;
+    let tensors = tensors_of(dir)?;
+    // Of a classifier this is what reads.
+    let (config, tensors) = match classifier::is_one(&json) {
+        true => (classifier::body_config(config, &tensors), classifier::without_head(tensors)),
+        false => (config, tensors),
+    };
+    let model =
+        M::blank(&config, device).map_err(|error| TransformerError::format(&path, error.to_string()))?;
     with_tensors(model, names::inward(&config, tensors)?)
 }
 
-/// The tensors of a folder as they are called in it, from one `model.safetensors` or several with an index; of a folder with adapters
+/// The `config.json` of the folder; of a folder with adapters, which may have none, that of their base.
+pub(super) fn description(dir: &Path) -> Result<(PathBuf, Value), TransformerError> {
+    let path = dir.join("config.json");
+    match peft::base_of_adapter(dir)?.filter(|_| !path.is_file()) {
+        Some(base) => description(&base),
+        None => Ok((path.clone(), read_json(&path)?)),
+    }
+}
+
+/// All tensors of the folder as they are called in it, from one `model.safetensors` or several with an index; of a folder with adapters
 /// those of their base, with the adapters' products added.
-///
-/// # Errors
-/// When a file is absent or damaged.
-pub(super) fn folder_tensors(dir: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
+pub(super) fn tensors_of(dir: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
     if let Some(base) = peft::base_of_adapter(dir)? {
-        return peft::merge(dir, folder_tensors(&base)?);
+        return peft::merge(dir, tensors_of(&base)?);
     }
     let single = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");

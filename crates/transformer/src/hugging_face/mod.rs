@@ -5,11 +5,13 @@
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
 mod bert;
+mod classifier;
 mod files;
 mod names;
 mod peft;
 mod t5;
 
+pub use classifier::{load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
 pub use peft::{AdapterFolder, base_of_adapter, save_adapter, save_merged};
 

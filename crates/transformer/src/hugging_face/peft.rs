@@ -118,7 +118,7 @@ pub(super) fn write(
 /// When a file cannot be read or written, or the adapters do not fit.
 pub fn save_merged(dir: &Path, out: &Path) -> Result<bool, TransformerError> {
     let Some(base) = base_of_adapter(dir)? else { return Ok(false) };
-    let tensors = merge(dir, files::folder_tensors(&base)?)?;
+    let tensors = merge(dir, files::tensors_of(&base)?)?;
     std::fs::create_dir_all(out).map_err(|error| TransformerError::io(out, error))?;
     write_tensors(&out.join("model.safetensors"), &tensors)?;
     for name in ["generation_config.json", "config.json"] {

@@ -8,10 +8,10 @@ mod draw;
 mod options;
 mod state;
 
-pub(in crate::commands::pretrain) use state::Heading;
+pub(in crate::commands) use state::Heading;
 
 use super::View;
-use crate::commands::pretrain::pace::Pace;
+use crate::commands::training::pace::Pace;
 use crate::{interrupt, screen};
 use draw::{Moment, Theme};
 use firebrand_training::{Event, Progress, read_metrics};
@@ -33,7 +33,7 @@ const FRAME: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The screen of a run.
-pub(in crate::commands::pretrain) struct Tui {
+pub(in crate::commands) struct Tui {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -57,11 +57,7 @@ impl Tui {
     ///
     /// # Errors
     /// When there is no terminal to take, or the past cannot be read.
-    pub(in crate::commands::pretrain) fn new(
-        heading: Heading,
-        dir: &Path,
-        progress: Progress,
-    ) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn new(heading: Heading, dir: &Path, progress: Progress) -> anyhow::Result<Self> {
         let lines = read_metrics(&dir.join("metrics.jsonl"))?;
         let state = Mutex::new(State::new(heading, progress.step, &lines));
         let closing = AtomicBool::new(false);

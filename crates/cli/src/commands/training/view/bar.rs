@@ -2,20 +2,20 @@
 
 use super::View;
 use crate::args::Global;
-use crate::commands::pretrain::pace::Pace;
+use crate::commands::training::pace::Pace;
 use crate::output::{bar, duration, say, thousands};
 use firebrand_training::Event;
 use indicatif::ProgressBar;
 
 /// Progress in one line of the terminal.
-pub(in crate::commands::pretrain) struct Bar<'a> {
+pub(in crate::commands) struct Bar<'a> {
     global: &'a Global,
     bar: ProgressBar,
     val_loss: Option<f64>,
 }
 
 impl<'a> Bar<'a> {
-    pub(in crate::commands::pretrain) fn new(global: &'a Global, step: u64, steps: u64) -> Self {
+    pub(in crate::commands) fn new(global: &'a Global, step: u64, steps: u64) -> Self {
         let bar = bar(global, steps, "{wide_bar} {pos}/{len} {msg}");
         bar.set_position(step);
         Self { global, bar, val_loss: None }

@@ -1,7 +1,7 @@
 //! What happens, as an event file for TensorBoard.
 
 use super::View;
-use crate::commands::pretrain::pace::Pace;
+use crate::commands::training::pace::Pace;
 use crate::output::complain;
 use crate::tensorboard::{self, EventFile};
 use anyhow::Context;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Follows a run with its event file.
-pub(in crate::commands::pretrain) struct EventFileView {
+pub(in crate::commands) struct EventFileView {
     run: PathBuf,
     /// Absent after it could not be written.
     file: Option<EventFile>,
@@ -18,7 +18,7 @@ pub(in crate::commands::pretrain) struct EventFileView {
 
 impl EventFileView {
     /// Begins with the run's past up to `step`.
-    pub(in crate::commands::pretrain) fn new(run: &Path, step: u64) -> anyhow::Result<Self> {
+    pub(in crate::commands) fn new(run: &Path, step: u64) -> anyhow::Result<Self> {
         let mut lines = read_metrics(&run.join("metrics.jsonl"))?;
         lines.retain(|line| line.get("step").and_then(|at| at.as_u64()).is_some_and(|at| at <= step));
         let file = EventFile::write(run, &lines, SystemTime::now())

@@ -4,15 +4,15 @@ mod bar;
 mod event_file;
 mod tui;
 
-pub(super) use bar::Bar;
-pub(super) use event_file::EventFileView;
-pub(super) use tui::{Heading, Tui};
+pub(in crate::commands) use bar::Bar;
+pub(in crate::commands) use event_file::EventFileView;
+pub(in crate::commands) use tui::{Heading, Tui};
 
 use super::pace::Pace;
 use firebrand_training::Event;
 
 /// Somebody who watches a run.
-pub(super) trait View {
+pub(in crate::commands) trait View {
     /// Takes in what happened; `pace` knows of it already.
     fn show(&mut self, event: &Event<'_>, pace: &Pace);
 

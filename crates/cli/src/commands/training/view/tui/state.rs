@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 /// What does not change while it trains.
 #[derive(Debug, Clone)]
-pub(in crate::commands::pretrain) struct Heading {
-    pub(in crate::commands::pretrain) run: String,
-    pub(in crate::commands::pretrain) model: String,
-    pub(in crate::commands::pretrain) steps: u64,
+pub(in crate::commands) struct Heading {
+    pub(in crate::commands) run: String,
+    pub(in crate::commands) model: String,
+    pub(in crate::commands) steps: u64,
 }
 
 /// A run as far as it is known.

@@ -1,7 +1,7 @@
 //! What is on the screen, held against pictures of it. `FIREBRAND_BLESS=1` draws them anew.
 
 use super::*;
-use crate::commands::pretrain::view::tui::state::Heading;
+use crate::commands::training::view::tui::state::Heading;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::json;

@@ -13,7 +13,7 @@ mod t5;
 
 pub use classifier::{load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
-pub use peft::{AdapterFolder, base_of_adapter, save_adapter, save_merged};
+pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

@@ -8,11 +8,12 @@ use super::files::{read_json, write_json};
 use super::names::{self, Rule};
 use super::{Architecture, files};
 use crate::TransformerError;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, ModelKind};
 use crate::lora::{FACTORS, LoraConfig, is_adapter};
 use crate::model::Model;
 use crate::tensor_file::{read_tensors, write_tensors};
 use crate::weights::{NamedTensor, named_tensors};
+use burn::module::Module;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,36 +30,61 @@ pub struct AdapterFolder<'a> {
     pub base: &'a Path,
     /// How they were made.
     pub lora: &'a LoraConfig,
-    /// PEFT's name of the task: `CAUSAL_LM`, `SEQ_CLS`, `TOKEN_CLS`, `SEQ_2_SEQ_LM`.
-    pub task: Option<&'a str>,
 }
 
-/// Writes the adapters of a model by themselves, and a head of its own over the vocabulary, which is trained in full.
-///
-/// # Errors
-/// When a file cannot be written; what was there before stays.
-pub fn save_adapter<M: Model>(
-    dir: &Path,
-    model: &M,
-    folder: AdapterFolder<'_>,
-) -> Result<(), TransformerError> {
-    let (config, tensors) = (model.config(), named_tensors(model));
-    let rest = tensors.iter().filter(|tensor| !is_adapter(&tensor.name)).cloned().collect();
-    let heads = ["lm_head.weight", "head"];
-    let whole =
-        names::outward(config, rest).into_iter().filter(|tensor| heads.contains(&tensor.name.as_str()));
-    write(dir, config, tensors, whole.collect(), folder)
+/// What a folder of adapters holds beside them.
+pub(super) struct Beside {
+    /// What was trained in full, by the names of the folder.
+    pub(super) whole: Vec<NamedTensor>,
+    /// PEFT's name of the task.
+    pub(super) task: Option<&'static str>,
 }
 
-/// Writes the adapters among `tensors`, which are all tensors of a model of `config` by our names, and `whole` by the names of the
-/// folder: what was trained beside the adapters, and is kept in full.
+/// A model whose adapters can be written by themselves.
+pub trait SaveAdapters: Module {
+    /// Writes its adapters, and in full what was trained beside them, into `dir`. `end_of_text` is the id that ends a document, if any.
+    ///
+    /// # Errors
+    /// When a file cannot be written; what was there before stays.
+    fn save_adapters(
+        &self,
+        dir: &Path,
+        end_of_text: Option<u32>,
+        folder: AdapterFolder<'_>,
+    ) -> Result<(), TransformerError>;
+}
+
+impl<M: Model> SaveAdapters for M {
+    /// Its own head over the vocabulary, where it has one, is written in full.
+    fn save_adapters(
+        &self,
+        dir: &Path,
+        _end_of_text: Option<u32>,
+        folder: AdapterFolder<'_>,
+    ) -> Result<(), TransformerError> {
+        let (config, tensors) = (self.config(), named_tensors(self));
+        let rest = tensors.iter().filter(|tensor| !is_adapter(&tensor.name)).cloned().collect();
+        let heads = ["lm_head.weight", "head"];
+        let whole = names::outward(config, rest).into_iter();
+        let whole = whole.filter(|tensor| heads.contains(&tensor.name.as_str())).collect();
+        let task = match config.kind {
+            ModelKind::Decoder => Some("CAUSAL_LM"),
+            ModelKind::EncoderDecoder => Some("SEQ_2_SEQ_LM"),
+            _ => None,
+        };
+        write(dir, config, tensors, Beside { whole, task }, folder)
+    }
+}
+
+/// Writes the adapters among `tensors`, which are all tensors of a model of `config` by our names.
 pub(super) fn write(
     dir: &Path,
     config: &ModelConfig,
     tensors: Vec<NamedTensor>,
-    whole: Vec<NamedTensor>,
+    beside: Beside,
     folder: AdapterFolder<'_>,
 ) -> Result<(), TransformerError> {
+    let Beside { whole, task } = beside;
     std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
     let (factors, rest): (Vec<_>, Vec<_>) = tensors.into_iter().partition(|tensor| is_adapter(&tensor.name));
     let factors: BTreeMap<String, NamedTensor> =
@@ -94,7 +120,7 @@ pub(super) fn write(
     write_tensors(&dir.join(WEIGHTS), &written)?;
     let json = json!({
         "peft_type": "LORA",
-        "task_type": folder.task,
+        "task_type": task,
         "base_model_name_or_path": base.to_string_lossy(),
         "r": folder.lora.rank,
         "lora_alpha": folder.lora.alpha,

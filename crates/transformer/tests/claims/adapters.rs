@@ -5,7 +5,7 @@ use crate::hugging_face::{golden, python};
 use crate::{configs, device, difference, ids, model, uncached};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_transformer::hugging_face::{
-    AdapterFolder, Architecture, load, load_any, save, save_adapter, save_merged,
+    AdapterFolder, Architecture, SaveAdapters, load, load_any, save, save_merged,
 };
 use firebrand_transformer::lora::{LoraConfig, merged, with_adapters};
 use firebrand_transformer::{AnyModel, Encoder, Model, NamedTensor, named_tensors, with_tensors};
@@ -58,8 +58,8 @@ fn adapted<M: Model>(model: M, lora: &LoraConfig) -> M {
 /// The base in `base`, and beside it its adapters and the free head.
 fn write<M: Model>(dir: &Path, base: &M, model: &M, lora: &LoraConfig) {
     save(&dir.join("base"), base, None).expect("written");
-    let folder = AdapterFolder { base: &dir.join("base"), lora, task: None };
-    save_adapter(&dir.join("adapters"), model, folder).expect("written");
+    let folder = AdapterFolder { base: &dir.join("base"), lora };
+    model.save_adapters(&dir.join("adapters"), None, folder).expect("written");
 }
 
 fn loras() -> [LoraConfig; 2] {

@@ -2,13 +2,17 @@
 
 use crate::encoder::{encoder, encoders, row, vectors};
 use crate::hugging_face::{golden, python};
-use crate::{configs, device, difference, ids, model, uncached};
+use crate::{SEQ_LEN, VOCAB_SIZE, configs, device, difference, far_from_first, ids, model, uncached};
+use burn::module::Module;
 use firebrand_backend::ops::AttentionMask;
 use firebrand_transformer::hugging_face::{
-    AdapterFolder, Architecture, SaveAdapters, load, load_any, save, save_merged,
+    AdapterFolder, Architecture, SaveAdapters, load, load_any, load_classifier, save, save_merged,
 };
 use firebrand_transformer::lora::{LoraConfig, merged, with_adapters};
-use firebrand_transformer::{AnyModel, Encoder, Model, NamedTensor, named_tensors, with_tensors};
+use firebrand_transformer::{
+    AnyModel, Bidirectional, Body, Classifier, Encoder, EncoderDecoder, HeadConfig, Model, ModelConfig,
+    ModelKind, NamedTensor, Padded, Permutation, Preset, Sequence, TaskKind, named_tensors, with_tensors,
+};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +46,7 @@ fn folders_of_peft_give_the_logits_of_peft() {
 }
 
 /// `model` with adapters of which nothing is zero.
-fn adapted<M: Model>(model: M, lora: &LoraConfig) -> M {
+fn adapted<M: Module>(model: M, lora: &LoraConfig) -> M {
     let model = with_adapters(model, lora, 1).expect("it has such maps");
     let tensors = named_tensors(&model).into_iter().map(|tensor| match tensor.name.ends_with(".lora.b") {
         true => {
@@ -109,6 +113,80 @@ fn an_encoder_s_adapters_come_back() {
     }
 }
 
+/// A classifier on a body of each kind, with the folder that its body comes from in `dir/base`.
+fn classifiers(dir: &Path) -> Vec<(&'static str, PathBuf, Classifier)> {
+    let llama = ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 16, 2, 4, SEQ_LEN);
+    let of = |kind| ModelConfig { kind, ..llama.clone() };
+    let t5 = ModelConfig::preset(Preset::T5, VOCAB_SIZE, 16, 2, 4, SEQ_LEN);
+    let cpu = device("cpu");
+    let mut bases: Vec<(&str, AnyModel)> = configs()
+        .into_iter()
+        .map(|(name, config)| (name, AnyModel::Decoder(Box::new(model(&config, &cpu)))))
+        .collect();
+    bases.extend(
+        encoders()
+            .into_iter()
+            .map(|(name, config)| (name, AnyModel::Encoder(Box::new(encoder(&config, &cpu))))),
+    );
+    let bidirectional = Bidirectional::new(&of(ModelKind::Bidirectional), 7, &cpu).expect("a model");
+    bases.push(("bidirectional", AnyModel::Bidirectional(Box::new(far_from_first(bidirectional)))));
+    let permutation = Permutation::new(&of(ModelKind::Permutation), 7, &cpu).expect("a model");
+    bases.push(("permutation", AnyModel::Permutation(Box::new(far_from_first(permutation)))));
+    let t5 = ModelConfig { kind: ModelKind::EncoderDecoder, ..t5 };
+    let t5 = EncoderDecoder::new(&t5, 7, &cpu).expect("a model");
+    bases.push(("t5", AnyModel::EncoderDecoder(Box::new(far_from_first(t5)))));
+    let labels = || ["bad", "good", "so"].map(String::from).to_vec();
+    let numbered = bases.into_iter().enumerate();
+    numbered
+        .map(|(index, (name, base))| {
+            let folder = dir.join(format!("base-{index}"));
+            match &base {
+                AnyModel::Decoder(model) => save(&folder, &**model, None),
+                AnyModel::Encoder(model) => save(&folder, &**model, None),
+                AnyModel::Bidirectional(model) => save(&folder, &**model, None),
+                AnyModel::Permutation(model) => save(&folder, &**model, None),
+                AnyModel::EncoderDecoder(model) => save(&folder, &**model, None),
+            }
+            .expect("written");
+            let head = HeadConfig::for_body(base.config(), TaskKind::Classification, labels());
+            (name, folder, Classifier::new(Body::from(base), head, 5).expect("a head"))
+        })
+        .collect()
+}
+
+fn outputs(classifier: &Classifier, ids: &[u32]) -> Vec<Vec<f32>> {
+    let rows = Padded::new([Sequence { ids, second: None }].into_iter(), &classifier.device());
+    let outputs = classifier.outputs(classifier.states(&rows, None), &rows, None);
+    vectors(outputs.unsqueeze())
+}
+
+#[test]
+fn a_classifier_s_adapters_come_back_with_its_head_and_peft_reads_them() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+    let mut in_transformers = Vec::new();
+    for (index, (name, base, classifier)) in classifiers(dir.path()).into_iter().enumerate() {
+        let adapted = adapted(classifier, &lora);
+        let expected = outputs(&adapted, &ids(0, 9));
+        let [folder, whole] = ["adapters", "whole"].map(|name| dir.path().join(format!("{name}-{index}")));
+        adapted.save_adapters(&folder, None, AdapterFolder { base: &base, lora: &lora }).expect("written");
+        assert!(save_merged(&folder, &whole).expect("written"));
+        for folder in [&folder, &whole] {
+            let read = load_classifier(folder, &device("cpu")).expect("read");
+            let difference = difference(&outputs(&read, &ids(0, 9)), &expected);
+            assert!(difference <= 1e-5, "{name}: {difference:e}");
+            assert_eq!(read.head_config(), adapted.head_config(), "{name}");
+        }
+        if adapted.head_config().class(adapted.body().config()).is_some() {
+            let said = json!({"ids": ids(0, 9), "logits": expected});
+            std::fs::write(folder.join("firebrand.json"), said.to_string()).expect("written");
+            in_transformers.push(folder);
+        }
+    }
+    assert!(in_transformers.len() >= 6);
+    compare(&in_transformers);
+}
+
 #[test]
 fn the_base_is_as_it_was_and_is_not_in_the_folder_of_its_adapters() {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -167,13 +245,6 @@ fn adapters_that_cannot_be_read_are_refused_with_the_reason() {
 
 #[test]
 fn peft_reads_our_adapters_with_the_same_logits() {
-    let python = match python().and_then(with_peft) {
-        Ok(python) => python,
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            return;
-        }
-    };
     let dirs = configs().into_iter().filter(|(_, config)| Architecture::of(config).is_in_transformers());
     let dirs: Vec<TempDir> = dirs
         .flat_map(|(_, config)| loras().map(|lora| (config.clone(), lora)))
@@ -188,15 +259,23 @@ fn peft_reads_our_adapters_with_the_same_logits() {
         })
         .collect();
     assert!(dirs.len() >= 6);
-    let run = Command::new(python)
-        .arg(golden("make_adapters.py"))
-        .arg("--compare")
-        .args(dirs.iter().map(|dir| dir.path().join("adapters")))
-        .output()
-        .expect("it starts");
+    compare(&dirs.iter().map(|dir| dir.path().join("adapters")).collect::<Vec<_>>());
+}
+
+/// Has PEFT load folders, and compare its logits with those in `firebrand.json`.
+fn compare(folders: &[PathBuf]) {
+    let python = match python().and_then(with_peft) {
+        Ok(python) => python,
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            return;
+        }
+    };
+    let script = golden("make_adapters.py");
+    let run = Command::new(python).arg(script).arg("--compare").args(folders).output().expect("it starts");
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success(), "{said}{}", String::from_utf8_lossy(&run.stderr));
-    assert_eq!(said.lines().count(), dirs.len(), "{said}");
+    assert_eq!(said.lines().count(), folders.len(), "{said}");
 }
 
 /// This Python, if it has PEFT.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
 HERE = Path(__file__).parent
 IDS = [3, 14, 15, 9, 2, 6, 5, 1, 0, 8]
@@ -50,10 +50,18 @@ def write(name, base, **options):
     (folder / "logits.json").write_text(json.dumps({"ids": IDS, "logits": rows}) + "\n")
 
 
+def load_base(folder):
+    """The model that the adapters in `folder` are for, with a fresh head of the kind that its `config.json` describes, if it has one."""
+    base = Path(json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"])
+    if not (folder / "config.json").exists():
+        return load(base)
+    config = AutoConfig.from_pretrained(folder)
+    return AutoModelForSequenceClassification.from_pretrained(base, config=config, dtype=torch.float32)
+
+
 def compare(folder):
     said = json.loads((folder / "firebrand.json").read_text())
-    base = Path(json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"])
-    model = PeftModel.from_pretrained(load(base), folder)
+    model = PeftModel.from_pretrained(load_base(folder), folder)
     loaded = {key for key, _ in model.named_parameters() if "lora_" in key}
     difference = (logits(model, said["ids"]) - torch.tensor(said["logits"])).abs().max().item()
     print(f"{folder.name} adapters={len(loaded)} difference={difference:.3e}")

@@ -51,6 +51,8 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Tokenizer(command) => commands::tokenizer::run(command, &cli.global),
         Command::Prepare(command) => commands::prepare::run(command, &cli.global),
         Command::Pretrain(command) => commands::pretrain::run(command, &cli.global),
+        Command::Finetune(command) => commands::finetune::run(command, &cli.global),
+        Command::Classify(command) => commands::classify::run(command, &cli.global),
         Command::Merge(command) => commands::merge::run(command, &cli.global),
         Command::Generate(command) => commands::generate::run(command, &cli.global),
         Command::Embed(command) => commands::embed::run(command, &cli.global),

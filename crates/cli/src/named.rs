@@ -1,5 +1,9 @@
 //! Datasets where text is asked for: `dataset:NAME` or `dataset:NAME/SPLIT` in the place of a path.
 
+mod labelled;
+
+pub(crate) use labelled::{check_files, resolve as resolve_labelled};
+
 use crate::exit::usage;
 use crate::text::cache_dir;
 use firebrand_corpus::datasets::{Dataset, SplitName, SplitSpec, Store};

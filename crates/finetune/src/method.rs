@@ -51,11 +51,13 @@ pub struct MethodConfig {
     /// Each layer's learning rate is that of the one above divided by this, the last layer's that of the head: 2.6 in ULMFiT
     /// [Howard & Ruder 2018]; 1 for the same rate everywhere.
     pub layer_decay: f64,
+    /// Begin with fresh weights in the place of the run's: to see what its pretraining is worth.
+    pub scratch: bool,
 }
 
 impl Default for MethodConfig {
     fn default() -> Self {
-        Self { kind: MethodKind::Full, unfreeze: Unfreeze::AtOnce, layer_decay: 1.0 }
+        Self { kind: MethodKind::Full, unfreeze: Unfreeze::AtOnce, layer_decay: 1.0, scratch: false }
     }
 }
 

@@ -1,9 +1,12 @@
 //! The commands, a module each.
 
 pub(crate) mod bench;
+pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
+pub(crate) mod finetune;
+mod frame;
 pub(crate) mod generate;
 mod masked;
 pub(crate) mod merge;

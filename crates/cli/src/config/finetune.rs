@@ -27,9 +27,12 @@ pub(crate) struct FinetuneConfig {
     /// What is to be said of texts.
     #[serde(default)]
     pub(crate) task: TaskName,
-    /// Of the head's weights, the order of examples, dropout, what is held out.
+    /// Of the head's weights, the order of examples, dropout.
     #[serde(default)]
     pub(crate) seed: u64,
+    /// Of what is held out: not `seed`, so that runs that differ in that are measured on the same examples.
+    #[serde(default)]
+    pub(crate) split_seed: u64,
     #[serde(default)]
     pub(crate) data: LabelledData,
     #[serde(default)]

@@ -19,7 +19,8 @@ use std::path::Path;
 
 /// Where our description of the head stands.
 const KEY: &str = "firebrand_head";
-const OWN_CLASS: &str = "FirebrandForSequenceClassification";
+/// The class of a head on a model that transformers does not have.
+pub const OWN_CLASSIFIER: &str = "FirebrandForSequenceClassification";
 
 /// Whether a `config.json` is that of a model with such a head.
 pub(super) fn is_one(json: &Value) -> bool {
@@ -158,7 +159,7 @@ pub(super) fn without_head(mut tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
 
 fn describe(body: &ModelConfig, head: &HeadConfig, end_of_text: Option<u32>) -> Value {
     let mut json = to_json(body, end_of_text);
-    json["architectures"] = json!([head.class(body).unwrap_or(OWN_CLASS)]);
+    json["architectures"] = json!([head.class(body).unwrap_or(OWN_CLASSIFIER)]);
     json["num_labels"] = json!(head.outputs);
     let names: Vec<String> = match head.labels.is_empty() {
         true => (0..head.outputs).map(|output| format!("LABEL_{output}")).collect(),

@@ -11,7 +11,7 @@ mod names;
 mod peft;
 mod t5;
 
-pub use classifier::{load_classifier, load_head, save_classifier};
+pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
 pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
 

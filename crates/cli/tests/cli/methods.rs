@@ -18,7 +18,8 @@ fn scratch() -> Scratch {
 }
 
 fn finetune<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["finetune", "--from", "run", "--data", "labelled.csv", "--config", "smoke", "--out", out];
+    let mut args =
+        vec!["finetune", "--from", "run", "--data", "labelled.csv", "--config", "smoke", "--out", out];
     args.extend_from_slice(more);
     args
 }
@@ -74,7 +75,8 @@ fn a_run_by_any_method_goes_on_after_it_was_stopped_to_the_same_weights() {
         scratch.run(&finetune(&whole, &set)).succeeds();
         // As a kill leaves it: the checkpoint in the middle is the last one, and nothing is exported.
         scratch.run(&finetune(&parts, &set)).succeeds();
-        std::fs::remove_dir_all(scratch.path(&format!("{parts}/checkpoints/step-00000008"))).expect("removed");
+        std::fs::remove_dir_all(scratch.path(&format!("{parts}/checkpoints/step-00000008")))
+            .expect("removed");
         std::fs::remove_file(scratch.path(&format!("{parts}/{file}"))).expect("removed");
         scratch.run(&["finetune", "--out", &parts, "--resume"]).succeeds();
         let [a, b] = [&whole, &parts].map(|run| scratch.bytes(&format!("{run}/{file}")));
@@ -94,9 +96,11 @@ fn the_texts_are_read_first_if_that_is_asked_for_and_what_is_held_out_is_not_amo
     scratch.write("elsewhere.jsonl", "{}");
     std::fs::create_dir(scratch.path("folder")).expect("made");
     for name in ["config.json", "model.safetensors", "tokenizer.json"] {
-        std::fs::copy(scratch.path(&format!("run/{name}")), scratch.path(&format!("folder/{name}"))).expect("copied");
+        std::fs::copy(scratch.path(&format!("run/{name}")), scratch.path(&format!("folder/{name}")))
+            .expect("copied");
     }
-    let args = ["finetune", "--from", "folder", "--data", "labelled.csv", "--set", "adapt.steps=3", "--out", "x"];
+    let args =
+        ["finetune", "--from", "folder", "--data", "labelled.csv", "--set", "adapt.steps=3", "--out", "x"];
     scratch.run(&args).fails(2, &["adapt.steps 3", "folder", "pretrained for"]);
     assert!(!scratch.path("x/run.toml").exists());
 }
@@ -122,6 +126,12 @@ fn methods_that_make_no_sense_are_refused_with_a_way_out() {
     scratch.run(&["merge", "nowhere", "--out", "whole"]).fails(2, &["there is no such run"]);
     scratch.run(&finetune("adapters", &["--set", "method.kind=lora"])).succeeds();
     scratch.run(&["merge", "adapters", "--out", "run"]).fails(2, &["holds a model already"]);
+    let weights = scratch.bytes("run/model.safetensors");
+    scratch.pretrain("other", &["seed=5"]).succeeds();
+    std::fs::copy(scratch.path("other/model.safetensors"), scratch.path("run/model.safetensors"))
+        .expect("copied");
+    scratch.run(&["classify", "adapters", "The fox."]).fails(1, &["another one is there now"]);
+    scratch.write("run/model.safetensors", weights);
     std::fs::rename(scratch.path("run"), scratch.path("elsewhere")).expect("moved");
     scratch.run(&["classify", "adapters", "The fox."]).fails(1, &["base_model_name_or_path", "not there"]);
 }

@@ -1,5 +1,6 @@
 //! Which part of a model each of its tensors belongs to, for learning rates that differ from part to part.
 
+use crate::classifier::Classifier;
 use crate::weights::tensor_names;
 use burn::module::Module;
 use std::collections::BTreeMap;
@@ -73,6 +74,12 @@ impl LayerGroups {
         Self::of_names(tensor_names(model))
     }
 
+    /// Those of a model with a head that looks at texts: of an encoder–decoder only the encoder reads them.
+    pub fn of_reader(model: &Classifier) -> Self {
+        let of_decoder = |name: &String| name.split('.').any(|part| part == "decoder");
+        Self::of_names(tensor_names(model).into_iter().filter(|name| !of_decoder(name)).collect())
+    }
+
     fn of_names(names: Vec<String>) -> Self {
         let mut groups: Vec<(String, Group)> = names
             .into_iter()
@@ -124,7 +131,9 @@ pub(crate) fn is_in_layer(name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::config::{ModelConfig, ModelKind, Preset};
-    use crate::{Bidirectional, Decoder, Encoder, EncoderDecoder, Model, Permutation};
+    use crate::{
+        Bidirectional, Body, Decoder, Encoder, EncoderDecoder, HeadConfig, Model, Permutation, TaskKind,
+    };
     use firebrand_backend::device;
 
     fn of<M: Model>(preset: Preset, kind: ModelKind) -> LayerGroups {
@@ -184,6 +193,27 @@ mod tests {
                 ("encoder.norm.weight", 3),
                 ("encoder.layers.0.mlp.up.weight", 4),
                 ("encoder.relative_bias", 5),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_reader_s_head_lies_above_what_reads() {
+        let config = ModelConfig {
+            kind: ModelKind::EncoderDecoder,
+            ..ModelConfig::preset(Preset::T5, 20, 8, 2, 2, 8)
+        };
+        let device = device::resolve(Some("cpu")).expect("always there").1;
+        let body = Body::made(&config, None, &device).expect("a small model");
+        let head = HeadConfig::for_body(&config, TaskKind::Classification, vec!["a".into(), "b".into()]);
+        let groups = LayerGroups::of_reader(&Classifier::new(body, head, 0).expect("a head"));
+        assert_eq!(groups.len(), 4);
+        check(
+            &groups,
+            &[
+                ("head.weight", 0),
+                ("body.EncoderDecoder.encoder.norm.weight", 1),
+                ("body.EncoderDecoder.token_embedding", 3),
             ],
         );
     }

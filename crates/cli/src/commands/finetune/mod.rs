@@ -150,7 +150,7 @@ where
         schedule: &config.schedule,
         seed: config.seed,
         rates: config.method.rates(
-            &LayerGroups::of(&classifier),
+            &LayerGroups::of_reader(&classifier),
             encoded.train.len().div_ceil(training.batch_size).max(1) as u64,
         ),
         device,

@@ -4,12 +4,14 @@
 //! objective here is one of `firebrand_training`, whose trainer does the rest; [`ExampleData`] says which examples make up which
 //! step. Adding a task: a module here with its objective, and its arm in the cli's `commands/finetune`.
 
+mod adapters;
 mod config;
 mod data;
 mod example;
 mod figures;
 mod frame;
 mod labelling;
+mod method;
 mod predict;
 pub mod report;
 mod rewriting;
@@ -18,12 +20,14 @@ mod tagging;
 mod testing;
 mod writing;
 
+pub use adapters::AdaptersOf;
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
 pub use data::ExampleData;
 pub use example::{Example, Examples, Item, Target};
 pub use figures::{Answer, Answers};
 pub use frame::{Frame, Framed};
 pub use labelling::{LabelledBatch, Labelling};
+pub use method::{MethodConfig, MethodKind, Unfreeze};
 pub use predict::{predict, probabilities};
 pub use rewriting::Rewriting;
 pub use tagging::{TagAnswers, Tagging, TaggingBatch};

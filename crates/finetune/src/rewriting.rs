@@ -3,6 +3,7 @@
 use crate::example::{Examples, Item};
 use burn::tensor::Device;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
+use firebrand_transformer::lora::merged;
 use firebrand_transformer::{EncoderDecoder, Pair, PairBatch, hugging_face};
 use std::path::Path;
 
@@ -17,8 +18,10 @@ impl Item for Pair {
 pub struct Rewriting {
     /// Probability of dropping an activation in training.
     pub dropout: f64,
-    /// The id that ends a text. The decoder begins with it.
-    pub end_of_text: u32,
+    /// What the decoder begins with: most often the id that ends a text.
+    pub start: u32,
+    /// The id that ends a text, for the exported folder.
+    pub end_of_text: Option<u32>,
 }
 
 impl Objective for Rewriting {
@@ -28,7 +31,7 @@ impl Objective for Rewriting {
     type Answers = ();
 
     fn prepare(&self, rows: &Examples<Pair>, key: BatchKey, device: &Device) -> PairBatch {
-        PairBatch::new(&rows.0, self.end_of_text, key.dropout(self.dropout, rows.0.len()), device)
+        PairBatch::new(&rows.0, self.start, key.dropout(self.dropout, rows.0.len()), device)
     }
 
     fn counts(&self, batch: &PairBatch) -> Vec<u64> {
@@ -40,6 +43,6 @@ impl Objective for Rewriting {
     }
 
     fn export(&self, model: &EncoderDecoder, dir: &Path) -> Result<(), TrainingError> {
-        Ok(hugging_face::save(dir, model, Some(self.end_of_text))?)
+        Ok(hugging_face::save(dir, &merged(model.clone()), self.end_of_text)?)
     }
 }

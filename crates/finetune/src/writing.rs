@@ -7,7 +7,8 @@ use crate::example::{Examples, Item};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::{Permutation, keyed_rng};
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
-use firebrand_transformer::{Decoder, Document, Dropout, Model, Packed, hugging_face};
+use firebrand_transformer::lora::merged;
+use firebrand_transformer::{Decoder, Document, Dropout, Packed, hugging_face};
 use std::path::Path;
 
 /// A document whose tokens are predicted, all or some.
@@ -163,13 +164,8 @@ impl Objective for Writing {
     }
 
     fn export(&self, model: &Decoder, dir: &Path) -> Result<(), TrainingError> {
-        Ok(hugging_face::save(dir, model, self.end_of_text)?)
+        Ok(hugging_face::save(dir, &merged(model.clone()), self.end_of_text)?)
     }
-}
-
-/// Whether a model can be trained to write with documents side by side.
-pub fn can_pack(model: &Decoder) -> bool {
-    model.can_pack() && model.config().seq_len > 1
 }
 
 #[cfg(test)]

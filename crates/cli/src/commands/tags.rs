@@ -1,7 +1,8 @@
 //! Texts whose words are tagged: as runs of ids that a model can read, and from its answers back to words.
 
 use crate::words::{first_tokens, runs};
-use firebrand_finetune::Frame;
+use firebrand_corpus::labelled;
+use firebrand_finetune::{Example, Frame, Target};
 use firebrand_tokenizer::Tokenizer;
 use std::ops::Range;
 
@@ -38,6 +39,30 @@ pub(crate) fn cut(
         }
     };
     runs(words, &ranges, room).into_iter().map(run).filter(|run| !run.ids.is_empty()).collect()
+}
+
+/// A text with tagged words as examples, one for each run of it: the token that a word begins with has its tag.
+pub(crate) fn examples(
+    example: &labelled::Example,
+    tokenizer: &Tokenizer,
+    frame: Frame,
+    longest: usize,
+) -> Vec<Example> {
+    let labelled::Target::Tags(tagged) = &example.target else {
+        unreachable!("data of tags has tags, not {:?}", example.target)
+    };
+    let words: Vec<Range<usize>> = tagged.iter().map(|word| word.range.clone()).collect();
+    let of_run = |run: Run| {
+        let mut tags = vec![None; run.ids.len()];
+        for (place, word) in run.places.into_iter().zip(&tagged[run.words]) {
+            // Of two words in one token the first one's tag is learned.
+            if let Some(tag) = place.and_then(|place| tags.get_mut(place)) {
+                tag.get_or_insert(word.tag);
+            }
+        }
+        Example { ids: run.ids, second: None, target: Target::Tags(tags) }
+    };
+    cut(&example.text, &words, tokenizer, frame, longest).into_iter().map(of_run).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{device, far_from_first};
 use burn::tensor::DType;
 use firebrand_training::{NamedGradients, Objective};
-use firebrand_transformer::{ModelConfig, PositionKind, Preset};
+use firebrand_transformer::{Model, ModelConfig, PositionKind, Preset};
 
 const VOCAB_SIZE: usize = 13;
 const SEQ_LEN: usize = 24;

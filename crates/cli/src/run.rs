@@ -60,7 +60,7 @@ fn pretrain() -> String {
     PretrainConfig::COMMAND.into()
 }
 
-fn is_pretrain(command: &String) -> bool {
+fn is_pretrain(command: &str) -> bool {
     command == PretrainConfig::COMMAND
 }
 

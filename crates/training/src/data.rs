@@ -85,7 +85,7 @@ pub fn held_out_windows(
         left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.tokens() as usize));
         go_on
     });
-    Box::new(batches.map(|batch| Ok(batch?)))
+    Box::new(batches.map(|batch| batch.map_err(TrainingError::from)))
 }
 
 impl Data for Windows<'_> {

@@ -46,8 +46,10 @@ impl Classifier {
             other => other,
         };
         let mut fresh = Self::with(body, config, &mut Init::new(Some(seed), &device))?;
-        if fresh.pooler.is_some() && trained.is_some() {
-            fresh.pooler = trained;
+        if let (Some(pooler), Some(trained)) = (&mut fresh.pooler, trained) {
+            pooler.weight = trained.weight;
+            // Without one there it is zeros.
+            pooler.bias = trained.bias.or(pooler.bias.take());
         }
         Ok(fresh)
     }

@@ -57,12 +57,12 @@ impl Padded {
     }
 
     /// The ids of each row in reverse order, its padding behind them all the same: `[batch, longest]`.
-    pub(super) fn reversed(&self) -> Tensor<2, Int> {
+    pub(crate) fn reversed(&self) -> Tensor<2, Int> {
         self.padded(|row| row.iter().rev().map(|&id| id as i32).collect())
     }
 
     /// The states of rows that were read in reverse order, `[batch, longest, width]`, each at the place where its token stands.
-    pub(super) fn in_order(&self, states: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn in_order(&self, states: Tensor<3>) -> Tensor<3> {
         let [batch, seq, width] = states.dims();
         let places = self.lens.iter().enumerate().flat_map(|(row, &len)| {
             (0..seq).map(move |i| (row * seq + if i < len { len - 1 - i } else { i }) as i32)

@@ -3,7 +3,7 @@
 mod finetune;
 mod writing;
 
-pub(crate) use finetune::{FinetuneConfig, TaskName, load_finetune};
+pub(crate) use finetune::{AdaptConfig, FinetuneConfig, TaskName, load_finetune};
 pub(crate) use writing::{Learn, WritingConfig};
 
 use crate::exit::usage;

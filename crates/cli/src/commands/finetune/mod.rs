@@ -1,6 +1,7 @@
 //! `firebrand finetune`.
 
 mod adapt;
+mod curve;
 mod data;
 mod judged;
 mod model;
@@ -21,7 +22,7 @@ use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
 use burn::module::Module;
 use burn::tensor::Device;
-pub(crate) use data::one as encode_one;
+pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
 use firebrand_corpus::labelled::Loaded;
 use firebrand_finetune::{
@@ -35,24 +36,43 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.from.as_deref()));
-    let Some(seeds) = args.seeds else {
-        let summary = one(args, &dir, 0, global)?;
-        return summary.print(global);
-    };
-    let mut summaries = Vec::new();
-    for offset in 0..seeds.get() as u64 {
-        let dir = dir.join(format!("seed-{offset}"));
-        let summary = one(args, &dir, offset, global)?;
-        summary.say(global);
-        summaries.push(summary);
+    if !args.curve.is_empty() {
+        return curve::run(args, &dir, global);
     }
-    report::several(&summaries, global)
+    let summaries = runs(args, &dir, None, global)?;
+    match (args.seeds, summaries.as_slice()) {
+        (None, [summary]) => summary.print(global),
+        _ => report::several(&summaries, global),
+    }
 }
 
-/// Makes one run, with so much added to the config's seed.
-fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow::Result<Summary> {
+/// A run, or one for each seed, on all examples or so many.
+fn runs(
+    args: &FinetuneArgs,
+    dir: &Path,
+    examples: Option<usize>,
+    global: &Global,
+) -> anyhow::Result<Vec<Summary>> {
+    let Some(seeds) = args.seeds else { return Ok(vec![one(args, dir, 0, examples, global)?]) };
+    let one = |offset: u64| {
+        let summary = one(args, &dir.join(format!("seed-{offset}")), offset, examples, global)?;
+        summary.say(global);
+        Ok(summary)
+    };
+    (0..seeds.get() as u64).map(one).collect()
+}
+
+/// Makes one run, with so much added to the config's seed, on all examples or so many.
+fn one(
+    args: &FinetuneArgs,
+    dir: &Path,
+    offset: u64,
+    examples: Option<usize>,
+    global: &Global,
+) -> anyhow::Result<Summary> {
     let (mut config, from) = what_is_asked(args, dir)?;
     config.seed = config.seed.wrapping_add(offset);
+    config.data.examples = examples.unwrap_or(config.data.examples);
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let precision = config.training.precision.check(&device);
@@ -86,7 +106,10 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     let frame = frame(body.kind, &tokenizer.tokenizer);
     let encoded = match task {
         TaskKind::Tagging => tags::encode(&loaded, &tokenizer.tokenizer, frame, training.seq_len)?,
-        _ => encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len)?,
+        _ => {
+            let long = config.training.long_texts;
+            encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len, long)?
+        }
     };
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
@@ -218,9 +241,11 @@ where
     let rows = finished.trainer.rows_at_once();
     let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
     if let Some(judged) = &judged {
-        judged::tell(dir, judged, loaded, global)?;
+        // Of several runs the figures are printed side by side.
+        let alone = args.seeds.is_none() && args.curve.is_empty();
+        judged::tell(dir, judged, loaded, alone, global)?;
     }
-    Ok(Summary::new(dir, config, &finished, judged.as_ref()))
+    Ok(Summary::new(dir, config, &finished, loaded.train.len(), judged.as_ref()))
 }
 
 fn default_dir(from: Option<&Path>) -> PathBuf {

@@ -1,7 +1,7 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
 use crate::masked::{masked_lm, masking, next_sentence, tiny_encoder};
-use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny};
+use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny, windows};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};

@@ -155,7 +155,7 @@ fn classifiers(dir: &Path) -> Vec<(&'static str, PathBuf, Classifier)> {
 }
 
 fn outputs(classifier: &Classifier, ids: &[u32]) -> Vec<Vec<f32>> {
-    let rows = Padded::new([Sequence { ids, second: None }].into_iter(), &classifier.device());
+    let rows = Padded::new([Sequence { ids, second: None }], &classifier.device());
     let outputs = classifier.outputs(classifier.states(&rows, None), &rows, None);
     vectors(outputs.unsqueeze())
 }

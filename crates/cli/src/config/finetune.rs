@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-pub(crate) const FINETUNE_CONFIGS: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 2] = [
     ("classification", include_str!("../../../../configs/finetune/classification.toml")),
     ("smoke", include_str!("../../../../configs/finetune/smoke.toml")),
 ];
@@ -172,7 +172,7 @@ impl FinetuneConfig {
 
 /// The config that the command line asks for: a file or a built-in one, options and `--set` applied.
 pub(crate) fn load_finetune(args: &FinetuneArgs) -> anyhow::Result<FinetuneConfig> {
-    let (text, origin) = find(args.config.as_deref().unwrap_or(DEFAULT), &FINETUNE_CONFIGS)?;
+    let (text, origin) = find(args.config.as_deref().unwrap_or(DEFAULT), &BUILT_IN)?;
     let config = read::<FinetuneConfig>(&text, &origin, |table| {
         options(args, table).map_err(usage)?;
         args.set.iter().try_for_each(|assignment| apply(table, assignment))
@@ -196,4 +196,48 @@ fn options(args: &FinetuneArgs, table: &mut Table) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::{CommandFactory, Parser};
+
+    fn args(more: &[&str]) -> FinetuneArgs {
+        let line = [&["firebrand", "finetune", "--from", "run", "--data", "a.csv"], more].concat();
+        match Cli::parse_from(line).command {
+            crate::args::Command::Finetune(args) => *args,
+            other => panic!("{other:?} is another command"),
+        }
+    }
+
+    #[test]
+    fn every_built_in_config_describes_a_run_and_stands_in_the_help() {
+        let help = Cli::command()
+            .find_subcommand_mut("finetune")
+            .expect("it is there")
+            .render_long_help()
+            .to_string();
+        for (name, _) in BUILT_IN {
+            let config =
+                load_finetune(&args(&["--config", name])).unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(help.contains(&format!("\n  {name} ")), "{name} is missing from the help");
+        }
+    }
+
+    #[test]
+    fn options_stand_for_keys_and_set_has_the_last_word() {
+        let more = ["--label", "stars", "--task", "regression", "--set", "data.columns.text=body"];
+        let config = load_finetune(&args(&more)).expect("well-formed");
+        assert_eq!(config.data.files, [std::path::PathBuf::from("a.csv")]);
+        let names =
+            |field: &Option<firebrand_corpus::records::Field>| field.as_ref().map(|field| field.names());
+        assert_eq!(names(&config.data.columns.label), Some(vec!["stars".to_owned()]));
+        assert_eq!(names(&config.data.columns.text), Some(vec!["body".to_owned()]));
+        assert_eq!((config.task, config.head.best_by), (TaskName::Regression, Some(BestBy::Loss)));
+        let error = load_finetune(&args(&["--set", "trainig.epochs=1"])).expect_err("a typo").to_string();
+        assert!(error.contains("did you mean `training`?"), "{error}");
+    }
 }

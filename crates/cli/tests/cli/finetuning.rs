@@ -29,7 +29,7 @@ warmup_steps = 2
 
 fn reviews(count: usize) -> String {
     let line = |i: usize| {
-        let (who, label) = if i % 2 == 0 { ("fox", "good") } else { ("crow", "bad") };
+        let (who, label) = if i.is_multiple_of(2) { ("fox", "good") } else { ("crow", "bad") };
         let what = ["cheese", "grain", "shade"][i % 3];
         format!("\"The {who} wanted {what}, {i} times.\",{label}\n")
     };
@@ -193,7 +193,7 @@ fn pairs_labels_and_numbers_are_learned_too() {
     let scratch = scratch();
     let pair = |i: usize| {
         let who = ["fox", "crow"][i % 2];
-        let labels = if i % 3 == 0 { vec![] } else { vec![who, "animal"] };
+        let labels = if i.is_multiple_of(3) { vec![] } else { vec![who, "animal"] };
         serde_json::json!({"a": format!("A {who}."), "b": "Who?", "labels": labels, "score": i % 2})
             .to_string()
     };

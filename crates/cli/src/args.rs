@@ -69,7 +69,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (devices: cpu, ndarra
 
 // Not a doc comment, which clap would print as the description of every command.
 // Options that every command has.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N [default: a GPU if there is one, else cpu]
@@ -105,6 +105,8 @@ pub(crate) enum Command {
     Finetune(Box<FinetuneArgs>),
     /// Say of texts what a fine-tuned model makes of them
     Classify(Box<ClassifyArgs>),
+    /// A folder of adapters (LoRA) into one of a model that needs no other
+    Merge(MergeArgs),
     /// Continue prompts with a trained model
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
@@ -286,6 +288,23 @@ pub(crate) struct PretrainArgs {
     /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
     #[arg(long)]
     pub(crate) tensorboard: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand finetune --from runs/base --config classification \\
+    --data labels.csv --set method.kind=lora --out runs/adapters
+  firebrand merge runs/adapters --out runs/whole
+
+Every command reads a folder of adapters as it is, as long as the model that
+they are for is where their adapter_config.json says; PEFT reads it too.")]
+pub(crate) struct MergeArgs {
+    /// A run with adapters, or a folder of PEFT's
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Folder for the whole model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

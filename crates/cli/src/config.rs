@@ -2,7 +2,7 @@
 
 mod finetune;
 
-pub(crate) use finetune::{FinetuneConfig, TaskName, load_finetune};
+pub(crate) use finetune::{AdaptConfig, FinetuneConfig, TaskName, load_finetune};
 
 use crate::exit::usage;
 use anyhow::Context;

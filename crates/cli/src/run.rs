@@ -207,7 +207,9 @@ pub(crate) struct ModelHashes {
 impl ModelHashes {
     /// Of a model folder.
     pub(crate) fn of(dir: &Path) -> anyhow::Result<Self> {
-        let config_sha256 = sha256_of(&dir.join("config.json"))?;
+        // A folder of adapters need not describe the model that they are for.
+        let described = ["config.json", "adapter_config.json"].map(|name| dir.join(name));
+        let config_sha256 = sha256_of(described.iter().find(|file| file.exists()).unwrap_or(&described[0]))?;
         let single = dir.join("model.safetensors");
         if single.is_file() {
             return Ok(Self { weights_sha256: sha256_of(&single)?, config_sha256 });
@@ -242,7 +244,7 @@ pub(crate) fn check_model_folder(dir: &Path) -> anyhow::Result<()> {
         false => pretrain(),
     };
     if hugging_face::is_model_folder(dir) {
-        return Ok(());
+        return check_base(dir);
     }
     let unfinished = dir.join("checkpoints").exists();
     Err(usage(match unfinished {
@@ -252,6 +254,25 @@ pub(crate) fn check_model_folder(dir: &Path) -> anyhow::Result<()> {
         ),
         false => format!("{}: holds no model (no config.json)", dir.display()),
     }))
+}
+
+/// Refuses adapters whose model is not what it was when they were trained.
+fn check_base(dir: &Path) -> anyhow::Result<()> {
+    let Some(base) = hugging_face::base_of_adapter(dir)? else { return Ok(()) };
+    if !file(dir).exists() {
+        return Ok(());
+    }
+    let run = RunFile::read_any(dir)?;
+    let same = |from: &PathBuf| from.canonicalize().ok() == base.canonicalize().ok();
+    match run.from_hashes.filter(|_| run.from.as_ref().is_some_and(same)) {
+        Some(hashes) if ModelHashes::of(&base)? != hashes => Err(anyhow::anyhow!(
+            "{}: its adapters are for the model that was in {} when they were trained, and another one is there now; put that one \
+             back, or train anew",
+            dir.display(),
+            base.display()
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn flatten(prefix: &str, value: &toml::Value, into: &mut Vec<(String, String)>) {
@@ -283,8 +304,11 @@ impl Trained {
         check_model_folder(dir)?;
         let (name, device) = device(global)?;
         let model = hugging_face::load_any(dir, &device)?;
-        let has_tokenizer = dir.join("tokenizer.json").exists();
-        let tokenizer = has_tokenizer.then(|| Tokenizer::load(dir)).transpose()?;
+        // Adapters may come without one: then it is that of the model they are for.
+        let base = hugging_face::base_of_adapter(dir)?;
+        let mut folders = [Some(dir), base.as_deref()].into_iter().flatten();
+        let holder = folders.find(|folder| folder.join("tokenizer.json").exists());
+        let tokenizer = holder.map(Tokenizer::load).transpose()?;
         if let Some(tokenizer) = &tokenizer
             && tokenizer.vocab_size() > model.config().vocab_size
         {

@@ -4,18 +4,22 @@
 //! objective here is one of `firebrand_training`, whose trainer does the rest; [`ExampleData`] says which examples make up which
 //! step. Adding a task: a module here with its objective, and its arm in the cli's `commands/finetune`.
 
+mod adapters;
 mod config;
 mod data;
 mod example;
 mod figures;
 mod frame;
 mod labelling;
+mod method;
 mod predict;
 
+pub use adapters::AdaptersOf;
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
 pub use data::ExampleData;
 pub use example::{Example, Examples, Item, Target};
 pub use figures::{Answer, Answers};
 pub use frame::{Frame, Framed};
 pub use labelling::{LabelledBatch, Labelling};
+pub use method::{MethodConfig, MethodKind, Unfreeze};
 pub use predict::{predict, probabilities};

@@ -180,6 +180,8 @@ pub enum ScheduleKind {
     Wsd,
     /// Constant after the warm-up.
     Constant,
+    /// Linear up, then linear down to `1 / ratio`, where it began; without a warm-up of its own [Howard & Ruder 2018].
+    SlantedTriangular,
 }
 
 /// The learning rate over the run.
@@ -194,11 +196,22 @@ pub struct ScheduleConfig {
     pub min_lr_ratio: f64,
     /// `wsd`: the part of all steps, at the end, in which the rate falls.
     pub decay_fraction: f64,
+    /// `slanted-triangular`: the part of all steps, at the start, in which the rate rises.
+    pub cut_fraction: f64,
+    /// `slanted-triangular`: the highest learning rate over the lowest.
+    pub ratio: f64,
 }
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { kind: ScheduleKind::Cosine, warmup_steps: 100, min_lr_ratio: 0.1, decay_fraction: 0.2 }
+        Self {
+            kind: ScheduleKind::Cosine,
+            warmup_steps: 100,
+            min_lr_ratio: 0.1,
+            decay_fraction: 0.2,
+            cut_fraction: 0.1,
+            ratio: 32.0,
+        }
     }
 }
 
@@ -208,10 +221,17 @@ impl ScheduleConfig {
     /// # Errors
     /// Names the key and its value.
     pub fn validate(&self) -> Result<(), TrainingError> {
-        for (key, value) in [("min_lr_ratio", self.min_lr_ratio), ("decay_fraction", self.decay_fraction)] {
+        for (key, value) in [
+            ("min_lr_ratio", self.min_lr_ratio),
+            ("decay_fraction", self.decay_fraction),
+            ("cut_fraction", self.cut_fraction),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(TrainingError::Config(format!("schedule.{key} {value} is not in [0, 1]")));
             }
+        }
+        if !(self.ratio >= 1.0 && self.ratio.is_finite()) {
+            return Err(TrainingError::Config(format!("schedule.ratio {} is not 1 or more", self.ratio)));
         }
         Ok(())
     }

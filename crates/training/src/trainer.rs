@@ -9,6 +9,7 @@ use crate::gradients::{Alone, Exchange};
 use crate::metrics::Metrics;
 use crate::objective::{BatchKey, Objective};
 use crate::optimizer::Optimizer;
+use crate::rates::Rates;
 use crate::schedule::learning_rate;
 use crate::step::{StepReport, gradients_of_step};
 use burn::module::Module;
@@ -63,6 +64,9 @@ pub struct Trainer<O: Objective> {
     run_dir: PathBuf,
     progress: Progress,
     exchange: Box<dyn Exchange>,
+    rates: Rates,
+    /// The phase of `rates` that the model's gradients are set for.
+    phase: Option<usize>,
 }
 
 impl<O: Objective> Trainer<O> {
@@ -97,7 +101,17 @@ impl<O: Objective> Trainer<O> {
             run_dir: run_dir.to_path_buf(),
             progress: Progress::default(),
             exchange: Box::new(Alone),
+            rates: Rates::default(),
+            phase: None,
         })
+    }
+
+    /// With rates of their own for some tensors; before [`resume`](Self::resume).
+    #[must_use]
+    pub fn with_rates(mut self, rates: Rates) -> Self {
+        self.optimizer = self.optimizer.with_rates(rates.clone());
+        self.rates = rates;
+        self
     }
 
     /// Goes on from `checkpoint`.
@@ -112,7 +126,8 @@ impl<O: Objective> Trainer<O> {
             checkpoint.optimizer,
             checkpoint.progress.updates,
             &self.device,
-        );
+        )
+        .with_rates(self.rates.clone());
         Ok(self)
     }
 
@@ -141,6 +156,11 @@ impl<O: Objective> Trainer<O> {
         let lr = self.optimizer_config.lr * factor;
         let key = BatchKey { seed: self.seed, step, first_example: 0, training: true };
         let pieces = self.training.grad_accum_steps;
+        let phase = self.rates.phase(step);
+        if phase != self.phase {
+            self.model = self.model.take().map(|model| self.rates.applied(model, step));
+            self.phase = phase;
+        }
         let model = self.model.as_ref().expect("the model is away only inside the optimizer's step");
         self.optimizer.reserve(model);
         let (gradients, terms) = precision::scope(self.training.precision, || {

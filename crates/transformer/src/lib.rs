@@ -19,11 +19,13 @@ mod dropout;
 mod encoder;
 mod encoder_decoder;
 mod error;
+mod groups;
 pub mod hugging_face;
 mod inference;
 mod init;
 mod layer;
 pub mod llama2c;
+pub mod lora;
 mod lstm;
 mod memory;
 mod model;
@@ -46,10 +48,13 @@ pub use dropout::Dropout;
 pub use encoder::{Encoder, Generator};
 pub use encoder_decoder::{Encoded, EncoderDecoder, Memory};
 pub use error::TransformerError;
+pub use groups::LayerGroups;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
 pub use model::{AnyModel, Model};
 pub use permutation::{FactorizationOrder, Permutation};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
-pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};
+pub use weights::{
+    NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, tensor_names, with_tensors,
+};

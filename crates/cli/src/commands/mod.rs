@@ -9,6 +9,7 @@ pub(crate) mod finetune;
 mod frame;
 pub(crate) mod generate;
 mod masked;
+pub(crate) mod merge;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;

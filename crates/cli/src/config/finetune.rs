@@ -4,9 +4,10 @@ use super::{apply, find, put, read};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};
-use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions};
+use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions, MethodConfig, MethodKind};
 use firebrand_training::{OptimizerConfig, ScheduleConfig};
 use firebrand_transformer::TaskKind;
+use firebrand_transformer::lora::LoraConfig;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -37,11 +38,63 @@ pub(crate) struct FinetuneConfig {
     #[serde(default)]
     pub(crate) head: HeadOptions,
     #[serde(default)]
+    pub(crate) method: MethodConfig,
+    #[serde(default)]
+    pub(crate) lora: LoraSection,
+    #[serde(default)]
+    pub(crate) adapt: AdaptConfig,
+    #[serde(default)]
     pub(crate) training: FinetuneTraining,
     #[serde(default)]
     pub(crate) optimizer: OptimizerConfig,
     #[serde(default)]
     pub(crate) schedule: ScheduleConfig,
+}
+
+/// The section `[lora]`: for `method.kind = "lora"`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LoraSection {
+    /// As in [`LoraConfig`].
+    pub(crate) rank: usize,
+    /// The same.
+    pub(crate) alpha: f64,
+    /// The same.
+    pub(crate) targets: Vec<String>,
+    /// Write a whole model in the place of adapters.
+    pub(crate) merge: bool,
+}
+
+impl Default for LoraSection {
+    fn default() -> Self {
+        let LoraConfig { rank, alpha, targets } = LoraConfig::default();
+        Self { rank, alpha, targets, merge: false }
+    }
+}
+
+impl LoraSection {
+    /// How adapters are made.
+    pub(crate) fn adapters(&self) -> LoraConfig {
+        LoraConfig { rank: self.rank, alpha: self.alpha, targets: self.targets.clone() }
+    }
+}
+
+/// Pretraining that goes on, on the texts to be trained on, before their labels are looked at [Howard & Ruder 2018].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct AdaptConfig {
+    /// Steps of the run's own objective; 0 for none.
+    pub(crate) steps: u64,
+    /// The highest learning rate of AdamW.
+    pub(crate) lr: f64,
+    /// Sequences in a step; 0 for as many as in pretraining.
+    pub(crate) batch_size: usize,
+}
+
+impl Default for AdaptConfig {
+    fn default() -> Self {
+        Self { steps: 0, lr: 5e-4, batch_size: 0 }
+    }
 }
 
 /// The tasks there are.
@@ -84,6 +137,17 @@ impl FinetuneConfig {
             return Err(usage("nothing to learn from: give --data FILE, such as --data reviews.csv"));
         }
         self.head.validate(self.task.head())?;
+        self.method.validate()?;
+        self.lora.adapters().validate()?;
+        if self.method.kind != MethodKind::Lora && self.lora != LoraSection::default() {
+            return Err(usage(format!(
+                "[lora] says how adapters are made, and method.kind is `{}`: set it to `lora`, or leave the section out",
+                self.method.kind.name()
+            )));
+        }
+        if !(self.adapt.lr > 0.0 && self.adapt.lr.is_finite()) {
+            return Err(usage(format!("adapt.lr {} is not above 0", self.adapt.lr)));
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;

@@ -16,6 +16,7 @@ mod generating;
 mod inspecting;
 mod interruptions;
 mod memory;
+mod methods;
 mod objectives;
 mod preparing;
 mod resuming;

@@ -12,6 +12,7 @@ mod optimizing;
 mod permutation;
 mod precision;
 mod prefix;
+mod rates;
 mod replaced_token;
 mod runs;
 mod statistics;

@@ -5,10 +5,12 @@
 //! `firebrand_head`. A decoder keeps its head over the vocabulary, which transformers has no use for and says so.
 
 use super::files::{read_json, tensors_of, write_json};
+use super::peft::{self, AdapterFolder, SaveAdapters};
 use super::{from_json, names, to_json};
 use crate::TransformerError;
 use crate::classifier::{Classifier, HeadConfig, TaskKind};
 use crate::config::{ModelConfig, ModelKind};
+use crate::lora::merged;
 use crate::tensor_file::write_tensors;
 use crate::weights::{NamedTensor, named_tensors, with_tensors};
 use burn::tensor::Device;
@@ -38,23 +40,49 @@ pub fn save_classifier(
     end_of_text: Option<u32>,
 ) -> Result<(), TransformerError> {
     std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
+    let body = model.body().config();
+    // What is written is what the model computes with, adapters included.
+    let (of_body, of_head) = parts(&merged(model.clone()));
+    let mut tensors = names::outward(body, of_body);
+    tensors.extend(of_head);
+    write_tensors(&dir.join("model.safetensors"), &tensors)?;
+    write_json(&dir.join("config.json"), &describe(body, model.head_config(), end_of_text))
+}
+
+impl SaveAdapters for Classifier {
+    /// The head is written in full, and `config.json` describes the whole.
+    fn save_adapters(
+        &self,
+        dir: &Path,
+        end_of_text: Option<u32>,
+        folder: AdapterFolder<'_>,
+    ) -> Result<(), TransformerError> {
+        let (body, head) = (self.body().config(), self.head_config());
+        let (of_body, whole) = parts(self);
+        let task = match head.task {
+            TaskKind::Tagging => "TOKEN_CLS",
+            TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => "SEQ_CLS",
+        };
+        peft::write(dir, body, of_body, peft::Beside { whole, task: Some(task) }, folder)?;
+        write_json(&dir.join("config.json"), &describe(body, head, end_of_text))
+    }
+}
+
+/// The tensors of the body by our names, and those of the head by the names of the folder.
+fn parts(model: &Classifier) -> (Vec<NamedTensor>, Vec<NamedTensor>) {
     let (body, head) = (model.body().config(), model.head_config());
     let prefix = format!("body.{}.", variant(body.kind));
-    let (of_body, of_head) =
+    let (of_body, of_head): (Vec<_>, Vec<_>) =
         named_tensors(model).into_iter().partition(|tensor| tensor.name.starts_with(&prefix));
-    let of_body: Vec<NamedTensor> = of_body;
-    let of_body =
-        of_body.into_iter().map(|tensor| NamedTensor { name: tensor.name[prefix.len()..].into(), ..tensor });
-    let mut tensors = names::outward(body, of_body.collect());
     let rules = head_names(body, head);
-    tensors.extend(Vec::into_iter(of_head).map(|tensor| {
+    let outward = |tensor: NamedTensor| {
         let rule =
             rules.iter().find(|rule| rule.ours == tensor.name).expect("every tensor of a head has a name");
         let tensor = if rule.transposed { names::transpose(tensor) } else { tensor };
         NamedTensor { name: rule.theirs.clone(), ..tensor }
-    }));
-    write_tensors(&dir.join("model.safetensors"), &tensors)?;
-    write_json(&dir.join("config.json"), &describe(body, head, end_of_text))
+    };
+    let bare = |tensor: NamedTensor| NamedTensor { name: tensor.name[prefix.len()..].into(), ..tensor };
+    (of_body.into_iter().map(bare).collect(), of_head.into_iter().map(outward).collect())
 }
 
 /// The model with its head on `device`.
@@ -70,7 +98,11 @@ pub fn load_classifier(dir: &Path, device: &Device) -> Result<Classifier, Transf
             "describes a model without a head for texts: `firebrand finetune` trains one",
         )
     })?;
-    let tensors = tensors_of(dir)?;
+    let mut tensors = tensors_of(dir)?;
+    if from_json(&json, &path)?.kind == ModelKind::Encoder {
+        // Adapters are for a model that may have heads of its pretraining.
+        tensors.retain(|tensor| !is_of_pretraining(&tensor.name));
+    }
     let body = body_config(from_json(&json, &path)?, &tensors);
     let model = Classifier::blank(&body, head, device)
         .map_err(|error| TransformerError::format(&path, error.to_string()))?;
@@ -97,6 +129,19 @@ pub fn load_classifier(dir: &Path, device: &Device) -> Result<Classifier, Transf
 pub fn load_head(dir: &Path) -> Result<Option<HeadConfig>, TransformerError> {
     let path = dir.join("config.json");
     head_of(&read_json(&path)?, &path)
+}
+
+/// Whether a tensor of an encoder's folder belongs to what it was pretrained with and a classifier goes without.
+fn is_of_pretraining(name: &str) -> bool {
+    const HEADS: [&str; 6] = [
+        "cls.",
+        "discriminator_predictions.",
+        "masked_head.",
+        "next_sentence_head.",
+        "replaced_head.",
+        "generator.",
+    ];
+    name == "head" || HEADS.iter().any(|head| name.starts_with(head))
 }
 
 /// The config of what reads: transformers' Llama with a head for texts has none over the vocabulary.

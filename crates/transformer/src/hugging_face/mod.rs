@@ -8,10 +8,12 @@ mod bert;
 mod classifier;
 mod files;
 mod names;
+mod peft;
 mod t5;
 
 pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
+pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

@@ -166,7 +166,7 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
 }
 
 /// `None` where no architecture of transformers has such a model: then the folder holds our tensors as they are.
-fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
+pub(super) fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),

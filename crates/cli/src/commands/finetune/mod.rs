@@ -1,5 +1,6 @@
 //! `firebrand finetune`.
 
+mod adapt;
 mod data;
 mod model;
 mod report;
@@ -17,9 +18,9 @@ use crate::text::{HashedTokenizer, sha256};
 use burn::tensor::Device;
 use data::{Encoded, encode, introduce_data};
 use firebrand_corpus::labelled::Loaded;
-use firebrand_finetune::{ExampleData, Labelling};
-use firebrand_training::TrainingConfig;
-use firebrand_transformer::{Classifier, HeadConfig, ModelConfig, hugging_face};
+use firebrand_finetune::{AdaptersOf, Example, ExampleData, Examples, Labelling, MethodKind};
+use firebrand_training::{Objective, TrainingConfig};
+use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, hugging_face};
 use report::Summary;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +55,7 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     }
     let device = device.autodiff();
     let body = model::look(&from, &config)?;
+    adapt::check(&from, &config)?;
     if args.tui {
         screen::check(global)?;
     }
@@ -87,27 +89,52 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     );
     let run_file = RunFile { from_hashes: Some(ModelHashes::of(&from)?), ..run_file };
     training::check_started(&run_file, dir)?;
-    let classifier = model::open(&from, head, &config, &device)?;
+    let mut classifier = model::open(&from, head.clone(), &config, &device)?;
     // Only now is anything written: a refused command leaves a run as it was.
     tokenizer.tokenizer.save(dir)?;
     run_file.write(dir)?;
     introduce_data(&loaded, &encoded, global);
+    let mut base = from;
+    if config.adapt.steps > 0 {
+        base = adapt::adapted(&base, &loaded, &config, dir, global)?;
+        classifier = model::open(&base, head, &config, &device)?;
+    }
     introduce(&classifier, &training, &encoded, &device_name, global);
-    train(objective, classifier, &encoded, &config, &training, dir, (&device_name, &device), args, global)
+    let job = Job {
+        encoded: &encoded,
+        config: &config,
+        training: &training,
+        dir,
+        device_name: &device_name,
+        device: &device,
+        args,
+        global,
+    };
+    if config.method.kind == MethodKind::Lora && !config.lora.merge {
+        let (lora, end_of_text) = (config.lora.adapters(), objective.end_of_text);
+        return train(AdaptersOf { objective, base, lora, end_of_text }, classifier, &job);
+    }
+    train(objective, classifier, &job)
 }
 
-#[allow(clippy::too_many_arguments, reason = "a run has this many parts, each its own concept")]
-fn train(
-    objective: Labelling,
-    classifier: Classifier,
-    encoded: &Encoded,
-    config: &FinetuneConfig,
-    training: &TrainingConfig,
-    dir: &Path,
-    (device_name, device): (&str, &Device),
-    args: &FinetuneArgs,
-    global: &Global,
-) -> anyhow::Result<Summary> {
+/// A run before its first step.
+struct Job<'a> {
+    encoded: &'a Encoded,
+    config: &'a FinetuneConfig,
+    training: &'a TrainingConfig,
+    dir: &'a Path,
+    device_name: &'a str,
+    /// With autodiff.
+    device: &'a Device,
+    args: &'a FinetuneArgs,
+    global: &'a Global,
+}
+
+fn train<O>(objective: O, classifier: Classifier, job: &Job<'_>) -> anyhow::Result<Summary>
+where
+    O: Objective<Model = Classifier, Rows = Examples<Example>>,
+{
+    let Job { encoded, config, training, dir, device_name, device, args, global } = *job;
     let data = ExampleData {
         train: &encoded.train,
         held_out: &encoded.held_out,
@@ -122,6 +149,10 @@ fn train(
         optimizer: &config.optimizer,
         schedule: &config.schedule,
         seed: config.seed,
+        rates: config.method.rates(
+            &LayerGroups::of_reader(&classifier),
+            encoded.train.len().div_ceil(training.batch_size).max(1) as u64,
+        ),
         device,
         heading: Heading {
             run: dir.display().to_string(),

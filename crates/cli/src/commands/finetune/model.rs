@@ -5,8 +5,10 @@ use crate::exit::usage;
 use crate::run::check_model_folder;
 use anyhow::Context;
 use burn::tensor::Device;
+use firebrand_finetune::MethodKind;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::TrainingConfig;
+use firebrand_transformer::lora::with_adapters;
 use firebrand_transformer::{Body, Classifier, HeadConfig, ModelConfig, ModelKind, hugging_face};
 use std::path::Path;
 
@@ -56,7 +58,8 @@ pub(super) fn check_context(training: &TrainingConfig, body: &ModelConfig) -> an
     }
 }
 
-/// The model in `from` with a head: its own, if it was fine-tuned for the same labels, else a fresh one.
+/// The model in `from` with a head: its own, if it was fine-tuned for the same labels, else a fresh one; and with adapters, where
+/// those are what is trained.
 pub(super) fn open(
     from: &Path,
     head: HeadConfig,
@@ -65,12 +68,21 @@ pub(super) fn open(
 ) -> anyhow::Result<Classifier> {
     let at = || format!("--from {}", from.display());
     let theirs = hugging_face::load_head(from).ok().flatten();
-    let classifier = match theirs == Some(head.clone()) {
+    let classifier = match theirs == Some(head.clone()) && !config.method.scratch {
         true => hugging_face::load_classifier(from, device).with_context(at)?,
         false => {
-            let body = Body::from(hugging_face::load_any(from, device).with_context(at)?);
+            let body = match config.method.scratch {
+                true => {
+                    Body::made(&hugging_face::load_config(from).with_context(at)?, Some(config.seed), device)?
+                }
+                false => Body::from(hugging_face::load_any(from, device).with_context(at)?),
+            };
             Classifier::new(body, head, config.seed)?
         }
+    };
+    let classifier = match config.method.kind {
+        MethodKind::Lora => with_adapters(classifier, &config.lora.adapters(), config.seed)?,
+        MethodKind::Full | MethodKind::Frozen => classifier,
     };
     Ok(classifier.with_checkpointing(config.training.activation_checkpointing))
 }

@@ -4,8 +4,7 @@ use crate::args::Global;
 use crate::commands::training::Finished;
 use crate::config::FinetuneConfig;
 use crate::output::{duration, line, say};
-use firebrand_finetune::Labelling;
-use firebrand_training::Figure;
+use firebrand_training::{Figure, Objective};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +21,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new(dir: &Path, config: &FinetuneConfig, finished: &Finished<Labelling>) -> Self {
+    pub(super) fn new<O: Objective>(dir: &Path, config: &FinetuneConfig, finished: &Finished<O>) -> Self {
         let evaluation = finished.evaluation.as_ref();
         Self {
             dir: dir.to_path_buf(),

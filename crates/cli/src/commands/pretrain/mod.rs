@@ -23,7 +23,7 @@ use firebrand_pretrain::{
     ReplacedToken, Sentinels, SpanCorruption,
 };
 use firebrand_tokenizer::Tokenizer;
-use firebrand_training::{Objective, Windows};
+use firebrand_training::{Objective, Rates, Windows};
 use firebrand_transformer::hugging_face::Architecture;
 use firebrand_transformer::{Model, ModelConfig, ModelKind, Spellings};
 use std::path::{Path, PathBuf};
@@ -253,6 +253,7 @@ where
         optimizer: &config.optimizer,
         schedule: &config.schedule,
         seed: config.seed,
+        rates: Rates::default(),
         device,
         heading: heading(dir, &model_config, device_name, config),
         tui: args.tui,

@@ -14,8 +14,8 @@ use crate::interrupt;
 use crate::output::{complain, say};
 use burn::tensor::Device;
 use firebrand_training::{
-    Checkpoints, Data, Evaluation, Event, Objective, OptimizerConfig, Outcome, Progress, ScheduleConfig,
-    Trainer, TrainingConfig, TrainingError,
+    Checkpoints, Data, Evaluation, Event, Objective, OptimizerConfig, Outcome, Progress, Rates,
+    ScheduleConfig, Trainer, TrainingConfig, TrainingError,
 };
 use std::path::Path;
 use view::{Bar, EventFileView, Tui, View};
@@ -29,6 +29,8 @@ pub(super) struct Plan<'a> {
     pub(super) optimizer: &'a OptimizerConfig,
     pub(super) schedule: &'a ScheduleConfig,
     pub(super) seed: u64,
+    /// Of single tensors.
+    pub(super) rates: Rates,
     /// With autodiff.
     pub(super) device: &'a Device,
     pub(super) heading: Heading,
@@ -56,8 +58,8 @@ pub(super) fn drive<O: Objective>(
     data: &dyn Data<Rows = O::Rows>,
     plan: Plan<'_>,
 ) -> anyhow::Result<Finished<O>> {
-    let Plan { command, dir, training, optimizer, schedule, seed, device, heading, tui, tensorboard, global } =
-        plan;
+    let Plan { command, dir, training, optimizer, schedule, .. } = plan;
+    let Plan { seed, rates, device, heading, tui, tensorboard, global, .. } = plan;
     let mut trainer = Trainer::new(
         objective,
         model,
@@ -67,7 +69,8 @@ pub(super) fn drive<O: Objective>(
         seed,
         device,
         dir,
-    )?;
+    )?
+    .with_rates(rates);
     let (checkpoint, damaged) = Checkpoints::new(dir).load_latest()?;
     for error in damaged {
         complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));

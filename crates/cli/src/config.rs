@@ -1,8 +1,10 @@
 //! Config files: found by path or name, `--set` merged in, unknown keys refused with the nearest known one.
 
 mod finetune;
+mod writing;
 
 pub(crate) use finetune::{AdaptConfig, FinetuneConfig, TaskName, load_finetune};
+pub(crate) use writing::{Learn, WritingConfig};
 
 use crate::exit::usage;
 use anyhow::Context;

@@ -4,6 +4,7 @@
 //! 130 after Ctrl-C with everything saved.
 
 mod args;
+mod chat;
 mod commands;
 mod config;
 mod exit;
@@ -12,11 +13,13 @@ mod interrupt;
 mod named;
 mod output;
 mod plot;
+mod report;
 mod run;
 mod screen;
 mod table;
 mod tensorboard;
 mod text;
+mod words;
 
 use anyhow::Context;
 use args::{Cli, Command};

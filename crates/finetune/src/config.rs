@@ -157,6 +157,8 @@ pub enum BestBy {
     MacroF1,
     /// The correlation with the right numbers.
     Pearson,
+    /// F1 over all spans of words; where tags are not those of spans, accuracy.
+    SpanF1,
 }
 
 impl BestBy {
@@ -164,7 +166,8 @@ impl BestBy {
     pub fn of(task: TaskKind) -> Self {
         match task {
             TaskKind::Classification => Self::Accuracy,
-            TaskKind::MultiLabel | TaskKind::Tagging => Self::MacroF1,
+            TaskKind::MultiLabel => Self::MacroF1,
+            TaskKind::Tagging => Self::SpanF1,
             TaskKind::Regression => Self::Loss,
         }
     }
@@ -176,6 +179,7 @@ impl BestBy {
             Self::Accuracy => "accuracy",
             Self::MacroF1 => "macro-f1",
             Self::Pearson => "pearson",
+            Self::SpanF1 => "span-f1",
         }
     }
 
@@ -186,6 +190,7 @@ impl BestBy {
             Self::Accuracy => Some("accuracy"),
             Self::MacroF1 => Some("macro_f1"),
             Self::Pearson => Some("pearson"),
+            Self::SpanF1 => Some("span_f1"),
         }
     }
 }
@@ -252,7 +257,7 @@ impl HeadOptions {
                 &[BestBy::Loss, BestBy::Accuracy, BestBy::MacroF1]
             }
             TaskKind::Regression => &[BestBy::Loss, BestBy::Pearson],
-            TaskKind::Tagging => &[BestBy::Loss, BestBy::Accuracy, BestBy::MacroF1],
+            TaskKind::Tagging => &[BestBy::Loss, BestBy::Accuracy, BestBy::MacroF1, BestBy::SpanF1],
         };
         match self.best_by.filter(|best_by| !known.contains(best_by)) {
             Some(best_by) => fail(format!(

@@ -10,9 +10,16 @@ mod data;
 mod example;
 mod figures;
 mod frame;
+mod judge;
 mod labelling;
 mod method;
 mod predict;
+pub mod report;
+mod rewriting;
+mod tagging;
+#[cfg(test)]
+mod testing;
+mod writing;
 
 pub use adapters::AdaptersOf;
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
@@ -20,6 +27,10 @@ pub use data::ExampleData;
 pub use example::{Example, Examples, Item, Target};
 pub use figures::{Answer, Answers};
 pub use frame::{Frame, Framed};
+pub use judge::judge;
 pub use labelling::{LabelledBatch, Labelling};
 pub use method::{MethodConfig, MethodKind, Unfreeze};
 pub use predict::{predict, probabilities};
+pub use rewriting::Rewriting;
+pub use tagging::{TagAnswers, Tagging, TaggingBatch};
+pub use writing::{Side, Writing, WritingBatch, Written, pack};

@@ -100,7 +100,18 @@ impl Decoder {
         dropout: Option<&mut Dropout>,
     ) -> Tensor<3> {
         let positions = vec![(0..ids.dims()[1]).collect()];
-        self.run(ids, &positions, mask, None, dropout, &mut |_| {})
+        self.hidden_at(ids, &positions, mask, dropout)
+    }
+
+    /// [`hidden`](Self::hidden) of ids that stand at `positions`, `[batch or 1][seq]`.
+    pub(crate) fn hidden_at(
+        &self,
+        ids: Tensor<2, Int>,
+        positions: &[Vec<usize>],
+        mask: &AttentionMask,
+        dropout: Option<&mut Dropout>,
+    ) -> Tensor<3> {
+        self.run(ids, positions, mask, None, dropout, &mut |_| {})
     }
 
     /// The states of each layer, `n_layers + 1` of `[batch, seq, d_model]`: first the token embedding (with positions, where they

@@ -1,6 +1,7 @@
 //! The encoder–decoder [Vaswani 2017; Raffel 2020, <https://arxiv.org/abs/1910.10683>]: a stack that reads a text as a whole, and one
 //! that writes another text from left to right and looks at the states of the first. They share the token embedding.
 
+mod pairs;
 mod relative;
 mod stack;
 
@@ -15,6 +16,7 @@ use crate::model::{self, Model};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask};
+pub use pairs::{Pair, PairBatch};
 use stack::{Given, Other, Stack};
 
 /// An encoder and a decoder over one token embedding.

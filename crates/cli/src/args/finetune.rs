@@ -18,6 +18,8 @@ Examples:
     --text question --text-b answer --label good --out runs/pairs
   firebrand finetune --from runs/stories --data ratings.csv \\
     --task regression --set training.epochs=10 --out runs/ratings
+  firebrand finetune --from runs/stories --data chats.jsonl \\
+    --task instruction --out runs/chat
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
   firebrand finetune --out runs/reviews --resume")]
@@ -69,6 +71,7 @@ pub(crate) struct FinetuneArgs {
   firebrand classify runs/reviews --file reviews.txt
   firebrand classify runs/reviews --file new.csv --add-columns out.csv
   firebrand classify runs/reviews --file new.jsonl --text review --json
+  firebrand classify runs/reviews --file test.csv --label stars
   tail -f log.txt | firebrand classify runs/reviews")]
 pub(crate) struct ClassifyArgs {
     /// A fine-tuned run, or a Hugging Face folder with such a head
@@ -86,6 +89,9 @@ pub(crate) struct ClassifyArgs {
     /// The column of the second text [default: as in training, or found by its name]
     #[arg(long, value_name = "COLUMN", requires = "file")]
     pub(crate) text_b: Option<String>,
+    /// Judge what is said by the labels in this column: print a report
+    #[arg(long, value_name = "COLUMN", requires = "file", conflicts_with = "add_columns")]
+    pub(crate) label: Option<String>,
     /// Write all columns of the file, and what is said of each text, to a .csv, .tsv or .jsonl
     #[arg(long, value_name = "OUT", requires = "file")]
     pub(crate) add_columns: Option<PathBuf>,

@@ -35,7 +35,7 @@ pub(crate) fn run(args: &MergeArgs, global: &Global) -> anyhow::Result<()> {
     }
     say(global, format!("{} and its adapters are one model now: {}", base.display(), out.display()));
     match global.json {
-        true => line(&json!({"out": out, "base": base}).to_string()),
+        true => line(json!({"out": out, "base": base}).to_string()),
         false => Ok(()),
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod prepare;
 pub(crate) mod pretrain;
 pub(crate) mod score;
 pub(crate) mod show;
+mod tags;
 pub(crate) mod tokenizer;
 mod training;
 

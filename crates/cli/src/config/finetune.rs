@@ -1,6 +1,6 @@
 //! The configs of `firebrand finetune`.
 
-use super::{apply, find, put, read};
+use super::{WritingConfig, apply, find, put, read};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};
@@ -37,6 +37,8 @@ pub(crate) struct FinetuneConfig {
     pub(crate) data: LabelledData,
     #[serde(default)]
     pub(crate) head: HeadOptions,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) writing: WritingConfig,
     #[serde(default)]
     pub(crate) method: MethodConfig,
     #[serde(default)]
@@ -97,6 +99,10 @@ impl Default for AdaptConfig {
     }
 }
 
+fn is_default(writing: &WritingConfig) -> bool {
+    *writing == WritingConfig::default()
+}
+
 /// The tasks there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -108,15 +114,35 @@ pub(crate) enum TaskName {
     MultiLabel,
     /// A number for a text
     Regression,
+    /// A tag for each word of a text
+    Tagging,
+    /// Another text for a text
+    Seq2seq,
+    /// The responses of chats
+    Instruction,
 }
 
 impl TaskName {
-    /// What a head says for it.
-    pub(crate) fn head(self) -> TaskKind {
+    /// The name written in configs.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Classification => TaskKind::Classification,
-            Self::MultiLabel => TaskKind::MultiLabel,
-            Self::Regression => TaskKind::Regression,
+            Self::Classification => "classification",
+            Self::MultiLabel => "multi-label",
+            Self::Regression => "regression",
+            Self::Tagging => "tagging",
+            Self::Seq2seq => "seq2seq",
+            Self::Instruction => "instruction",
+        }
+    }
+
+    /// What a head says for it; `None` where there is no head, because texts are written.
+    pub(crate) fn head(self) -> Option<TaskKind> {
+        match self {
+            Self::Classification => Some(TaskKind::Classification),
+            Self::MultiLabel => Some(TaskKind::MultiLabel),
+            Self::Regression => Some(TaskKind::Regression),
+            Self::Tagging => Some(TaskKind::Tagging),
+            Self::Seq2seq | Self::Instruction => None,
         }
     }
 
@@ -126,6 +152,9 @@ impl TaskName {
             Self::Classification => Kind::Class,
             Self::MultiLabel => Kind::Classes,
             Self::Regression => Kind::Number,
+            Self::Tagging => Kind::Tags,
+            Self::Seq2seq => Kind::Text,
+            Self::Instruction => Kind::Turns,
         }
     }
 }
@@ -136,7 +165,15 @@ impl FinetuneConfig {
         if self.data.files.is_empty() {
             return Err(usage("nothing to learn from: give --data FILE, such as --data reviews.csv"));
         }
-        self.head.validate(self.task.head())?;
+        match self.task.head() {
+            Some(task) => {
+                self.head.validate(task)?;
+                if self.writing != WritingConfig::default() {
+                    return Err(usage("[writing] is for the tasks seq2seq and instruction: leave it out"));
+                }
+            }
+            None => self.check_writing()?,
+        }
         self.method.validate()?;
         self.lora.adapters().validate()?;
         if self.method.kind != MethodKind::Lora && self.lora != LoraSection::default() {
@@ -165,8 +202,39 @@ impl FinetuneConfig {
 
     /// The config with what is usual for its task in the place of what was left out: a run records all of it.
     fn with_options(mut self) -> Self {
-        self.head.best_by.get_or_insert(BestBy::of(self.task.head()));
+        if let Some(task) = self.task.head() {
+            self.head.best_by.get_or_insert(BestBy::of(task));
+        }
         self
+    }
+
+    /// Refuses what is for heads, where texts are written.
+    fn check_writing(&self) -> anyhow::Result<()> {
+        let HeadOptions { dropout, best_by, .. } = self.head;
+        if self.head != (HeadOptions { dropout, best_by, ..HeadOptions::default() })
+            || best_by.is_some_and(|best_by| best_by != BestBy::Loss)
+        {
+            return Err(usage(format!(
+                "of [head] the task {} has only dropout, and its best weights are those of the lowest loss",
+                self.task.name()
+            )));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            return Err(usage(format!("head.dropout {dropout} should be at least 0 and below 1")));
+        }
+        if self.method.kind == MethodKind::Lora && !self.lora.merge {
+            return Err(usage(format!(
+                "adapters of the task {} are not kept alone: set lora.merge=true, which adds them to the model",
+                self.task.name()
+            )));
+        }
+        if self.method.scratch || self.adapt.steps > 0 {
+            return Err(usage(format!(
+                "method.scratch and adapt.steps are for heads, not for {}",
+                self.task.name()
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -61,7 +61,8 @@ impl ClassificationReport {
         }
     }
 
-    pub(super) fn figures(&self) -> Vec<(&'static str, f64)> {
+    /// The figures that say most, the first one first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("accuracy", self.accuracy),
             ("macro_f1", self.macro_scores.f1),

@@ -83,7 +83,8 @@ impl MultiLabelReport {
         }
     }
 
-    pub(super) fn figures(&self) -> Vec<(&'static str, f64)> {
+    /// The figures that say most, the first one first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
         vec![
             ("micro_f1", self.micro.f1),
             ("macro_f1", self.macro_scores.f1),

@@ -64,7 +64,8 @@ impl RegressionReport {
         }
     }
 
-    pub(super) fn figures(&self) -> Vec<(&'static str, f64)> {
+    /// The figures that say most, the first one first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
         let correlations = [("pearson", self.pearson), ("spearman", self.spearman)];
         let known = correlations.into_iter().filter_map(|(name, value)| Some((name, value?)));
         known.chain([("mse", self.mean_squared_error), ("mae", self.mean_absolute_error)]).collect()

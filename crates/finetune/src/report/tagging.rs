@@ -62,7 +62,8 @@ impl TaggingReport {
         }
     }
 
-    pub(super) fn figures(&self) -> Vec<(&'static str, f64)> {
+    /// The figures that say most, the first one first.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
         let spans = self.spans.as_ref().map(|spans| ("span_f1", spans.micro.f1));
         spans.into_iter().chain([("accuracy", self.accuracy), ("macro_f1", self.macro_scores.f1)]).collect()
     }

@@ -3,6 +3,7 @@
 use super::columns::{Writer, format_of};
 use super::input::{File, Given, Lines, Source, Text};
 use super::said::Said;
+use super::{judged, tagged};
 use crate::args::{ClassifyArgs, Global};
 use crate::commands::frame::frame;
 use crate::config::FinetuneConfig;
@@ -14,7 +15,7 @@ use firebrand_corpus::labelled::{Columns, EmptyTexts, Reading};
 use firebrand_corpus::records::Field;
 use firebrand_finetune::{Frame, predict};
 use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{Classifier, HeadConfig, Sequence, hugging_face};
+use firebrand_transformer::{Classifier, HeadConfig, Sequence, TaskKind, hugging_face};
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -30,6 +31,15 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let reader = Reader::open(args, global)?;
     let reading = reading(args)?;
     let batch = args.batch_size.get();
+    if args.label.is_some() {
+        return judged::run(&reader, &reading, args, global);
+    }
+    if reader.model.head_config().task == TaskKind::Tagging {
+        if added.is_some() {
+            return Err(usage("--add-columns: the tags of words are no column; --json has them"));
+        }
+        return tag(&reader, &reading, args, global);
+    }
     let mut printer = Printer::new(reader.model.head_config(), global);
     if !args.file.is_empty() {
         for path in &args.file {
@@ -68,12 +78,28 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints the tags of all texts.
+fn tag(reader: &Reader, reading: &Reading, args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
+    let batch = args.batch_size.get();
+    for path in &args.file {
+        if tagged::run(reader, &mut File::open(path, reading)?, batch, global)? == 0 {
+            return Err(usage(format!("{}: is empty; there is nothing to tag", path.display())));
+        }
+    }
+    match (args.file.is_empty(), args.texts.is_empty()) {
+        (false, _) => Ok(()),
+        (true, true) => tagged::run(reader, &mut Lines::of_stdin(), batch, global).map(|_| ()),
+        (true, false) => tagged::run(reader, &mut Given::new(args.texts.clone()), batch, global).map(|_| ()),
+    }
+}
+
 /// A model that says something of texts.
-struct Reader {
-    model: Classifier,
-    tokenizer: Tokenizer,
-    frame: Frame,
-    longest: usize,
+pub(super) struct Reader {
+    pub(super) model: Classifier,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) frame: Frame,
+    /// The most ids that are read of a text.
+    pub(super) longest: usize,
 }
 
 impl Reader {
@@ -158,7 +184,10 @@ fn reading(args: &ClassifyArgs) -> anyhow::Result<Reading> {
     let columns = Columns {
         text: column(&args.text, trained.text),
         text_b: column(&args.text_b, trained.text_b),
-        ..Columns::default()
+        // Without it labels are not looked at.
+        label: args.label.clone().map(Field::Name),
+        separator: trained.separator,
+        values: trained.values,
     };
     Ok(Reading { columns, empty_texts: EmptyTexts::Refuse, ..Reading::default() })
 }

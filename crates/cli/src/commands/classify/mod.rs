@@ -3,7 +3,9 @@
 mod columns;
 mod heads;
 mod input;
+mod judged;
 mod said;
+mod tagged;
 
 use crate::args::{ClassifyArgs, Global};
 

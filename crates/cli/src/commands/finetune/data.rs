@@ -12,9 +12,13 @@ use rayon::prelude::*;
 pub(super) struct Encoded {
     pub(super) train: Vec<Example>,
     pub(super) held_out: Vec<Example>,
+    /// Which held-out text each of these is of.
+    pub(super) texts: Vec<usize>,
     /// How many texts had no room as a whole.
-    cut: usize,
-    seq_len: usize,
+    pub(super) cut: usize,
+    pub(super) seq_len: usize,
+    /// They are read in parts instead.
+    pub(super) in_parts: bool,
 }
 
 impl Encoded {
@@ -57,11 +61,12 @@ pub(super) fn encode(
         return Err(usage(format!("nothing to train on is left of {} files", data.files.len())));
     }
     let cut = cut.into_iter().chain(cut_of_held_out).filter(|&cut| cut).count();
-    Ok(Encoded { train, held_out, cut, seq_len })
+    let texts = (0..held_out.len()).collect();
+    Ok(Encoded { train, held_out, texts, cut, seq_len, in_parts: false })
 }
 
 /// One example, and whether it was cut.
-fn one(
+pub(crate) fn one(
     example: &labelled::Example,
     files: &[LabelledFile],
     tokenizer: &Tokenizer,
@@ -113,9 +118,10 @@ pub(super) fn introduce_data(loaded: &Loaded, encoded: &Encoded, global: &Global
         say(
             global,
             format!(
-                "{} texts are longer than {} tokens and were cut",
+                "{} texts are longer than {} tokens and {}",
                 thousands(encoded.cut as u64),
-                encoded.seq_len
+                encoded.seq_len,
+                if encoded.in_parts { "are read in parts" } else { "were cut" }
             ),
         );
     }

@@ -2,8 +2,12 @@
 
 mod adapt;
 mod data;
+mod judged;
 mod model;
 mod report;
+mod tags;
+mod write;
+mod writing;
 
 use crate::args::{FinetuneArgs, Global};
 use crate::commands::frame::frame;
@@ -15,12 +19,17 @@ use crate::output::{say, thousands};
 use crate::run::{self, ModelHashes, RunFile};
 use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
+use burn::module::Module;
 use burn::tensor::Device;
+pub(crate) use data::one as encode_one;
 use data::{Encoded, encode, introduce_data};
 use firebrand_corpus::labelled::Loaded;
-use firebrand_finetune::{AdaptersOf, Example, ExampleData, Examples, Labelling, MethodKind};
+use firebrand_finetune::{
+    AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
+};
 use firebrand_training::{Objective, TrainingConfig};
-use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, hugging_face};
+use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
+pub(crate) use judged::located;
 use report::Summary;
 use std::path::{Path, PathBuf};
 
@@ -66,28 +75,23 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     let (labelled, known) = named::resolve_labelled(config.data.clone(), config.task.kind())?;
     named::check_files(&labelled)?;
     let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref())?;
+    let Some(task) = config.task.head() else {
+        let start =
+            write::Start { args, dir, config, from, device_name, device, body, tokenizer, loaded, global };
+        return write::run(start);
+    };
     let training = config.training.resolve(loaded.train.len(), body.seq_len)?;
     model::check_context(&training, &body)?;
     record(&mut config.training, &training);
     let frame = frame(body.kind, &tokenizer.tokenizer);
-    let encoded = encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len)?;
-    let head = HeadConfig::for_body(&body, config.task.head(), loaded.labels.names().to_vec());
-    let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
-    let objective = Labelling {
-        options: config.head.clone(),
-        class_weights,
-        end_of_text: tokenizer.tokenizer.end_of_text(),
+    let encoded = match task {
+        TaskKind::Tagging => tags::encode(&loaded, &tokenizer.tokenizer, frame, training.seq_len)?,
+        _ => encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len)?,
     };
+    let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
+    let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 
-    let run_file = RunFile::new(
-        global,
-        &device_name,
-        tokenizer.sha256.clone(),
-        data_key(&loaded),
-        Some(from.clone()),
-        config.clone(),
-    );
-    let run_file = RunFile { from_hashes: Some(ModelHashes::of(&from)?), ..run_file };
+    let run_file = run_file(global, &device_name, &tokenizer, &loaded, &from, &config)?;
     training::check_started(&run_file, dir)?;
     let mut classifier = model::open(&from, head.clone(), &config, &device)?;
     // Only now is anything written: a refused command leaves a run as it was.
@@ -101,6 +105,7 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     }
     introduce(&classifier, &training, &encoded, &device_name, global);
     let job = Job {
+        loaded: &loaded,
         encoded: &encoded,
         config: &config,
         training: &training,
@@ -110,15 +115,57 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
         args,
         global,
     };
-    if config.method.kind == MethodKind::Lora && !config.lora.merge {
-        let (lora, end_of_text) = (config.lora.adapters(), objective.end_of_text);
-        return train(AdaptersOf { objective, base, lora, end_of_text }, classifier, &job);
+    let end_of_text = tokenizer.tokenizer.end_of_text();
+    if task == TaskKind::Tagging {
+        let best_by = config.head.best_by.unwrap_or(BestBy::of(task));
+        let objective = Tagging { dropout: config.head.dropout, best_by, end_of_text };
+        return train_or_adapt(objective, classifier, base, end_of_text, &job);
     }
-    train(objective, classifier, &job)
+    let objective = Labelling { options: config.head.clone(), class_weights, end_of_text };
+    train_or_adapt(objective, classifier, base, end_of_text, &job)
+}
+
+/// What is recorded of a run.
+fn run_file(
+    global: &Global,
+    device_name: &str,
+    tokenizer: &HashedTokenizer,
+    loaded: &Loaded,
+    from: &Path,
+    config: &FinetuneConfig,
+) -> anyhow::Result<RunFile<FinetuneConfig>> {
+    let run_file = RunFile::new(
+        global,
+        device_name,
+        tokenizer.sha256.clone(),
+        data_key(loaded),
+        Some(from.to_path_buf()),
+        config.clone(),
+    );
+    Ok(RunFile { from_hashes: Some(ModelHashes::of(from)?), ..run_file })
+}
+
+/// Trains all of a model, or adapters of the one in `base` that are kept alone.
+fn train_or_adapt<O>(
+    objective: O,
+    classifier: Classifier,
+    base: PathBuf,
+    end_of_text: Option<u32>,
+    job: &Job<'_>,
+) -> anyhow::Result<Summary>
+where
+    O: Objective<Model = Classifier, Rows = Examples<Example>>,
+{
+    if job.config.method.kind == MethodKind::Lora && !job.config.lora.merge {
+        let lora = job.config.lora.adapters();
+        return train(AdaptersOf { objective, base, lora, end_of_text }, classifier, job);
+    }
+    train(objective, classifier, job)
 }
 
 /// A run before its first step.
 struct Job<'a> {
+    loaded: &'a Loaded,
     encoded: &'a Encoded,
     config: &'a FinetuneConfig,
     training: &'a TrainingConfig,
@@ -134,7 +181,7 @@ fn train<O>(objective: O, classifier: Classifier, job: &Job<'_>) -> anyhow::Resu
 where
     O: Objective<Model = Classifier, Rows = Examples<Example>>,
 {
-    let Job { encoded, config, training, dir, device_name, device, args, global } = *job;
+    let Job { loaded, encoded, config, training, dir, device_name, device, args, global } = *job;
     let data = ExampleData {
         train: &encoded.train,
         held_out: &encoded.held_out,
@@ -168,7 +215,12 @@ where
         global,
     };
     let finished = training::drive(objective, classifier, &data, plan)?;
-    Ok(Summary::new(dir, config, &finished))
+    let rows = finished.trainer.rows_at_once();
+    let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
+    if let Some(judged) = &judged {
+        judged::tell(dir, judged, loaded, global)?;
+    }
+    Ok(Summary::new(dir, config, &finished, judged.as_ref()))
 }
 
 fn default_dir(from: Option<&Path>) -> PathBuf {

@@ -4,6 +4,8 @@ use crate::args::Global;
 use crate::commands::training::Finished;
 use crate::config::FinetuneConfig;
 use crate::output::{duration, line, say};
+use crate::report::{shown, spreads};
+use firebrand_finetune::report::{Report, Spread};
 use firebrand_training::{Figure, Objective};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -21,13 +23,25 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn new<O: Objective>(dir: &Path, config: &FinetuneConfig, finished: &Finished<O>) -> Self {
+    /// `judged` is the report on what is held out, where the task has one.
+    pub(super) fn new<O: Objective>(
+        dir: &Path,
+        config: &FinetuneConfig,
+        finished: &Finished<O>,
+        judged: Option<&Report>,
+    ) -> Self {
         let evaluation = finished.evaluation.as_ref();
+        let mut figures = evaluation.map_or(Vec::new(), |evaluation| evaluation.figures.clone());
+        for (name, value) in judged.map_or(Vec::new(), Report::figures) {
+            if name != "loss" && figures.iter().all(|figure| figure.name != name) {
+                figures.push(Figure { name, value });
+            }
+        }
         Self {
             dir: dir.to_path_buf(),
             seed: config.seed,
             loss: evaluation.map(|evaluation| evaluation.loss),
-            figures: evaluation.map_or(Vec::new(), |evaluation| evaluation.figures.clone()),
+            figures,
             best_step: finished.progress.best_step,
             seconds: finished.progress.seconds,
             tokens_per_s: finished.pace.tokens_per_s(),
@@ -67,37 +81,22 @@ impl Summary {
 
 /// Prints the mean and the deviation of the figures of several runs.
 pub(super) fn several(summaries: &[Summary], global: &Global) -> anyhow::Result<()> {
-    let names: Vec<&'static str> = summaries
-        .first()
-        .map_or(Vec::new(), |first| first.figures.iter().map(|figure| figure.name).collect());
+    let names =
+        summaries.first().into_iter().flat_map(|first| first.figures.iter().map(|figure| figure.name));
     let spread = |name: &str| {
-        let values: Vec<f64> = summaries
-            .iter()
-            .filter_map(|summary| summary.figures.iter().find(|figure| figure.name == name))
-            .map(|figure| figure.value)
-            .collect();
-        let n = values.len().max(1) as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        // Of a sample: the runs stand for all seeds there are.
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-        (mean, variance.sqrt())
+        let figures =
+            summaries.iter().filter_map(|summary| summary.figures.iter().find(|figure| figure.name == name));
+        Spread::new(name, figures.map(|figure| figure.value).collect())
     };
+    let losses: Vec<f64> = summaries.iter().filter_map(|summary| summary.loss).collect();
+    let loss = (!losses.is_empty()).then(|| Spread::new("loss", losses));
+    let found: Vec<Spread> = names.map(spread).chain(loss).collect();
     if global.json {
-        let spreads = names.iter().map(|&name| {
-            let (mean, deviation) = spread(name);
-            (name.to_owned(), json!({"mean": mean, "deviation": deviation}))
-        });
+        let spreads = found
+            .iter()
+            .map(|spread| (spread.name.clone(), json!({"mean": spread.mean, "deviation": spread.deviation})));
         let runs: Vec<Value> = summaries.iter().map(Summary::json).collect();
         return line(json!({"runs": runs, "figures": spreads.collect::<Map<String, Value>>()}));
     }
-    for name in names {
-        let (mean, deviation) = spread(name);
-        line(format!("{:<10} {mean:.4} ± {deviation:.4} over {} seeds", shown(name), summaries.len()))?;
-    }
-    Ok(())
-}
-
-/// A figure's name for people.
-fn shown(name: &str) -> String {
-    name.replace('_', " ")
+    spreads(&found).into_iter().try_for_each(line)
 }

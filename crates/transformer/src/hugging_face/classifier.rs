@@ -219,6 +219,10 @@ fn head_of(json: &Value, path: &Path) -> Result<Option<HeadConfig>, TransformerE
         _ if outputs == 1 => TaskKind::Regression,
         _ => TaskKind::Classification,
     };
+    if task == TaskKind::Regression {
+        // A number has no name, and transformers makes one up.
+        labels.clear();
+    }
     let body = from_json(json, path)?;
     let head = HeadConfig::for_body(&body, task, labels);
     match head.class(&body) == Some(class) {

@@ -40,7 +40,10 @@ fn a_run_reports_what_is_held_out_and_classify_reports_the_same_of_the_file() {
     }
     let held_out = report(&scratch, "ft/report.json");
     assert_eq!((&held_out["task"], &held_out["examples"]), (&json!("classification"), &json!(20)));
-    let judged = scratch.run(&["classify", "ft", "--file", "test.csv", "--label", "label", "--json"]).succeeds().json();
+    let judged = scratch
+        .run(&["classify", "ft", "--file", "test.csv", "--label", "label", "--json"])
+        .succeeds()
+        .json();
     assert_eq!(judged["confusion"], held_out["confusion"]);
     let wrong = scratch.run(&["classify", "ft", "--file", "test.csv", "--label", "lable"]);
     wrong.fails(1, &["there is no field `lable`", "did you mean `label`?"]);
@@ -60,8 +63,12 @@ fn texts_longer_than_the_context_are_cut_with_a_count_or_read_in_windows() {
     assert_eq!(report(&scratch, "windows/report.json")["examples"], 10, "a text counts once");
     let judged = scratch.run(&["classify", "windows", "--file", "test.csv", "--label", "label", "--json"]);
     assert_eq!(judged.succeeds().json()["examples"], 20);
-    let said = scratch.run(&["classify", "windows", "--json", &"The fox wanted cheese. ".repeat(9)]).succeeds().json();
-    let sum: f64 = ["good", "bad"].iter().map(|label| said["probabilities"][label].as_f64().expect("a number")).sum();
+    let said = scratch
+        .run(&["classify", "windows", "--json", &"The fox wanted cheese. ".repeat(9)])
+        .succeeds()
+        .json();
+    let sum: f64 =
+        ["good", "bad"].iter().map(|label| said["probabilities"][label].as_f64().expect("a number")).sum();
     assert!((sum - 1.0).abs() < 1e-9, "a mean of distributions is one: {said}");
 }
 
@@ -69,7 +76,8 @@ fn texts_longer_than_the_context_are_cut_with_a_count_or_read_in_windows() {
 fn a_learning_curve_holds_out_the_same_examples_for_every_size() {
     let scratch = scratch();
     let ran = finetune(&scratch, "curve", &["--curve", "8,16", "--json"]).succeeds().json();
-    let sizes: Vec<&Value> = ran["points"].as_array().expect("a list").iter().map(|point| &point["examples"]).collect();
+    let sizes: Vec<&Value> =
+        ran["points"].as_array().expect("a list").iter().map(|point| &point["examples"]).collect();
     assert_eq!(sizes, [8, 16]);
     assert_eq!(report(&scratch, "curve/curve.json"), ran);
     for size in [8, 16] {
@@ -83,7 +91,11 @@ fn a_cross_validation_measures_on_every_example_once() {
     let ran = finetune(&scratch, "folds", &["--folds", "4"]).succeeds();
     assert!(ran.stdout.contains("deviation"), "{}", ran.stdout);
     let examples: i64 = (0..4)
-        .map(|fold| report(&scratch, &format!("folds/fold-{fold}/report.json"))["examples"].as_i64().expect("a number"))
+        .map(|fold| {
+            report(&scratch, &format!("folds/fold-{fold}/report.json"))["examples"]
+                .as_i64()
+                .expect("a number")
+        })
         .sum();
     assert_eq!(examples, 40);
     finetune(&scratch, "x", &["--folds", "41"]).fails(1, &["there is no fold 0 of 41", "of 40 examples"]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Columns, Duplicates, EmptyTexts, Example, Fold, Kind, Known, Labels, Reading, Target, duplicates,
+    Columns, Duplicates, EmptyTexts, Example, Fold, Kind, Known, Labels, Reading, Target, duplicates, folds,
     held_out, read, strata, subset,
 };
 use crate::error::CorpusError;

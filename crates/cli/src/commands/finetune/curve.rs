@@ -1,7 +1,7 @@
 //! `--curve`: how good runs on few and on many examples are.
 
 use super::report::figures;
-use super::runs;
+use super::{Change, runs};
 use crate::args::{FinetuneArgs, Global};
 use crate::output::line;
 use crate::report::shown;
@@ -25,7 +25,8 @@ struct Point {
 pub(super) fn run(args: &FinetuneArgs, dir: &Path, global: &Global) -> anyhow::Result<()> {
     let mut points = Vec::new();
     for wanted in &args.curve {
-        let summaries = runs(args, &dir.join(format!("examples-{wanted}")), Some(wanted.get()), global)?;
+        let change = Change { examples: Some(wanted.get()), ..Change::default() };
+        let summaries = runs(args, &dir.join(format!("examples-{wanted}")), change, global)?;
         points.push(Point {
             examples: summaries.first().map_or(0, |summary| summary.examples),
             figures: figures(&summaries),

@@ -24,7 +24,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
-use firebrand_corpus::labelled::Loaded;
+use firebrand_corpus::labelled::{FoldOf, Loaded};
 use firebrand_finetune::{
     AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
 };
@@ -32,6 +32,7 @@ use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
 pub(crate) use judged::located;
 use report::Summary;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
@@ -39,40 +40,59 @@ pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
     if !args.curve.is_empty() {
         return curve::run(args, &dir, global);
     }
-    let summaries = runs(args, &dir, None, global)?;
-    match (args.seeds, summaries.as_slice()) {
-        (None, [summary]) => summary.print(global),
+    let summaries = runs(args, &dir, Change::default(), global)?;
+    match (args.seeds, args.folds, summaries.as_slice()) {
+        (None, None, [summary]) => summary.print(global),
         _ => report::several(&summaries, global),
     }
 }
 
-/// A run, or one for each seed, on all examples or so many.
-fn runs(
-    args: &FinetuneArgs,
-    dir: &Path,
+/// What one of several runs has otherwise than its config says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    /// Added to the seed.
+    seed: u64,
+    /// What is held out.
+    fold: Option<FoldOf>,
+    /// How many examples are trained on.
     examples: Option<usize>,
-    global: &Global,
-) -> anyhow::Result<Vec<Summary>> {
-    let Some(seeds) = args.seeds else { return Ok(vec![one(args, dir, 0, examples, global)?]) };
-    let one = |offset: u64| {
-        let summary = one(args, &dir.join(format!("seed-{offset}")), offset, examples, global)?;
-        summary.say(global);
-        Ok(summary)
-    };
-    (0..seeds.get() as u64).map(one).collect()
 }
 
-/// Makes one run, with so much added to the config's seed, on all examples or so many.
-fn one(
-    args: &FinetuneArgs,
-    dir: &Path,
-    offset: u64,
-    examples: Option<usize>,
-    global: &Global,
-) -> anyhow::Result<Summary> {
+/// A run, or one for each fold and each seed.
+fn runs(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Vec<Summary>> {
+    let mut planned = vec![(dir.to_path_buf(), change)];
+    if let Some(of) = args.folds.map(NonZeroUsize::get) {
+        planned = (0..of)
+            .map(|number| {
+                (dir.join(format!("fold-{number}")), Change { fold: Some(FoldOf { number, of }), ..change })
+            })
+            .collect();
+    }
+    if let Some(seeds) = args.seeds {
+        let of_seed = |seed: u64| {
+            planned
+                .iter()
+                .map(move |(dir, change)| (dir.join(format!("seed-{seed}")), Change { seed, ..*change }))
+        };
+        planned = (0..seeds.get() as u64).flat_map(of_seed).collect();
+    }
+    let several = planned.len() > 1;
+    let run = |(dir, change): (PathBuf, Change)| {
+        let summary = one(args, &dir, change, global)?;
+        if several {
+            summary.say(global);
+        }
+        Ok(summary)
+    };
+    planned.into_iter().map(run).collect()
+}
+
+/// Makes one run.
+fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Summary> {
     let (mut config, from) = what_is_asked(args, dir)?;
-    config.seed = config.seed.wrapping_add(offset);
-    config.data.examples = examples.unwrap_or(config.data.examples);
+    config.seed = config.seed.wrapping_add(change.seed);
+    config.data.fold = change.fold.or(config.data.fold);
+    config.data.examples = change.examples.unwrap_or(config.data.examples);
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let precision = config.training.precision.check(&device);
@@ -242,7 +262,7 @@ where
     let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
     if let Some(judged) = &judged {
         // Of several runs the figures are printed side by side.
-        let alone = args.seeds.is_none() && args.curve.is_empty();
+        let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
         judged::tell(dir, judged, loaded, alone, global)?;
     }
     Ok(Summary::new(dir, config, &finished, loaded.train.len(), judged.as_ref()))

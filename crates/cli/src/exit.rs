@@ -116,6 +116,7 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::Columns { .. }
         | CorpusError::NoExamples(_)
         | CorpusError::OneLabel { .. }
+        | CorpusError::NoFold { .. }
         | CorpusError::NoSeparator { .. }
         | CorpusError::OutputExists(_)
         | CorpusError::NotShards(_)

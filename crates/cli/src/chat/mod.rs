@@ -6,6 +6,7 @@
 
 mod template;
 
+use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::labelled::{Role, Turn};
 use firebrand_tokenizer::Tokenizer;
@@ -14,12 +15,11 @@ use std::path::Path;
 pub(crate) use template::Template;
 
 /// How chats are written where nothing else is asked for: the role and a colon on a line, what is said on the next ones, an end of
-/// text behind each response and in front of all.
+/// text behind each response and in front of all. Line ends stand in quotes: of those behind a block the renderer takes one away.
 pub(crate) const DEFAULT: &str = "{{ eos_token }}{% for message in messages %}\
-{{ message['role'] | capitalize }}:\n{{ message['content'] | trim }}\
-{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n\
-{% endfor %}\
-{% if add_generation_prompt %}Assistant:\n{% endif %}";
+{{ message['role'] | capitalize + ':\\n' + message['content'] | trim }}\
+{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}";
 
 const FILE: &str = "tokenizer_config.json";
 const KEY: &str = "chat_template";
@@ -48,6 +48,10 @@ impl<'a> Chat<'a> {
     /// # Errors
     /// A template that is malformed, or puts no end of text behind a response; a tokenizer without such a token.
     pub(crate) fn new(source: &str, tokenizer: &'a Tokenizer) -> anyhow::Result<Self> {
+        Self::open(source, tokenizer).map_err(|error| usage(format!("{error:#}")))
+    }
+
+    fn open(source: &str, tokenizer: &'a Tokenizer) -> anyhow::Result<Self> {
         let name = |id: Option<u32>| id.and_then(|id| tokenizer.id_to_token(id)).map(str::to_owned);
         let end = name(tokenizer.end_of_text()).context(
             "the tokenizer has no end-of-text token: a model of it would not learn where a response ends",

@@ -46,10 +46,10 @@ fn a_run_reports_what_is_held_out_and_classify_reports_the_same_of_the_file() {
         .json();
     assert_eq!(judged["confusion"], held_out["confusion"]);
     let wrong = scratch.run(&["classify", "ft", "--file", "test.csv", "--label", "lable"]);
-    wrong.fails(1, &["there is no field `lable`", "did you mean `label`?"]);
+    wrong.fails(2, &["there is no field `lable`", "did you mean `label`?"]);
     scratch.write("other.csv", "text,label\nA fox.,great\n");
     let unseen = scratch.run(&["classify", "ft", "--file", "other.csv", "--label", "label"]);
-    unseen.fails(1, &["other.csv, line 2: the label `great` is none of those that are known: bad, good"]);
+    unseen.fails(2, &["other.csv, line 2: the label `great` is none of those that are known: bad, good"]);
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn a_cross_validation_measures_on_every_example_once() {
         })
         .sum();
     assert_eq!(examples, 40);
-    finetune(&scratch, "x", &["--folds", "41"]).fails(1, &["there is no fold 0 of 41", "of 40 examples"]);
+    finetune(&scratch, "x", &["--folds", "41"]).fails(2, &["there is no fold 0 of 41", "of 40 examples"]);
 }

@@ -73,5 +73,5 @@ fn words_and_tags_that_do_not_match_are_located() {
     );
     let ran =
         scratch.run(&["finetune", "--from", "run", "--data", "bad.jsonl", "--task", "tagging", "--out", "x"]);
-    ran.fails(1, &["bad.jsonl, line 2: there are 2 words and 1 tags"]);
+    ran.fails(2, &["bad.jsonl, line 2: there are 2 words and 1 tags"]);
 }

@@ -87,16 +87,16 @@ fn what_cannot_be_learned_or_answered_is_told() {
     ran.fails(2, &["has no chat template"]);
     scratch.write("open.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n");
     let ran = scratch.run(&finetune("open.jsonl", "instruction", "x", &[]));
-    ran.fails(1, &["open.jsonl, line 1: no message is by the assistant"]);
+    ran.fails(2, &["open.jsonl, line 1: no message is by the assistant"]);
     scratch.write("endless.jinja", "{% for message in messages %}{{ message.content }}{% endfor %}");
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "x", &["writing.template=endless.jinja"]));
-    ran.fails(1, &["puts no `<|endoftext|>` behind a response"]);
+    ran.fails(2, &["puts no `<|endoftext|>` behind a response"]);
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "x", &["head.label_smoothing=0.1"]));
     ran.fails(2, &["of [head] the task instruction has only dropout"]);
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "x", &["training.seq_len=5"]));
     ran.fails(2, &["nothing to learn is left of "]);
     scratch.write("special.jsonl", chats().replace("cheese", "<|endoftext|>"));
     let ran = scratch.run(&finetune("special.jsonl", "instruction", "x", &[]));
-    ran.fails(1, &["special.jsonl, line 1"]);
+    ran.fails(2, &["special.jsonl, line 1"]);
     assert!(!scratch.path("x/run.toml").exists(), "a refused command leaves nothing");
 }

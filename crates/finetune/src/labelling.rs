@@ -3,7 +3,7 @@
 //! One objective for three tasks, which differ in what the outputs of the head mean: classes (cross-entropy of their softmax), labels
 //! (cross-entropy of each one's sigmoid), a number (squared error).
 
-use crate::config::{BestBy, HeadOptions};
+use crate::config::{BestBy, HeadOptions, rank};
 use crate::example::{Example, Examples, Target};
 use crate::figures::{Answer, Answers};
 use burn::tensor::activation::log_softmax;
@@ -145,8 +145,7 @@ impl Objective for Labelling {
         let figure = self.options.best_by.and_then(BestBy::figure).and_then(|name| evaluation.figure(name));
         let task = evaluation.terms.iter().find(|(name, _, _)| *name == TASK);
         let loss = task.map_or(evaluation.loss, |(_, nats, count)| nats / (*count).max(1) as f64);
-        // All figures are better when they are higher.
-        figure.map_or(loss, |figure| -figure)
+        rank(figure, loss)
     }
 
     fn export(&self, model: &Classifier, dir: &Path) -> Result<(), TrainingError> {

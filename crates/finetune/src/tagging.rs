@@ -1,6 +1,6 @@
 //! Saying something about each word of a text: the token that a word begins with has its tag, other tokens have none.
 
-use crate::config::BestBy;
+use crate::config::{BestBy, rank};
 use crate::example::{Example, Examples, Target};
 use crate::report::TaggingReport;
 use burn::tensor::activation::log_softmax;
@@ -121,8 +121,7 @@ impl Objective for Tagging {
             BestBy::SpanF1 => figure("span_f1").or(figure("accuracy")),
             other => other.figure().and_then(figure),
         };
-        // All figures are better when they are higher.
-        chosen.map_or(evaluation.loss, |figure| -figure)
+        rank(chosen, evaluation.loss)
     }
 
     fn export(&self, model: &Classifier, dir: &Path) -> Result<(), TrainingError> {

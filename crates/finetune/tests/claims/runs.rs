@@ -84,7 +84,7 @@ fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn the_weights_of_the_highest_figure_are_kept_and_those_of_equal_ones_stay() {
+fn the_weights_of_the_highest_figure_are_kept_and_of_equal_ones_those_of_the_lowest_loss() {
     let (_, body) = bodies().swap_remove(1);
     let dir = tempfile::tempdir().expect("a temporary folder");
     let options = HeadOptions { best_by: Some(BestBy::Accuracy), dropout: 0.0, ..HeadOptions::default() };
@@ -93,10 +93,14 @@ fn the_weights_of_the_highest_figure_are_kept_and_those_of_equal_ones_stay() {
     let (outcome, evaluated) = go(&mut run, &examples(TASK, 30), None);
     let lines = read_metrics(&dir.path().join("metrics.jsonl")).expect("readable");
     let accuracies: Vec<f64> = lines.iter().filter_map(|line| line["val_accuracy"].as_f64()).collect();
-    let mut highest = f64::NEG_INFINITY;
-    for (&(step, best), accuracy) in evaluated.iter().zip(&accuracies) {
-        assert_eq!(best, *accuracy > highest, "step {step}: {accuracies:?}");
-        highest = highest.max(*accuracy);
+    let losses: Vec<f64> = lines.iter().filter_map(|line| line["val_loss"].as_f64()).collect();
+    let (mut highest, mut lowest) = (f64::NEG_INFINITY, f64::INFINITY);
+    for ((&(step, best), &accuracy), &loss) in evaluated.iter().zip(&accuracies).zip(&losses) {
+        let better = accuracy > highest || (accuracy == highest && loss < lowest);
+        assert_eq!(best, better, "step {step}: {accuracies:?}, {losses:?}");
+        if better {
+            (highest, lowest) = (accuracy, loss);
+        }
     }
     let Outcome::Finished(Some(evaluation)) = outcome else { panic!("it ends, and something is held out") };
     assert_eq!(evaluation.figure("accuracy"), Some(highest));

@@ -91,8 +91,12 @@ impl Record {
         if let Some(key) = best_by.and_then(|best_by| Some(format!("val_{}", best_by.figure()?))) {
             let value = |line: &Map<String, Value>| line.get(&key).and_then(Value::as_f64);
             let evaluated = self.metrics.iter().filter(|line| value(line).is_some());
-            // Of equal ones the first: those are its weights that were kept.
-            return evaluated.reduce(|best, line| if value(line) > value(best) { line } else { best });
+            let loss = |line: &Map<String, Value>| line.get("val_loss").and_then(Value::as_f64);
+            // Of equal ones that of the lower loss, as the trainer keeps weights.
+            let is_better = |line, best| {
+                value(line) > value(best) || (value(line) == value(best) && loss(line) < loss(best))
+            };
+            return evaluated.reduce(|best, line| if is_better(line, best) { line } else { best });
         }
         let loss = |line: &&Map<String, Value>| line.get("val_loss").and_then(Value::as_f64);
         let evaluated = self.metrics.iter().filter(|line| loss(line).is_some());

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod data;
+mod finetune;
 mod inference;
 mod tokenizer;
 
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
+pub(crate) use finetune::{ClassifyArgs, FinetuneArgs};
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
@@ -67,7 +69,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (devices: cpu, ndarra
 
 // Not a doc comment, which clap would print as the description of every command.
 // Options that every command has.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Where to compute: cpu, ndarray, wgpu or wgpu:N [default: a GPU if there is one, else cpu]
@@ -99,6 +101,12 @@ pub(crate) enum Command {
     Prepare(PrepareArgs),
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
+    /// Train a model further on labelled texts: classes, labels, numbers
+    Finetune(Box<FinetuneArgs>),
+    /// Say of texts what a fine-tuned model makes of them
+    Classify(Box<ClassifyArgs>),
+    /// A folder of adapters (LoRA) into one of a model that needs no other
+    Merge(MergeArgs),
     /// Continue prompts with a trained model
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
@@ -280,6 +288,23 @@ pub(crate) struct PretrainArgs {
     /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
     #[arg(long)]
     pub(crate) tensorboard: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  firebrand finetune --from runs/base --config classification \\
+    --data labels.csv --set method.kind=lora --out runs/adapters
+  firebrand merge runs/adapters --out runs/whole
+
+Every command reads a folder of adapters as it is, as long as the model that
+they are for is where their adapter_config.json says; PEFT reads it too.")]
+pub(crate) struct MergeArgs {
+    /// A run with adapters, or a folder of PEFT's
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Folder for the whole model
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -3,15 +3,20 @@
 
 mod data;
 mod files;
+mod finetune;
 mod model;
 mod objective;
+mod writing;
 
 pub(crate) use data::DataConfig;
 #[cfg(test)]
 pub(crate) use files::BUILT_IN;
-pub(crate) use files::load;
+pub(crate) use files::{did_you_mean, load};
 pub(crate) use model::ModelSection;
 pub(crate) use objective::ObjectiveName;
+
+pub(crate) use finetune::{AdaptConfig, FinetuneConfig, TaskName, load_finetune};
+pub(crate) use writing::{Learn, WritingConfig};
 
 use crate::exit::usage;
 use firebrand_pretrain::{

@@ -113,6 +113,10 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::TextAndRecords { .. }
         | CorpusError::InvalidFraction(_)
         | CorpusError::EmptySplit { .. }
+        | CorpusError::Columns { .. }
+        | CorpusError::NoExamples(_)
+        | CorpusError::OneLabel { .. }
+        | CorpusError::NoFold { .. }
         | CorpusError::NoSeparator { .. }
         | CorpusError::OutputExists(_)
         | CorpusError::NotShards(_)

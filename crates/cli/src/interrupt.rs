@@ -33,10 +33,11 @@ pub(crate) fn follow_supervisor() {
 }
 
 /// From here on the caller looks at the returned flag, which the first Ctrl-C sets. The second one ends the process at
-/// once, with what was saved before.
+/// once, with what was saved before. A command of several runs asks for it with each.
 pub(crate) fn heed() -> anyhow::Result<&'static AtomicBool> {
-    HEEDED.store(true, Ordering::Relaxed);
-    ctrlc::set_handler(ask).context("cannot listen for Ctrl-C")?;
+    if !HEEDED.swap(true, Ordering::Relaxed) {
+        ctrlc::set_handler(ask).context("cannot listen for Ctrl-C")?;
+    }
     Ok(&ASKED)
 }
 

@@ -4,6 +4,7 @@
 //! 130 after Ctrl-C with everything saved.
 
 mod args;
+mod chat;
 mod commands;
 mod config;
 mod exit;
@@ -12,11 +13,13 @@ mod interrupt;
 mod named;
 mod output;
 mod plot;
+mod report;
 mod run;
 mod screen;
 mod table;
 mod tensorboard;
 mod text;
+mod words;
 
 use anyhow::Context;
 use args::{Cli, Command};
@@ -51,6 +54,9 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Tokenizer(command) => commands::tokenizer::run(command, &cli.global),
         Command::Prepare(command) => commands::prepare::run(command, &cli.global),
         Command::Pretrain(command) => commands::pretrain::run(command, &cli.global),
+        Command::Finetune(command) => commands::finetune::run(command, &cli.global),
+        Command::Classify(command) => commands::classify::run(command, &cli.global),
+        Command::Merge(command) => commands::merge::run(command, &cli.global),
         Command::Generate(command) => commands::generate::run(command, &cli.global),
         Command::Embed(command) => commands::embed::run(command, &cli.global),
         Command::Score(command) => commands::score::run(command, &cli.global),

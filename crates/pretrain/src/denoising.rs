@@ -2,8 +2,9 @@
 //! replaced by one mask each, and the decoder writes the whole original.
 
 use crate::draws::Draws;
-use crate::pairs::{Noising, Pair};
+use crate::pairs::Noising;
 use firebrand_training::{BatchKey, TrainingError};
+use firebrand_transformer::Pair;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 

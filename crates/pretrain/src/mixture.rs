@@ -2,10 +2,11 @@
 //! kinds, and the end of a text from its beginning. A token in front of the input says which.
 
 use crate::draws::Draws;
-use crate::pairs::{Noising, Pair};
+use crate::pairs::{Noising, without_noise};
 use crate::sentinels::Sentinels;
 use crate::span_corruption::Spans;
 use firebrand_training::{BatchKey, TrainingError};
+use firebrand_transformer::Pair;
 use serde::{Deserialize, Serialize};
 
 /// What kind of denoiser a text is for; its name stands in front of the input.
@@ -173,7 +174,7 @@ impl Noising for Mixture {
             return spans.rewrite(&front, ids, &self.sentinels, self.end_of_text, draws);
         }
         if ids.len() < 2 {
-            return Pair::without_noise(&front, ids, self.end_of_text);
+            return without_noise(&front, ids, self.end_of_text);
         }
         let (noise, _) = Spans { rate: denoiser.rate, mean_span: 1.0 }.counts(ids.len());
         let (prefix, end) = ids.split_at(ids.len() - noise);

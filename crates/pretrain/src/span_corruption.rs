@@ -2,9 +2,10 @@
 //! the decoder writes what stood there.
 
 use crate::draws::Draws;
-use crate::pairs::{Noising, Pair};
+use crate::pairs::{Noising, without_noise};
 use crate::sentinels::Sentinels;
 use firebrand_training::{BatchKey, TrainingError};
+use firebrand_transformer::Pair;
 use serde::{Deserialize, Serialize};
 
 /// The section `[span_corruption]` of a config.
@@ -94,7 +95,7 @@ impl Spans {
         draws: &mut Draws,
     ) -> Pair {
         if ids.len() < 2 {
-            return Pair::without_noise(front, ids, end_of_text);
+            return without_noise(front, ids, end_of_text);
         }
         let (mut input, mut target) = (front.to_vec(), Vec::new());
         let mut rest = ids;

@@ -26,6 +26,8 @@ pub struct TrainingConfig {
     /// Held-out tokens used for that, from the start of the held-out part; 0 for all. The best weights are evaluated on
     /// all of it when the run ends.
     pub eval_tokens: usize,
+    /// End the run after so many evaluations in a row that were no better than the best one; 0 for never.
+    pub patience: u64,
     /// What matrix products round their operands to; weights, gradients and the optimizer stay f32.
     pub precision: Precision,
     /// Write a line of metrics every so many steps.
@@ -45,6 +47,7 @@ impl Default for TrainingConfig {
             grad_clip_norm: 1.0,
             eval_every: 250,
             eval_tokens: 0,
+            patience: 0,
             precision: Precision::F32,
             log_every: 10,
             checkpoint_every: 500,
@@ -69,6 +72,12 @@ impl TrainingConfig {
             if value == 0 {
                 return fail(format!("training.{key} must be at least 1"));
             }
+        }
+        if self.patience > 0 && self.eval_every == 0 {
+            return fail(format!(
+                "training.patience {} counts evaluations, and with training.eval_every 0 there is one at the end only",
+                self.patience
+            ));
         }
         if !self.batch_size.is_multiple_of(self.grad_accum_steps) {
             return fail(format!(
@@ -171,6 +180,8 @@ pub enum ScheduleKind {
     Wsd,
     /// Constant after the warm-up.
     Constant,
+    /// Linear up, then linear down to `1 / ratio`, where it began; without a warm-up of its own [Howard & Ruder 2018].
+    SlantedTriangular,
 }
 
 /// The learning rate over the run.
@@ -185,11 +196,22 @@ pub struct ScheduleConfig {
     pub min_lr_ratio: f64,
     /// `wsd`: the part of all steps, at the end, in which the rate falls.
     pub decay_fraction: f64,
+    /// `slanted-triangular`: the part of all steps, at the start, in which the rate rises.
+    pub cut_fraction: f64,
+    /// `slanted-triangular`: the highest learning rate over the lowest.
+    pub ratio: f64,
 }
 
 impl Default for ScheduleConfig {
     fn default() -> Self {
-        Self { kind: ScheduleKind::Cosine, warmup_steps: 100, min_lr_ratio: 0.1, decay_fraction: 0.2 }
+        Self {
+            kind: ScheduleKind::Cosine,
+            warmup_steps: 100,
+            min_lr_ratio: 0.1,
+            decay_fraction: 0.2,
+            cut_fraction: 0.1,
+            ratio: 32.0,
+        }
     }
 }
 
@@ -199,10 +221,17 @@ impl ScheduleConfig {
     /// # Errors
     /// Names the key and its value.
     pub fn validate(&self) -> Result<(), TrainingError> {
-        for (key, value) in [("min_lr_ratio", self.min_lr_ratio), ("decay_fraction", self.decay_fraction)] {
+        for (key, value) in [
+            ("min_lr_ratio", self.min_lr_ratio),
+            ("decay_fraction", self.decay_fraction),
+            ("cut_fraction", self.cut_fraction),
+        ] {
             if !(0.0..=1.0).contains(&value) {
                 return Err(TrainingError::Config(format!("schedule.{key} {value} is not in [0, 1]")));
             }
+        }
+        if !(self.ratio >= 1.0 && self.ratio.is_finite()) {
+            return Err(TrainingError::Config(format!("schedule.ratio {} is not 1 or more", self.ratio)));
         }
         Ok(())
     }

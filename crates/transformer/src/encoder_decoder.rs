@@ -1,6 +1,7 @@
 //! The encoder–decoder [Vaswani 2017; Raffel 2020, <https://arxiv.org/abs/1910.10683>]: a stack that reads a text as a whole, and one
 //! that writes another text from left to right and looks at the states of the first. They share the token embedding.
 
+mod pairs;
 mod relative;
 mod stack;
 
@@ -15,6 +16,7 @@ use crate::model::{self, Model};
 use burn::module::{Module, Param};
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::{self, AttentionMask};
+pub use pairs::{Pair, PairBatch};
 use stack::{Given, Other, Stack};
 
 /// An encoder and a decoder over one token embedding.
@@ -94,10 +96,20 @@ impl EncoderDecoder {
     /// where they are learned), then the residual stream after each layer, the last one normalized.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         let [batch, seq] = ids.dims();
+        self.states(ids, &vec![seq; batch], None)
+    }
+
+    /// [`layer_states`](Self::layer_states) of texts as [`encode`](Self::encode) takes them.
+    pub(crate) fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        lens: &[usize],
+        mut dropout: Option<&mut Dropout>,
+    ) -> Vec<Tensor<3>> {
         let mut states = Vec::with_capacity(self.encoder.layers.len() + 1);
-        let last = self.run_encoder(ids, &vec![seq; batch], &mut None, &mut |x| states.push(x.clone()));
+        let last = self.run_encoder(ids, lens, &mut dropout, &mut |x| states.push(x.clone()));
         states.pop();
-        states.push(last);
+        states.push(drop(last, &mut dropout));
         states
     }
 

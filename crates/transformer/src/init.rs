@@ -22,6 +22,11 @@ impl<'a> Init<'a> {
         Self { seed, stream: 0, device }
     }
 
+    /// One that goes on with a stream of this number.
+    pub(crate) fn stream(seed: u64, stream: u64, device: &'a Device) -> Self {
+        Self { seed: Some(seed), stream, device }
+    }
+
     /// A matrix of normal numbers with standard deviation `std`.
     pub(crate) fn normal(&mut self, shape: [usize; 2], std: f64) -> Param<Tensor<2>> {
         let n = shape[0] * shape[1];

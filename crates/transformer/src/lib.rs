@@ -2,7 +2,7 @@
 //!
 //! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
 //! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, an [`Encoder`], or an
-//! [`EncoderDecoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
+//! [`EncoderDecoder`]. A [`Classifier`] is any of them with a head that says something about texts. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -12,20 +12,24 @@ mod bidirectional;
 mod cache;
 mod characters;
 mod checkpoint;
+mod classifier;
 mod config;
 mod decoder;
 mod dropout;
 mod encoder;
 mod encoder_decoder;
 mod error;
+mod groups;
 pub mod hugging_face;
 mod inference;
 mod init;
 mod layer;
 pub mod llama2c;
+pub mod lora;
 mod lstm;
 mod memory;
 mod model;
+mod packed;
 mod permutation;
 mod rounded;
 mod scalar_mix;
@@ -36,6 +40,7 @@ mod weights;
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
 pub use characters::{Characters, Spellings};
+pub use classifier::{Body, Classifier, HeadConfig, Padded, Pooling, Sequence, TaskKind};
 pub use config::{
     EncoderHeads, GeneratorConfig, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
     PositionKind, Preset,
@@ -43,13 +48,17 @@ pub use config::{
 pub use decoder::Decoder;
 pub use dropout::Dropout;
 pub use encoder::{Encoder, Generator};
-pub use encoder_decoder::{Encoded, EncoderDecoder, Memory};
+pub use encoder_decoder::{Encoded, EncoderDecoder, Memory, Pair, PairBatch};
 pub use error::TransformerError;
+pub use groups::LayerGroups;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
 pub use model::{AnyModel, Model};
+pub use packed::{Document, Packed};
 pub use permutation::{FactorizationOrder, Permutation};
 pub use rounded::{Rounded, rounded};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
-pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};
+pub use weights::{
+    NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, tensor_names, with_tensors,
+};

@@ -77,6 +77,11 @@ pub fn tensor_handles<M: Module>(module: &M) -> Vec<TensorHandle> {
     handles.tensors
 }
 
+/// The name of every float parameter of `module`, in the order of its fields.
+pub fn tensor_names<M: Module>(module: &M) -> Vec<String> {
+    tensor_handles(module).into_iter().map(|tensor| tensor.name).collect()
+}
+
 /// Every float parameter of `module`, in the order of its fields.
 pub fn named_tensors<M: Module>(module: &M) -> Vec<NamedTensor> {
     let mut reader = Reader::default();

@@ -78,7 +78,8 @@ impl Leaves {
 pub(crate) fn checkpoint(x: Tensor<3>, parameters: Detached, part: Part) -> Tensor<3> {
     let x = x.try_into_primitive::<Tracked>().expect(CHOSEN);
     // The parameters hang on the graph by their input alone.
-    let x = if x.is_tracked() { x } else { x.require_grad() };
+    let wanted = parameters.nodes.iter().any(Option::is_some);
+    let x = if x.is_tracked() || !wanted { x } else { x.require_grad() };
     let (x, node) = x.into_parts();
     let y = constant(part(Tensor::from_primitive::<Flex>(x.clone()), None));
     let y = match Again.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {

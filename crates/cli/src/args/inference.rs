@@ -35,6 +35,12 @@ pub(crate) struct GenerateArgs {
     /// Ids to continue, separated by commas; may be given several times
     #[arg(long, value_name = "IDS")]
     pub(crate) prompt_ids: Vec<String>,
+    /// Answer the prompts as a chat, by the template in the run; a JSON list of messages is one too
+    #[arg(long, conflicts_with_all = ["prompt_ids", "fill"])]
+    pub(crate) chat: bool,
+    /// What a chat begins with: how the model is to answer
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    pub(crate) system: Option<String>,
     /// Say what stands in the blank `[Z]` of a text, for models that can; may be given several times
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["prompt", "prompt_ids", "sliding_window", "guidance"])]
     pub(crate) fill: Vec<String>,

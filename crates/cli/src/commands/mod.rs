@@ -1,17 +1,23 @@
 //! The commands, a module each.
 
 pub(crate) mod bench;
+pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
+pub(crate) mod finetune;
+mod frame;
 pub(crate) mod generate;
 mod masked;
+pub(crate) mod merge;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;
 pub(crate) mod score;
 pub(crate) mod show;
+mod tags;
 pub(crate) mod tokenizer;
+mod training;
 
 use crate::args::Cli;
 use clap::CommandFactory;

@@ -16,13 +16,13 @@ pub(crate) const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, 
 pub(crate) type Gradients = BTreeMap<String, Vec<f64>>;
 
 /// The gradients of one step as the trainer computes them, and its loss.
-fn gradients(model: &Decoder, rows: &TokenBatch, pieces: usize, dropout: f64) -> (Gradients, f64) {
+pub(crate) fn gradients(model: &Decoder, rows: &TokenBatch, pieces: usize, dropout: f64) -> (Gradients, f64) {
     let (gradients, terms) = gradients_by(&causal(dropout), model, rows, pieces);
     (gradients, terms[0].1)
 }
 
 /// The same for any objective, with the terms of its loss: name, weighted, nats a target.
-pub(crate) fn gradients_by<O: Objective<Model = Decoder>>(
+pub(crate) fn gradients_by<O: Objective<Model = Decoder, Rows = TokenBatch>>(
     objective: &O,
     model: &Decoder,
     rows: &TokenBatch,
@@ -39,7 +39,7 @@ pub(crate) fn gradients_by<O: Objective<Model = Decoder>>(
 }
 
 /// The mean loss in nats, summed in f64.
-fn loss(model: &Decoder, rows: &TokenBatch) -> f64 {
+pub(crate) fn loss(model: &Decoder, rows: &TokenBatch) -> f64 {
     let (batch, seq) = (rows.rows, rows.len - 1);
     let ids = |from: usize| -> TensorData {
         let ids = (0..batch).flat_map(|row| rows.row(row)[from..from + seq].iter().map(|&id| id as i32));
@@ -89,23 +89,34 @@ fn moved(model: &Decoder, tensors: &[NamedTensor], index: usize, direction: &[f6
 pub(crate) fn check_slopes(model: &Decoder, gradients: &Gradients, loss: impl Fn(&Decoder) -> f64, on: &str) {
     let tensors = named_tensors(model);
     for (index, tensor) in tensors.iter().enumerate() {
-        let gradient = &gradients[&tensor.name];
-        for direction in directions(gradient) {
-            let loss_at = |step: f64| loss(&moved(model, &tensors, index, &direction, step));
-            // Five points: the error of the formula is of fourth order, which leaves that of f32.
-            let h = 1e-2;
-            let slope =
-                (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
-            let expected = dot(gradient, &direction);
-            let error = (slope - expected).abs();
-            // What an arbitrary direction sees of a gradient is its norm over the root of its length.
-            let scale = expected.abs().max(norm(gradient) / (gradient.len() as f64).sqrt());
-            assert!(
-                error <= 0.01 * scale + 3e-5,
-                "{} on {on}: {expected:.6} along a direction, but the loss rises by {slope:.6}",
-                tensor.name
-            );
-        }
+        check_slope(model, &tensors, index, &gradients[&tensor.name], &loss, on);
+    }
+}
+
+/// Compares the gradient of `tensors[index]`, which is one of the model's, with the slopes of `loss`.
+#[track_caller]
+pub(crate) fn check_slope(
+    model: &Decoder,
+    tensors: &[NamedTensor],
+    index: usize,
+    gradient: &[f64],
+    loss: impl Fn(&Decoder) -> f64,
+    on: &str,
+) {
+    for direction in directions(gradient) {
+        let loss_at = |step: f64| loss(&moved(model, tensors, index, &direction, step));
+        // Five points: the error of the formula is of fourth order, which leaves that of f32.
+        let h = 1e-2;
+        let slope = (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
+        let expected = dot(gradient, &direction);
+        let error = (slope - expected).abs();
+        // What an arbitrary direction sees of a gradient is its norm over the root of its length.
+        let scale = expected.abs().max(norm(gradient) / (gradient.len() as f64).sqrt());
+        assert!(
+            error <= 0.01 * scale + 3e-5,
+            "{} on {on}: {expected:.6} along a direction, but the loss rises by {slope:.6}",
+            tensors[index].name
+        );
     }
 }
 

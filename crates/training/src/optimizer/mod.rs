@@ -5,8 +5,10 @@ mod muon;
 
 use crate::config::{OptimizerConfig, OptimizerKind};
 use crate::gradients::NamedGradients;
+use crate::rates::Rates;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use firebrand_transformer::lora::is_adapter;
 use firebrand_transformer::{NamedTensor, TensorHandle};
 use std::collections::BTreeMap;
 
@@ -18,12 +20,19 @@ pub struct Optimizer {
     updates: u64,
     /// By kind and tensor name, each flattened: `m.layers.0.mlp.up.weight`.
     state: BTreeMap<String, Tensor<1>>,
+    rates: Rates,
 }
 
 impl Optimizer {
     /// A fresh optimizer.
     pub fn new(config: &OptimizerConfig) -> Self {
-        Self { config: config.clone(), updates: 0, state: BTreeMap::new() }
+        Self { config: config.clone(), updates: 0, state: BTreeMap::new(), rates: Rates::default() }
+    }
+
+    /// With rates of their own for some tensors. Updates are counted as steps are.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates, ..self }
     }
 
     /// Before the first update, makes the state that AdamW will keep for the trained tensors of `module`.
@@ -64,7 +73,7 @@ impl Optimizer {
             let len = tensor.values.len();
             (tensor.name, Tensor::from_data(TensorData::new(tensor.values, [len]), &device))
         });
-        Self { config: config.clone(), updates, state: state.collect() }
+        Self { config: config.clone(), updates, state: state.collect(), rates: Rates::default() }
     }
 
     /// The tensor `kind.name` of the state, zeros at first.
@@ -77,10 +86,11 @@ impl Optimizer {
     }
 
     /// Whether a tensor of so many dimensions is updated by Muon; else by AdamW. Embeddings and the head are tables of
-    /// vectors, not maps: Muon is not for them.
+    /// vectors, and an adapter's factors halves of a map: Muon is not for them.
     fn takes_muon(&self, name: &str, dimensions: usize) -> bool {
         let in_a_layer = name.split('.').any(|part| part == "layers");
-        self.config.kind == OptimizerKind::Muon && dimensions == 2 && in_a_layer
+        let is_map = in_a_layer && !is_adapter(name);
+        self.config.kind == OptimizerKind::Muon && dimensions == 2 && is_map
     }
 
     /// The new values of all tensors: AdamW's in one pass over all of them.
@@ -91,6 +101,7 @@ impl Optimizer {
             match tensor.matrix() {
                 Some(matrix) if self.takes_muon(&tensor.name, matrix.len()) => {
                     let TakenTensor { name, shape, value, gradient } = tensor;
+                    let schedule = schedule * self.rates.of(&name).factor;
                     let value = self.muon(&name, matrix, value, gradient, schedule, clip);
                     updated.insert(name, (value, shape));
                 }

@@ -1,19 +1,19 @@
 //! Reading and writing the folder's files.
 
-use super::{Conventions, from_json, names, to_json};
+use super::{Conventions, classifier, from_json, names, peft, to_json};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::model::{AnyModel, Model};
 use crate::tensor_file::{read_tensors, write_atomically, write_tensors};
-use crate::weights::{named_tensors, with_tensors};
+use crate::weights::{NamedTensor, named_tensors, with_tensors};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Whether `dir` holds a model.
+/// Whether `dir` holds a model, or adapters of one.
 pub fn is_model_folder(dir: &Path) -> bool {
-    dir.join("config.json").is_file()
+    dir.join("config.json").is_file() || peft::is_adapter_folder(dir)
 }
 
 /// Writes `config.json`, `generation_config.json` and `model.safetensors`, each whole or not at all.
@@ -23,7 +23,8 @@ pub fn is_model_folder(dir: &Path) -> bool {
 pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result<(), TransformerError> {
     std::fs::create_dir_all(dir).map_err(|error| TransformerError::io(dir, error))?;
     let config = model.config();
-    let tensors = names::outward(config, named_tensors(model));
+    // What is written is what the model computes with, adapters included.
+    let tensors = names::outward(config, named_tensors(&crate::lora::merged(model.clone())));
     write_tensors(&dir.join("model.safetensors"), &tensors)?;
     let mut generation =
         json!({"bos_token_id": end_of_text, "eos_token_id": end_of_text, "pad_token_id": end_of_text});
@@ -39,8 +40,8 @@ pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result
 /// # Errors
 /// When `config.json` is absent, is no model's config, or describes what is not supported here.
 pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
-    let path = dir.join("config.json");
-    let config = from_json(&read_json(&path)?, &path)?;
+    let (path, json) = description(dir)?;
+    let config = from_json(&json, &path)?;
     if config.kind != ModelKind::EncoderDecoder {
         return Ok(config);
     }
@@ -72,29 +73,52 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
 /// # Errors
 /// When a file is absent or damaged, the weights do not fit the config, or the folder holds a model of another kind.
 pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError> {
+    let (path, json) = description(dir)?;
     let config = load_config(dir)?;
-    let model = M::blank(&config, device)
-        .map_err(|error| TransformerError::format(dir.join("config.json"), error.to_string()))?;
+    let tensors = tensors_of(dir)?;
+    // Of a classifier this is what reads.
+    let (config, tensors) = match classifier::is_one(&json) {
+        true => (classifier::body_config(config, &tensors), classifier::without_head(tensors)),
+        false => (config, tensors),
+    };
+    let model =
+        M::blank(&config, device).map_err(|error| TransformerError::format(&path, error.to_string()))?;
+    with_tensors(model, names::inward(&config, tensors)?)
+}
+
+/// The `config.json` of the folder; of a folder with adapters, which may have none, that of their base.
+pub(super) fn description(dir: &Path) -> Result<(PathBuf, Value), TransformerError> {
+    let path = dir.join("config.json");
+    match peft::base_of_adapter(dir)?.filter(|_| !path.is_file()) {
+        Some(base) => description(&base),
+        None => Ok((path.clone(), read_json(&path)?)),
+    }
+}
+
+/// All tensors of the folder as they are called in it, from one `model.safetensors` or several with an index; of a folder with adapters
+/// those of their base, with the adapters' products added.
+pub(super) fn tensors_of(dir: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
+    if let Some(base) = peft::base_of_adapter(dir)? {
+        return peft::merge(dir, tensors_of(&base)?);
+    }
     let single = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");
-    let tensors = if single.is_file() || !index.is_file() {
-        read_tensors(&single)?
-    } else {
-        let json = read_json(&index)?;
-        let map = json["weight_map"].as_object().ok_or_else(|| {
-            TransformerError::format(&index, "has no `weight_map` that says which file holds what")
-        })?;
-        let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-        let mut tensors = Vec::new();
-        for file in files {
-            if Path::new(file).components().count() != 1 {
-                return Err(TransformerError::format(&index, format!("`{file}` is not a file beside it")));
-            }
-            tensors.extend(read_tensors(&dir.join(file))?);
+    if single.is_file() || !index.is_file() {
+        return read_tensors(&single);
+    }
+    let json = read_json(&index)?;
+    let map = json["weight_map"].as_object().ok_or_else(|| {
+        TransformerError::format(&index, "has no `weight_map` that says which file holds what")
+    })?;
+    let files: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    let mut tensors = Vec::new();
+    for file in files {
+        if Path::new(file).components().count() != 1 {
+            return Err(TransformerError::format(&index, format!("`{file}` is not a file beside it")));
         }
-        tensors
-    };
-    with_tensors(model, names::inward(&config, tensors)?)
+        tensors.extend(read_tensors(&dir.join(file))?);
+    }
+    Ok(tensors)
 }
 
 pub(super) fn read_json(path: &Path) -> Result<Value, TransformerError> {
@@ -103,7 +127,7 @@ pub(super) fn read_json(path: &Path) -> Result<Value, TransformerError> {
         .map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))
 }
 
-fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {
     let mut text = serde_json::to_string_pretty(json).expect("a value built above has only string keys");
     text.push('\n');
     write_atomically(path, text.as_bytes())

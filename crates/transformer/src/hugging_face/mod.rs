@@ -5,13 +5,17 @@
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
 mod bert;
+mod classifier;
 mod conventions;
 mod files;
 mod names;
+mod peft;
 mod t5;
 
+pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use conventions::Conventions;
 pub use files::{is_model_folder, load, load_any, load_config, save};
+pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

@@ -166,7 +166,7 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
 }
 
 /// `None` where no architecture of transformers has such a model: then the folder holds our tensors as they are.
-fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
+pub(super) fn rules(config: &ModelConfig) -> Option<Vec<Rule>> {
     match Architecture::of(config) {
         Architecture::Gpt2 => Some(gpt2_rules(config)),
         Architecture::Llama | Architecture::Firebrand => Some(llama_rules(config)),
@@ -264,7 +264,7 @@ fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
     rules
 }
 
-fn transpose(tensor: NamedTensor) -> NamedTensor {
+pub(super) fn transpose(tensor: NamedTensor) -> NamedTensor {
     let &[rows, columns] = tensor.shape.as_slice() else { return tensor };
     let values = (0..columns)
         .flat_map(|c| (0..rows).map(move |r| (r, c)))

@@ -32,6 +32,33 @@ impl Knows {
     }
 }
 
+/// A text as it is put to a model.
+pub(crate) struct Asked {
+    /// What the encoder reads.
+    pub(crate) input: Vec<u32>,
+    /// What the decoder has written before it answers, behind its start.
+    pub(crate) begun: Vec<u32>,
+}
+
+impl Knows {
+    /// What the model reads of a text: special tokens written in it are those tokens, and an end of text follows. A model that was
+    /// trained for a mixture of denoisers is asked for what follows.
+    pub(crate) fn ask(&self, text: &str, tokenizer: &Tokenizer, end_of_text: Option<u32>) -> Asked {
+        let mut input = tokenizer.encode_with_special(text);
+        let mut begun = Vec::new();
+        if let Some(modes) = self.modes.filter(|modes| !input.first().is_some_and(|&id| modes.contains(id))) {
+            // Who writes blanks of their own wants them filled; else the text goes on.
+            let has_blank = input.iter().any(|&id| self.sentinels.contains(id));
+            let blank = self.sentinels.first().filter(|_| !has_blank);
+            input.insert(0, modes.id(if has_blank { Mode::R } else { Mode::S }));
+            input.extend(blank);
+            begun.extend(blank);
+        }
+        input.extend(end_of_text);
+        Asked { input, begun }
+    }
+}
+
 pub(super) fn run(
     model: &EncoderDecoder,
     config: &GenerateConfig,
@@ -50,6 +77,7 @@ pub(super) fn run(
         (args.trace.is_some(), "--trace"),
         (contrastive.is_some() && !args.fill.is_empty(), "contrastive search with --fill"),
         (!args.stop.is_empty() && !args.fill.is_empty(), "--stop with --fill"),
+        (args.chat, "--chat"),
     ] {
         if is_given {
             return Err(usage(format!("{option} is for decoders, and this is an encoder-decoder model")));
@@ -87,8 +115,7 @@ pub(crate) fn check_len(input: &[u32], model: &EncoderDecoder) -> anyhow::Result
     }
 }
 
-/// The prompts as the encoder reads them: special tokens written in a text are those tokens, and an end of text follows. A model
-/// that was trained for a mixture of denoisers is asked for what follows.
+/// The prompts as the encoder reads them.
 fn prompts(
     args: &GenerateArgs,
     trained: &Trained,
@@ -110,22 +137,11 @@ fn prompts(
         prompts.push(Prompt { input: Some(ids), ..prompt });
     }
     for text in prompt_texts(args, !prompts.is_empty(), global)? {
-        let tokenizer = trained.tokenizer()?;
-        let mut input = tokenizer.encode_with_special(&text);
-        let mut ids = vec![knows.start];
-        if let Some(modes) = knows.modes.filter(|modes| !input.first().is_some_and(|&id| modes.contains(id)))
-        {
-            // Who writes blanks of their own wants them filled; else the text goes on.
-            let has_blank = input.iter().any(|&id| knows.sentinels.contains(id));
-            let blank = knows.sentinels.first().filter(|_| !has_blank);
-            input.insert(0, modes.id(if has_blank { Mode::R } else { Mode::S }));
-            input.extend(blank);
-            ids.extend(blank);
-        }
-        input.extend(trained.end_of_text());
+        let Asked { input, begun } = knows.ask(&text, trained.tokenizer()?, trained.end_of_text());
         if input.is_empty() {
             return Err(usage("the prompt is empty: the encoder has nothing to read"));
         }
+        let ids = [&[knows.start], begun.as_slice()].concat();
         prompts.push(Prompt { input: Some(input), ..Prompt::new(Some(text), ids) });
     }
     Ok(prompts)

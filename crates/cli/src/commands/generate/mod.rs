@@ -1,5 +1,6 @@
 //! `firebrand generate`.
 
+mod chat;
 mod constraint;
 mod cost;
 mod encoder_decoder;
@@ -45,6 +46,8 @@ struct Prompt {
     blank: Option<Blank>,
     /// What an encoder reads, where there is one: then the text is not continued, and `ids` are what its decoder begins with.
     input: Option<Vec<u32>>,
+    /// What is generated answers the text instead of going on with it.
+    answers: bool,
 }
 
 /// A blank in a text.
@@ -58,12 +61,12 @@ struct Blank {
 impl Prompt {
     /// One that is gone on with.
     fn new(text: Option<String>, ids: Vec<u32>) -> Self {
-        Self { text, behind: ids.clone(), ids, blank: None, input: None }
+        Self { text, behind: ids.clone(), ids, blank: None, input: None, answers: false }
     }
 
     /// The text that generated ones go on with.
     fn continued(&self) -> Option<&str> {
-        self.text.as_deref().filter(|_| self.input.is_none())
+        self.text.as_deref().filter(|_| self.input.is_none() && !self.answers)
     }
 
     /// A generated text and what belongs behind it.
@@ -95,7 +98,10 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
         return fill::run(args, asked, trained, global);
     }
     fill::check(args, &trained.model)?;
-    let prompts = prompts(args, &trained, global)?;
+    let prompts = match args.chat {
+        true => chat::prompts(args, &trained, global)?,
+        false => prompts(args, &trained, global)?,
+    };
     decode(args, asked, prompts, trained, vec![], global)
 }
 

@@ -120,6 +120,7 @@ fn prompt(text: &str, [before, after]: [&str; 2], ids: Vec<u32>, behind: Vec<u32
         text: Some(before.to_owned()),
         ids,
         behind,
+        answers: false,
         blank: Some(super::Blank { text: text.to_owned(), after: after.to_owned() }),
         input: None,
     }

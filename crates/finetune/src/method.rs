@@ -1,0 +1,167 @@
+//! Which tensors a run trains, and how fast: the section `[method]` of a config.
+
+use firebrand_training::{Rate, Rates, TrainingError};
+use firebrand_transformer::LayerGroups;
+use firebrand_transformer::lora::is_adapter;
+use serde::{Deserialize, Serialize};
+
+/// What is trained beside the head, which always is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MethodKind {
+    /// The whole model.
+    #[default]
+    Full,
+    /// Nothing: the model's states stay what pretraining made of them.
+    Frozen,
+    /// Low-rank adapters of the layers' matrices [Hu 2021], as the section `[lora]` says.
+    Lora,
+}
+
+impl MethodKind {
+    /// The name written in configs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Frozen => "frozen",
+            Self::Lora => "lora",
+        }
+    }
+}
+
+/// When the parts of a model begin to be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unfreeze {
+    /// All of them with the first step.
+    #[default]
+    AtOnce,
+    /// The head with the first step, and with each epoch the layer below [Howard & Ruder 2018].
+    Gradual,
+}
+
+/// The section `[method]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MethodConfig {
+    /// What is trained beside the head.
+    pub kind: MethodKind,
+    /// When the parts of it begin to be trained.
+    pub unfreeze: Unfreeze,
+    /// Each layer's learning rate is that of the one above divided by this, the last layer's that of the head: 2.6 in ULMFiT
+    /// [Howard & Ruder 2018]; 1 for the same rate everywhere.
+    pub layer_decay: f64,
+    /// Begin with fresh weights in the place of the run's: to see what its pretraining is worth.
+    pub scratch: bool,
+}
+
+impl Default for MethodConfig {
+    fn default() -> Self {
+        Self { kind: MethodKind::Full, unfreeze: Unfreeze::AtOnce, layer_decay: 1.0, scratch: false }
+    }
+}
+
+impl MethodConfig {
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// Names the key and its value.
+    pub fn validate(&self) -> Result<(), TrainingError> {
+        if !(self.layer_decay >= 1.0 && self.layer_decay.is_finite()) {
+            return Err(TrainingError::Config(format!(
+                "method.layer_decay {} is not 1 or more: it is what each lower layer's rate is divided by",
+                self.layer_decay
+            )));
+        }
+        if self.kind == MethodKind::Frozen && self.unfreeze == Unfreeze::Gradual {
+            return Err(TrainingError::Config(
+                "method.unfreeze `gradual` wants something to unfreeze, and method.kind is `frozen`".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The rate of each tensor of a model with these groups, whose epochs have so many steps.
+    pub fn rates(&self, groups: &LayerGroups, steps_per_epoch: u64) -> Rates {
+        Rates::new(
+            groups.iter().map(|(name, above)| (name.to_string(), self.rate(name, above, steps_per_epoch))),
+        )
+    }
+
+    /// That of a tensor with so many groups above its own.
+    fn rate(&self, name: &str, above: usize, steps_per_epoch: u64) -> Rate {
+        let trained = match self.kind {
+            MethodKind::Full => true,
+            MethodKind::Frozen => above == 0,
+            MethodKind::Lora => above == 0 || is_adapter(name),
+        };
+        if !trained {
+            return Rate::FROZEN;
+        }
+        let first_step = match self.unfreeze {
+            Unfreeze::AtOnce => 0,
+            Unfreeze::Gradual => above as u64 * steps_per_epoch,
+        };
+        Rate { factor: self.layer_decay.powf(-(above as f64)), first_step }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use firebrand_backend::device;
+    use firebrand_transformer::lora::{LoraConfig, with_adapters};
+    use firebrand_transformer::{Decoder, Model, ModelConfig, Preset};
+
+    fn groups(adapters: bool) -> LayerGroups {
+        let config = ModelConfig { tied_head: false, ..ModelConfig::preset(Preset::Gpt2, 20, 8, 2, 2, 8) };
+        let device = device::resolve(Some("cpu")).expect("always there").1;
+        let model = Decoder::new(&config, 0, &device).expect("a small model");
+        let model =
+            if adapters { with_adapters(model, &LoraConfig::default(), 0).expect("adapters") } else { model };
+        LayerGroups::of(&model)
+    }
+
+    fn rate(factor: f64, first_step: u64) -> Rate {
+        Rate { factor, first_step }
+    }
+
+    #[test]
+    fn everything_is_trained_alike_unless_told_otherwise() {
+        assert_eq!(MethodConfig::default().rates(&groups(false), 10), Rates::default());
+    }
+
+    #[test]
+    fn ulmfit_is_a_layer_an_epoch_each_slower_than_the_one_above() {
+        let method =
+            MethodConfig { unfreeze: Unfreeze::Gradual, layer_decay: 2.0, ..MethodConfig::default() };
+        let rates = method.rates(&groups(false), 10);
+        assert_eq!(rates.of("head"), Rate::FULL);
+        assert_eq!(rates.of("layers.1.mlp.up.weight"), rate(0.5, 10));
+        assert_eq!(rates.of("norm.weight"), rate(0.5, 10));
+        assert_eq!(rates.of("layers.0.mlp.up.weight"), rate(0.25, 20));
+        assert_eq!(rates.of("token_embedding"), rate(0.125, 30));
+    }
+
+    #[test]
+    fn a_frozen_body_has_a_head_that_is_trained() {
+        let method = MethodConfig { kind: MethodKind::Frozen, ..MethodConfig::default() };
+        let rates = method.rates(&groups(false), 10);
+        assert_eq!(rates.of("head"), Rate::FULL);
+        for name in ["layers.1.mlp.up.weight", "norm.weight", "token_embedding"] {
+            assert_eq!(rates.of(name), Rate::FROZEN, "{name}");
+        }
+        let both = MethodConfig { unfreeze: Unfreeze::Gradual, ..method };
+        assert!(both.validate().expect_err("nothing to unfreeze").to_string().contains("unfreeze"));
+    }
+
+    #[test]
+    fn adapters_are_trained_in_the_place_of_what_they_adapt() {
+        let method = MethodConfig { kind: MethodKind::Lora, ..MethodConfig::default() };
+        let rates = method.rates(&groups(true), 10);
+        assert_eq!(rates.of("layers.0.mlp.up.weight"), Rate::FROZEN);
+        assert_eq!(rates.of("layers.0.mlp.up.weight.lora.a"), Rate::FULL);
+        assert_eq!(rates.of("position_embedding"), Rate::FROZEN);
+        assert_eq!(rates.of("head"), Rate::FULL);
+    }
+}

@@ -27,7 +27,8 @@ pub(crate) fn run(args: &MergeArgs, global: &Global) -> anyhow::Result<()> {
             from.display()
         ))
     })?;
-    hugging_face::save_merged(from, out)?;
+    let (_, device) = run::device(global)?;
+    hugging_face::save_merged(from, out, &device)?;
     for name in TOKENIZER {
         if let Some(file) = [from, &base].into_iter().map(|dir| dir.join(name)).find(|file| file.is_file()) {
             copy(&file, &out.join(name))?;

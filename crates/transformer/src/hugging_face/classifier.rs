@@ -4,7 +4,7 @@
 //! Beside what transformers reads (`id2label`, `problem_type`, …) `config.json` holds our own description of the head under
 //! `firebrand_head`. A decoder keeps its head over the vocabulary, which transformers has no use for and says so.
 
-use super::files::{read_json, tensors_of, write_json};
+use super::files::{load_config, read_json, tensors_of, write_json};
 use super::peft::{self, AdapterFolder, SaveAdapters};
 use super::{from_json, names, to_json};
 use crate::TransformerError;
@@ -12,9 +12,10 @@ use crate::classifier::{Classifier, HeadConfig, TaskKind};
 use crate::config::{ModelConfig, ModelKind};
 use crate::lora::merged;
 use crate::tensor_file::write_tensors;
-use crate::weights::{NamedTensor, named_tensors, with_tensors};
+use crate::weights::{NamedTensor, named_tensors, tensor_names, with_tensors};
 use burn::tensor::Device;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Where our description of the head stands.
@@ -63,7 +64,8 @@ impl SaveAdapters for Classifier {
             TaskKind::Tagging => "TOKEN_CLS",
             TaskKind::Classification | TaskKind::MultiLabel | TaskKind::Regression => "SEQ_CLS",
         };
-        peft::write(dir, body, of_body, peft::Beside { whole, task: Some(task) }, folder)?;
+        let base = load_config(folder.base)?;
+        peft::write(dir, &base, of_body, peft::Beside { whole, task: Some(task) }, folder)?;
         write_json(&dir.join("config.json"), &describe(body, head, end_of_text))
     }
 }
@@ -98,22 +100,28 @@ pub fn load_classifier(dir: &Path, device: &Device) -> Result<Classifier, Transf
             "describes a model without a head for texts: `firebrand finetune` trains one",
         )
     })?;
-    let mut tensors = tensors_of(dir)?;
-    if from_json(&json, &path)?.kind == ModelKind::Encoder {
-        // Adapters are for a model that may have heads of its pretraining.
-        tensors.retain(|tensor| !is_of_pretraining(&tensor.name));
-    }
+    let tensors = tensors_of(dir)?;
     let body = body_config(from_json(&json, &path)?, &tensors);
+    // Adapters name tensors as their base does, which may be of another architecture: it has the heads of its pretraining.
+    let base = peft::base_of_adapter(dir)?.map(|base| load_config(&base)).transpose()?;
+    let base = base.map(|base| body_config(base, &tensors));
     let model = Classifier::blank(&body, head, device)
         .map_err(|error| TransformerError::format(&path, error.to_string()))?;
     let rules = head_names(&body, model.head_config());
-    let (of_head, of_body): (Vec<_>, Vec<_>) =
-        tensors.into_iter().partition(|tensor| rules.iter().any(|rule| rule.theirs == tensor.name));
+    let is_of_head = |tensor: &NamedTensor| rules.iter().any(|rule| rule.theirs == tensor.name);
+    let of_head: Vec<NamedTensor> = tensors.iter().filter(|tensor| is_of_head(tensor)).cloned().collect();
+    let is_of_base =
+        |tensor: &NamedTensor| base.as_ref().is_some_and(|base| names::knows(base, &tensor.name));
+    let of_body = tensors.into_iter().filter(|tensor| !is_of_head(tensor) || is_of_base(tensor)).collect();
     let prefix = format!("body.{}.", variant(body.kind));
-    let mut ours: Vec<NamedTensor> = names::inward(&body, of_body)?
+    let mut ours: Vec<NamedTensor> = names::inward(base.as_ref().unwrap_or(&body), of_body)?
         .into_iter()
         .map(|tensor| NamedTensor { name: format!("{prefix}{}", tensor.name), ..tensor })
         .collect();
+    if base.is_some() {
+        let known: BTreeSet<String> = tensor_names(&model).into_iter().collect();
+        ours.retain(|tensor| known.contains(&tensor.name));
+    }
     ours.extend(of_head.into_iter().map(|tensor| {
         let rule = rules.iter().find(|rule| rule.theirs == tensor.name).expect("the partition above says so");
         let tensor = if rule.transposed { names::transpose(tensor) } else { tensor };
@@ -129,19 +137,6 @@ pub fn load_classifier(dir: &Path, device: &Device) -> Result<Classifier, Transf
 pub fn load_head(dir: &Path) -> Result<Option<HeadConfig>, TransformerError> {
     let path = dir.join("config.json");
     head_of(&read_json(&path)?, &path)
-}
-
-/// Whether a tensor of an encoder's folder belongs to what it was pretrained with and a classifier goes without.
-fn is_of_pretraining(name: &str) -> bool {
-    const HEADS: [&str; 6] = [
-        "cls.",
-        "discriminator_predictions.",
-        "masked_head.",
-        "next_sentence_head.",
-        "replaced_head.",
-        "generator.",
-    ];
-    name == "head" || HEADS.iter().any(|head| name.starts_with(head))
 }
 
 /// The config of what reads: transformers' Llama with a head for texts has none over the vocabulary.

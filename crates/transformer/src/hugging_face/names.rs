@@ -117,6 +117,11 @@ pub(super) fn inward(
     }
 }
 
+/// Whether a folder of `config` has a tensor of this name, where its names are not ours.
+pub(super) fn knows(config: &ModelConfig, name: &str) -> bool {
+    rules(config).is_some_and(|rules| rules.iter().any(|rule| rule.name == name))
+}
+
 /// Whether `part` is a bias that this config goes without.
 fn is_absent_bias(config: &ModelConfig, part: &str) -> bool {
     part.ends_with(".bias") && !config.bias

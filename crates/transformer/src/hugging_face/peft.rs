@@ -6,7 +6,7 @@
 
 use super::files::{read_json, write_json};
 use super::names::{self, Rule};
-use super::{Architecture, files};
+use super::{Architecture, classifier, files};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::lora::{FACTORS, LoraConfig, is_adapter};
@@ -14,6 +14,7 @@ use crate::model::Model;
 use crate::tensor_file::{read_tensors, write_tensors};
 use crate::weights::{NamedTensor, named_tensors};
 use burn::module::Module;
+use burn::tensor::Device;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -137,13 +138,20 @@ pub(super) fn write(
     write_json(&dir.join(CONFIG), &json)
 }
 
-/// Writes the model that the adapters in `dir` make of theirs into `out`, in full: weights and what describes them, as the folders hold
-/// it. `false` where `dir` holds no adapters.
+/// Writes the model that the adapters in `dir` make of theirs into `out`, in full: weights and what describes them. `device` is
+/// where it is put together. `false` where `dir` holds no adapters.
 ///
 /// # Errors
 /// When a file cannot be read or written, or the adapters do not fit.
-pub fn save_merged(dir: &Path, out: &Path) -> Result<bool, TransformerError> {
+pub fn save_merged(dir: &Path, out: &Path, device: &Device) -> Result<bool, TransformerError> {
     let Some(base) = base_of_adapter(dir)? else { return Ok(false) };
+    let (_, json) = files::description(dir)?;
+    if classifier::is_one(&json) {
+        let end_of_text = json["pad_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        let model = classifier::load_classifier(dir, device)?;
+        classifier::save_classifier(out, &model, end_of_text)?;
+        return Ok(true);
+    }
     let tensors = merge(dir, files::tensors_of(&base)?)?;
     std::fs::create_dir_all(out).map_err(|error| TransformerError::io(out, error))?;
     write_tensors(&out.join("model.safetensors"), &tensors)?;

@@ -28,6 +28,11 @@ impl<M: LanguageModel> Causal<M> {
     pub fn new(model: M, begin: Option<u32>) -> Self {
         Self { model, begin }
     }
+
+    /// The model.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
 }
 
 impl<M: LanguageModel> Scorer for Causal<M> {

@@ -2,6 +2,7 @@
 
 mod data;
 mod inference;
+mod prompt;
 mod tokenizer;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -13,6 +14,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
+pub(crate) use prompt::{ClassifyArgs, MeasureName, PromptArgs, ShotsBy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
@@ -103,6 +105,8 @@ pub(crate) enum Command {
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
     Score(ScoreArgs),
+    /// Give texts labels: with a template, by the answers that a model finds most probable in its blank
+    Classify(Box<ClassifyArgs>),
     /// What a model makes of each token: states of its layers, for other programs
     Embed(EmbedArgs),
     /// What a run is, how it was made, its curve

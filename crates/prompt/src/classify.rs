@@ -115,6 +115,21 @@ impl<'a> Classifier<'a> {
         self.run(&inputs, true, progress)
     }
 
+    /// The questions that inputs come to, of all templates, without demonstrations.
+    ///
+    /// # Errors
+    /// An input that cannot be asked.
+    pub fn questions(&self, inputs: &[Fields]) -> Result<Vec<Question>, PromptError> {
+        let mut questions = Vec::new();
+        for (prompt, template) in self.templates() {
+            let filling = Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
+            for (input, fields) in inputs.iter().enumerate() {
+                questions.push(filling.ask(input, fields, &[])?.question);
+            }
+        }
+        Ok(questions)
+    }
+
     fn run(
         &self,
         inputs: &[Fields],

@@ -107,6 +107,9 @@ pub enum PromptError {
         /// Where it stands.
         text: String,
     },
+    /// Answers that the tokenizer does not tell apart.
+    #[error("the answers `{0}` and `{1}` are the same tokens: the tokenizer does not know their characters, or makes them alike")]
+    SameTokens(String, String),
     /// The conditions of a template leave no blank.
     #[error("input {input} leaves the template without a blank: every part of a condition needs one, or the text around")]
     NoBlank {

@@ -6,6 +6,7 @@ use crate::prompt::{Prompt, TrimEnd};
 use crate::question::{Candidate, Question};
 use crate::template::{Fields, Filled, Template};
 use firebrand_tokenizer::Tokenizer;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// What inputs are filled into.
@@ -83,7 +84,16 @@ impl Filling<'_> {
                 text: filled.text,
             })
         };
-        self.prompt.verbalizer.answers().iter().map(|answer| candidate(&answer.text)).collect()
+        let answers = self.prompt.verbalizer.answers();
+        let candidates: Vec<Candidate> =
+            answers.iter().map(|answer| candidate(&answer.text)).collect::<Result<_, _>>()?;
+        let mut seen: BTreeMap<&[u32], &str> = BTreeMap::new();
+        for (candidate, answer) in candidates.iter().zip(answers) {
+            if let Some(other) = seen.insert(&candidate.ids, &answer.text) {
+                return Err(PromptError::SameTokens(other.to_owned(), answer.text.clone()));
+            }
+        }
+        Ok(candidates)
     }
 
     /// Cuts fields until the text fits, or nothing is left to cut; says whether there was anything that may be.

@@ -114,12 +114,17 @@ fn a_condition_that_leaves_no_blank_is_refused_with_the_input() {
 }
 
 #[test]
-fn an_answer_of_which_the_tokenizer_makes_nothing_is_refused() {
-    // Characters that are not in the vocabulary, and neither bytes nor an unknown token for them, would vanish; here one that
-    // normalization takes away.
+fn an_answer_without_a_token_is_noticed() {
     let tokenizer = words();
-    let prompt = prompt("text = \"It was [Z]\"\nanswers = [\"good\", \"bad\"]");
-    let filled = firebrand_prompt::template::Filled { text: "It was good".into(), answers: vec![11..11] };
-    assert!(firebrand_prompt::filling::encode(&tokenizer, &filled).is_none());
-    assert!(ask(&prompt, &tokenizer, 100, &fields(""), &[]).is_ok());
+    let filled = |answer| firebrand_prompt::template::Filled { text: "It was good".into(), answers: vec![answer] };
+    assert!(firebrand_prompt::filling::encode(&tokenizer, &filled(11..11)).is_none());
+    assert!(firebrand_prompt::filling::encode(&tokenizer, &filled(7..11)).is_some());
+}
+
+#[test]
+fn answers_that_the_tokenizer_does_not_tell_apart_are_refused() {
+    let tokenizer = crate::calibrating::characters();
+    let prompt = prompt("text = \"{text}[Z]\"\nanswers = [\"ü\", \"ö\"]");
+    let error = ask(&prompt, &tokenizer, 100, &fields("x"), &[]).expect_err("both are unknown").to_string();
+    assert!(error.starts_with("the answers `ü` and `ö` are the same tokens"), "{error}");
 }

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn balanced_demonstrations_show_each_label_as_often_as_any_other() {
-        let labels: Vec<Option<usize>> = (0..40).map(|i| Some(usize::from(i % 10 == 0) + usize::from(i % 20 == 0))).collect();
+        let labels: Vec<Option<usize>> =
+            (0..40).map(|i| Some(usize::from(i % 10 == 0) + usize::from(i % 20 == 0))).collect();
         let pool = pool(&labels);
         for seed in 0..20 {
             let mut counts = [0; 3];

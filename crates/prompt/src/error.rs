@@ -108,10 +108,14 @@ pub enum PromptError {
         text: String,
     },
     /// Answers that the tokenizer does not tell apart.
-    #[error("the answers `{0}` and `{1}` are the same tokens: the tokenizer does not know their characters, or makes them alike")]
+    #[error(
+        "the answers `{0}` and `{1}` are the same tokens: the tokenizer does not know their characters, or makes them alike"
+    )]
     SameTokens(String, String),
     /// The conditions of a template leave no blank.
-    #[error("input {input} leaves the template without a blank: every part of a condition needs one, or the text around")]
+    #[error(
+        "input {input} leaves the template without a blank: every part of a condition needs one, or the text around"
+    )]
     NoBlank {
         /// The number of the input, from 1.
         input: usize,

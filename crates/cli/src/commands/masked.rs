@@ -36,7 +36,8 @@ impl<'a> Masked<'a> {
             )));
         }
         let tokenizer = trained.tokenizer()?;
-        let mask = mask_of(tokenizer).ok_or_else(|| usage(format!("the tokenizer of this model has no {MASK} token")))?;
+        let mask = mask_of(tokenizer)
+            .ok_or_else(|| usage(format!("the tokenizer of this model has no {MASK} token")))?;
         Ok(Self { model, tokenizer, table: tokenizer.token_table(), mask })
     }
 

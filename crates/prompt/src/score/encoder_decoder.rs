@@ -124,7 +124,11 @@ impl<'a> SpanScorer<'a> {
     }
 
     /// Whole texts share their beginnings: those of a question are a tree, which the decoder walks; questions are rows beside each other.
-    fn in_trees(&self, input: &[u32], tasks: &[&[(usize, usize, Task)]]) -> Result<Vec<Vec<Score>>, ScoreError> {
+    fn in_trees(
+        &self,
+        input: &[u32],
+        tasks: &[&[(usize, usize, Task)]],
+    ) -> Result<Vec<Vec<Score>>, ScoreError> {
         let question = |tasks: &&[(usize, usize, Task)]| Question {
             candidates: tasks
                 .iter()
@@ -143,7 +147,8 @@ impl<'a> SpanScorer<'a> {
         let lens: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
         let encoded = self.model.encode(self.padded(inputs), &lens, None);
         let of_tasks: Vec<usize> = tasks.iter().map(|&(input, _)| input).collect();
-        let read: Vec<&[u32]> = tasks.iter().map(|(_, task)| &task.written[..task.written.len() - 1]).collect();
+        let read: Vec<&[u32]> =
+            tasks.iter().map(|(_, task)| &task.written[..task.written.len() - 1]).collect();
         let lens: Vec<usize> = read.iter().map(|ids| ids.len()).collect();
         let hidden = self.model.hidden(&encoded.select(&of_tasks), self.padded(&read), &lens, None);
         let [rows, seq, d_model] = hidden.dims();
@@ -236,7 +241,8 @@ impl SpanScorer<'_> {
             }
         }
         if !beside.is_empty() {
-            let tasks: Vec<(usize, &Task)> = beside.iter().map(|(input, (_, _, task))| (*input, task)).collect();
+            let tasks: Vec<(usize, &Task)> =
+                beside.iter().map(|(input, (_, _, task))| (*input, task)).collect();
             for ((_, (number, index, _)), score) in beside.iter().zip(self.beside(&read, &tasks)?) {
                 all[*number][*index] = score;
             }

@@ -111,7 +111,9 @@ impl Filled {
     #[must_use]
     pub fn behind(mut self, text: &str) -> Self {
         self.text.insert_str(0, text);
-        self.answers.iter_mut().for_each(|answer| *answer = answer.start + text.len()..answer.end + text.len());
+        self.answers
+            .iter_mut()
+            .for_each(|answer| *answer = answer.start + text.len()..answer.end + text.len());
         self
     }
 }

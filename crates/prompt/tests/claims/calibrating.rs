@@ -43,12 +43,16 @@ fn near(found: &[f64], expected: &[f64]) {
 
 /// `x` speaks for `a`, `y` for `b` — but the model likes `a` whatever it reads.
 fn biased(tokenizer: &Tokenizer) -> Fake {
-    let rows =
-        [("x", 0.9, 0.05), ("y", 0.5, 0.4), ("A", 0.8, 0.2), (END_OF_TEXT, 0.6, 0.2), ("]", 0.7, 0.3)];
+    let rows = [("x", 0.9, 0.05), ("y", 0.5, 0.4), ("A", 0.8, 0.2), (END_OF_TEXT, 0.6, 0.2), ("]", 0.7, 0.3)];
     after(tokenizer, &rows)
 }
 
-fn classified<'a>(prompts: &'a [Prompt], tokenizer: &'a Tokenizer, model: Fake, texts: &[&str]) -> Vec<Classified<'a>> {
+fn classified<'a>(
+    prompts: &'a [Prompt],
+    tokenizer: &'a Tokenizer,
+    model: Fake,
+    texts: &[&str],
+) -> Vec<Classified<'a>> {
     let scorer = Causal::new(model, tokenizer.end_of_text());
     let inputs: Vec<Fields> = texts.iter().map(|text| fields(text)).collect();
     let classifier = Classifier { prompts, tokenizer, scorer: &scorer, shots: None, embed: None };
@@ -61,7 +65,8 @@ fn calibration_and_pmi_are_as_worked_by_hand() {
     let tokenizer = characters();
     let prompts = [prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"b\"]")];
     let all = classified(&prompts, &tokenizer, biased(&tokenizer), &["x", "y"]);
-    let values = |input: usize, measure| all[input].templates[0].scores.values(measure, &prompts[0].verbalizer);
+    let values =
+        |input: usize, measure| all[input].templates[0].scores.values(measure, &prompts[0].verbalizer);
     near(&values(1, Measure::Sum), &[0.5_f64.ln(), 0.4_f64.ln()]);
     // The same template with an empty field: the end of text is read, and then the answer.
     near(&values(1, Measure::Pmi), &[(0.5_f64 / 0.6).ln(), (0.4_f64 / 0.2).ln()]);

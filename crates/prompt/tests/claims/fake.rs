@@ -29,7 +29,9 @@ impl Fake {
             for &id in prefix {
                 state = mixed(state ^ (u64::from(id) + 1));
             }
-            (0..vocab_size as u64).map(|id| (mixed(state ^ (id << 32)) % 4001) as f32 / 1000.0 - 2.0).collect()
+            (0..vocab_size as u64)
+                .map(|id| (mixed(state ^ (id << 32)) % 4001) as f32 / 1000.0 - 2.0)
+                .collect()
         })
     }
 

@@ -18,7 +18,11 @@ fn check(model: Fake, questions: &[Question]) {
                 false => (candidate.ids.clone(), question.given.max(1)),
             };
             let expected = scorer_model(&scorer).log_prob(&ids, from);
-            assert!((score.log_prob - expected).abs() < 1e-9, "{question:?}: {} is not {expected}", score.log_prob);
+            assert!(
+                (score.log_prob - expected).abs() < 1e-9,
+                "{question:?}: {} is not {expected}",
+                score.log_prob
+            );
             assert_eq!(score.tokens, ids.len() - from);
         }
     }

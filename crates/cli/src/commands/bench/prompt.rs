@@ -18,7 +18,8 @@ const ANSWER: u64 = 3;
 
 /// Answers behind random inputs with a model of random weights: the work of `bench-peers/score_hf.py`.
 pub(crate) fn prompt(args: &BenchPromptArgs, global: &Global) -> anyhow::Result<()> {
-    let config = ModelConfig::preset(Preset::Gpt2, args.vocab, args.d_model, args.layers, args.heads, args.seq);
+    let config =
+        ModelConfig::preset(Preset::Gpt2, args.vocab, args.d_model, args.layers, args.heads, args.seq);
     let longest = args.shared + args.tokens * 3 / 2 + PHRASE + ANSWER as usize + BEHIND;
     if longest > args.seq || args.answers == 0 || args.inputs == 0 || args.vocab < 3 {
         return Err(usage(format!("texts of {longest} tokens do not fit a context of {}", args.seq)));
@@ -35,7 +36,8 @@ pub(crate) fn prompt(args: &BenchPromptArgs, global: &Global) -> anyhow::Result<
             .map(|question| (question.given, question.candidates.iter().map(|c| c.ids.as_slice()).collect()))
             .collect();
         let path = dir.join("questions.json");
-        firebrand_durable::write(&path, &serde_json::to_vec(&rows)?).with_context(|| path.display().to_string())?;
+        firebrand_durable::write(&path, &serde_json::to_vec(&rows)?)
+            .with_context(|| path.display().to_string())?;
     }
     let (model, special) = (AnyModel::Decoder(Box::new(decoder)), SpecialIds::default());
     // The texts are given from their first ids, so that no end of text is wanted.

@@ -79,7 +79,9 @@ fn read_dataset(
     let split = dataset.split(split)?;
     let set = dataset.manifest.label_set(label)?;
     let Some(Field::Name(field)) = split.spec.labels.get(&set.name) else {
-        return Err(usage(format!("{PREFIX}{name}: its labels are in a column without a name, which is not read here")));
+        return Err(usage(format!(
+            "{PREFIX}{name}: its labels are in a column without a name, which is not read here"
+        )));
     };
     let text = match &split.spec.text {
         Some(Field::Name(text)) => Some(text.as_str()),
@@ -119,7 +121,9 @@ fn read_file(
         let label = match record.get(&labels.field) {
             Some(value) => Some(number(value, labels, &record)?),
             None if needs_label => {
-                return Err(record.error(format!("there is no label: the field `{}` is missing or null", labels.field)).into());
+                return Err(record
+                    .error(format!("there is no label: the field `{}` is missing or null", labels.field))
+                    .into());
             }
             None => None,
         };
@@ -134,8 +138,11 @@ fn number(value: &str, labels: &Labels<'_>, record: &Record) -> anyhow::Result<u
     let name = of_set.unwrap_or(value);
     labels.names.iter().position(|known| known == name).ok_or_else(|| {
         let known: Vec<&str> = labels.names.iter().map(String::as_str).collect();
-        let reason =
-            format!("`{name}` is no label of the template: {}{}", known.join(", "), did_you_mean(name, &known));
+        let reason = format!(
+            "`{name}` is no label of the template: {}{}",
+            known.join(", "),
+            did_you_mean(name, &known)
+        );
         record.error(reason).into()
     })
 }

@@ -21,7 +21,8 @@ const MOST_WORDS: usize = 4000;
 
 pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let asked = &args.prompt;
-    let mut prompts: Vec<Prompt> = asked.templates.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
+    let mut prompts: Vec<Prompt> =
+        asked.templates.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
     let trained = Trained::open(&args.run, global)?;
     let tokenizer = trained.tokenizer()?;
     let scorer = scorer(&trained)?;
@@ -47,20 +48,23 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     }
     let chosen;
     if asked.choose {
-        let classifier = Classifier { prompts: &prompts, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
+        let classifier =
+            Classifier { prompts: &prompts, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
         chosen = choose(&classifier, &pool.examples, asked, global)?;
     } else {
         chosen = prompts;
     }
     let inputs = inputs(args, &chosen)?;
     check_fields(&chosen, &inputs.fields, "the input")?;
-    let classifier = Classifier { prompts: &chosen, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
+    let classifier =
+        Classifier { prompts: &chosen, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
     let fields: Vec<Fields> = inputs.examples.iter().map(|example| example.fields.clone()).collect();
     if asked.one_by_one {
         return read_anew(&classifier, &fields, &trained, global);
     }
     let progress = bar(global, fields.len() as u64, "classifying {bar:30} {pos}/{len}, {eta} left");
-    let classified = classifier.classify(&fields, &mut |count| progress.inc(count as u64)).map_err(explained)?;
+    let classified =
+        classifier.classify(&fields, &mut |count| progress.inc(count as u64)).map_err(explained)?;
     progress.finish_and_clear();
     warn(&classified, asked.shots, global);
     let labelled = inputs.examples.iter().all(|example| example.label.is_some());
@@ -134,14 +138,16 @@ fn find_answers(
     let words = words(&tokenizer.token_table(), MOST_WORDS);
     for prompt in prompts {
         let template = prompt.templates[0].clone();
-        let found = answers_of(prompt, &template, &words, examples, count, tokenizer, scorer).map_err(explained)?;
+        let found =
+            answers_of(prompt, &template, &words, examples, count, tokenizer, scorer).map_err(explained)?;
         let labels = prompt.labels().to_vec();
         for (label, answers) in labels.iter().zip(&found) {
             let answers: Vec<String> =
                 answers.iter().map(|answer| format!("{} ({:+.2})", answer.word, answer.ratio)).collect();
             say(global, format!("{}: answers of {label}: {}", prompt.name, answers.join(", ")));
         }
-        let answers = found.into_iter().map(|found| found.into_iter().map(|found| (found.word, 1.0)).collect());
+        let answers =
+            found.into_iter().map(|found| found.into_iter().map(|found| (found.word, 1.0)).collect());
         prompt.verbalizer = Verbalizer::new(labels.into_iter().zip(answers).collect()).map_err(explained)?;
     }
     Ok(())
@@ -162,7 +168,12 @@ fn choose(
     for ((_, template), quality) in classifier.templates().zip(&qualities) {
         say(
             global,
-            format!("{:5.1} % of the examples, {:.4} nats: {:?}", 100.0 * quality.accuracy, -quality.log_prob, template.source()),
+            format!(
+                "{:5.1} % of the examples, {:.4} nats: {:?}",
+                100.0 * quality.accuracy,
+                -quality.log_prob,
+                template.source()
+            ),
         );
     }
     let best = best_template(&qualities);
@@ -174,7 +185,8 @@ fn choose(
 /// Says what was cut.
 fn warn(classified: &[Classified<'_>], shots: usize, global: &Global) {
     let all = || classified.iter().flat_map(|classified| &classified.templates);
-    let (fewer, cut) = (all().filter(|of| of.demonstrations < shots).count(), all().filter(|of| of.trimmed).count());
+    let (fewer, cut) =
+        (all().filter(|of| of.demonstrations < shots).count(), all().filter(|of| of.trimmed).count());
     if fewer > 0 {
         say(global, format!("{fewer} filled templates had no room for all {shots} demonstrations"));
     }

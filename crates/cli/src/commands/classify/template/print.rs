@@ -14,9 +14,10 @@ pub(super) fn each(
     global: &Global,
 ) -> anyhow::Result<()> {
     if global.json {
-        return classified.iter().zip(examples).try_for_each(|(classified, example)| {
-            line(as_json(classified, example, measure))
-        });
+        return classified
+            .iter()
+            .zip(examples)
+            .try_for_each(|(classified, example)| line(as_json(classified, example, measure)));
     }
     let labels = labels(classified);
     let (mut found, mut sure, mut right, mut texts) = (vec![], vec![], vec![], vec![]);
@@ -50,7 +51,10 @@ fn begin(text: &str) -> String {
 
 /// The labels, as the first prompt has them.
 fn labels<'a>(classified: &[Classified<'a>]) -> &'a [String] {
-    classified.first().and_then(|classified| classified.templates.first()).map_or(&[], |of| of.prompt.labels())
+    classified
+        .first()
+        .and_then(|classified| classified.templates.first())
+        .map_or(&[], |of| of.prompt.labels())
 }
 
 fn as_json(classified: &Classified<'_>, example: &Example, measure: Measure) -> Value {
@@ -105,14 +109,20 @@ pub(super) fn report(
     let labels = labels(classified);
     let gold: Vec<usize> = examples.iter().filter_map(|example| example.label).collect();
     let accuracy = |measure: Measure| {
-        let right = classified.iter().zip(&gold).filter(|(classified, gold)| classified.label(measure) == **gold).count();
+        let right = classified
+            .iter()
+            .zip(&gold)
+            .filter(|(classified, gold)| classified.label(measure) == **gold)
+            .count();
         right as f64 / gold.len() as f64
     };
     let count = |label: usize| gold.iter().filter(|&&gold| gold == label).count();
     let most = (0..labels.len()).map(count).max().unwrap_or(0) as f64 / gold.len() as f64;
     if global.json {
-        let by_measure: Map<String, Value> =
-            Measure::ALL.into_iter().map(|measure| (measure.name().to_owned(), accuracy(measure).into())).collect();
+        let by_measure: Map<String, Value> = Measure::ALL
+            .into_iter()
+            .map(|measure| (measure.name().to_owned(), accuracy(measure).into()))
+            .collect();
         return line(json!({
             "count": gold.len(), "labels": labels, "measure": measure.name(), "accuracy": accuracy(measure),
             "accuracy_by_measure": by_measure, "most_frequent": most, "confusion": confusion(classified, &gold, measure),
@@ -120,7 +130,12 @@ pub(super) fn report(
     }
     line(format!("{} records; the most frequent label is {:.1} % of them", gold.len(), 100.0 * most))?;
     let columns = [
-        Column::new("measure", false, 9, Measure::ALL.iter().map(|measure| measure.name().to_owned()).collect()),
+        Column::new(
+            "measure",
+            false,
+            9,
+            Measure::ALL.iter().map(|measure| measure.name().to_owned()).collect(),
+        ),
         Column::new(
             "accuracy",
             true,

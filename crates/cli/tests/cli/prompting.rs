@@ -9,9 +9,10 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// A run, and the template in `wish.toml`.
+/// A run that sees texts of 64 tokens, and the template in `wish.toml`.
 fn with_run() -> Scratch {
-    let scratch = Scratch::with_run();
+    let scratch = Scratch::with_text();
+    scratch.pretrain("run", &["training.seq_len=64"]).succeeds();
     scratch.write("wish.toml", TEMPLATE);
     scratch
 }

@@ -14,7 +14,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
-pub(crate) use prompt::{BenchPromptArgs, ClassifyArgs, MeasureName, PromptArgs, ShotsBy};
+pub(crate) use prompt::{BenchPromptArgs, ClassifyArgs, PromptArgs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{

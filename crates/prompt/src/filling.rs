@@ -86,7 +86,7 @@ impl Filling<'_> {
         shots: &[String],
     ) -> Result<Vec<Candidate>, PromptError> {
         let separator = &self.prompt.separator;
-        let before: String = shots.iter().flat_map(|shot| [shot.as_str(), separator]).collect();
+        let before: String = shots.iter().flat_map(|shot| [shot.as_str(), separator.as_str()]).collect();
         let candidate = |answer: &str| {
             let filled = self.template.fill(fields, answer);
             if filled.answers.is_empty() {

@@ -173,7 +173,7 @@ fn wrong_templates_and_data_are_said_with_their_place() {
         .fails(2, &["labels `a` and `b` have the same answer `x`"]);
     scratch.write("data.jsonl", "{\"text\": \"A fox.\", \"label\": \"fod\"}\n");
     with(&format!("text = \"{{txt}} [Z]\"\n{answers}"), &["--data", "data.jsonl", "--label", "text"])
-        .fails(1, &["line 1", "`A fox.` is no label"]);
+        .fails(2, &["line 1", "`A fox.` is no label"]);
     scratch.write("plain.jsonl", "{\"text\": \"A fox.\"}\n");
     with(&format!("text = \"{{txt}} [Z]\"\n{answers}"), &["--data", "plain.jsonl"])
         .fails(2, &["`txt`", "did you mean `text`?"]);

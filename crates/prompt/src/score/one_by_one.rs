@@ -115,7 +115,9 @@ pub fn one_by_one(
         };
         let rows: Vec<(Vec<u32>, usize)> = questions
             .iter()
-            .flat_map(|question| question.candidates.iter().map(|candidate| row(question, &candidate.ids)))
+            .flat_map(|question| {
+                question.candidates.iter().map(move |candidate| row(question, &candidate.ids))
+            })
             .collect();
         let mut all = predictor.log_probs(&rows).into_iter();
         questions.iter().map(|question| all.by_ref().take(question.candidates.len()).collect()).collect()

@@ -188,7 +188,7 @@ fn a_causal_score_of_a_filled_text_is_the_sum_of_its_log_probabilities() {
         near(score(Question::whole(ids.to_vec())).log_prob, each.iter().sum(), name);
         near(score(Question::continued(&ids[..2], &ids[2..])).log_prob, each[2..].iter().sum(), name);
         // What differs is the third token: what stands behind it counts too.
-        let question = Question::compare(candidates(&[(&ids, &[2..4]), (&[10, 11, 5, 12], &[2..3])]));
+        let question = Question::compare(candidates(&[(&ids, 2..4), (&[10, 11, 5, 12], 2..3)]));
         let compared = score(question);
         near(compared.log_prob, each[2..].iter().sum(), name);
         assert_eq!(compared.tokens, 3);
@@ -223,7 +223,7 @@ fn an_encoder_sees_a_mask_for_each_token_of_an_answer() {
     let states = encoder.hidden(tensor(&[1, 10, 3, 3, 12, 2], &device), None, &AttentionMask::Full, None);
     let logits = encoder.masked_logits(states.reshape([6, 16])).expect("a head");
     let expected = log_prob(logits.clone(), 2, 6) + log_prob(logits, 3, 7);
-    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], &[1..3]), (&[10, 5, 12], &[1..2])]));
+    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], 1..3), (&[10, 5, 12], 1..2)]));
     let special = special(false);
     let scorer = scorer(&model, &special).expect("a scorer");
     let scores = scorer.score(&[question], &mut |_| {}).expect("scores");
@@ -243,7 +243,7 @@ fn an_encoder_decoder_scores_the_span_of_the_sentinel_and_what_closes_it() {
     let logits = spans.logits(states.reshape([4, 16]));
     let expected: f64 =
         [(1, 6), (2, 7), (3, 0)].into_iter().map(|(at, id)| log_prob(logits.clone(), at, id)).sum();
-    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], &[1..3]), (&[10, 5, 12], &[1..2])]));
+    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], 1..3), (&[10, 5, 12], 1..2)]));
     let special = special(false);
     let scorer = scorer(&model, &special).expect("a scorer");
     let scores = scorer.score(&[question], &mut |_| {}).expect("scores");
@@ -266,7 +266,8 @@ fn models_that_cannot_be_asked_say_why() {
     let (_, spans) = models(&device).swap_remove(7);
     let nothing = SpecialIds::default();
     assert!(error(&spans, &nothing).contains("what the decoder begins with"));
-    let three = Question::compare(candidates(&[(&[5, 9, 5, 9, 5], &[0..1, 2..3, 4..5])]));
+    let three = Candidate { ids: vec![5, 9, 5, 9, 5], answers: vec![0..1, 2..3, 4..5] };
+    let three = Question::compare(vec![three]);
     let special = special(false);
     let blanks = scorer(&spans, &special).expect("a scorer").score(&[three], &mut |_| {});
     assert!(

@@ -77,7 +77,7 @@ fn questions(args: &BenchPromptArgs) -> Vec<Question> {
             let candidate = |answer: &Vec<u32>| {
                 let before = [shared.as_slice(), &input, &phrase].concat();
                 let ids = [before.as_slice(), answer, &behind].concat();
-                Candidate { ids, answers: vec![before.len()..before.len() + answer.len()] }
+                Candidate { ids, answers: Vec::new() }
             };
             Question::compare(answers.iter().map(candidate).collect())
         })

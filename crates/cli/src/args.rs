@@ -1,6 +1,7 @@
 //! The command line.
 
 mod data;
+mod finetune;
 mod inference;
 mod prompt;
 mod tokenizer;
@@ -9,12 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
+pub(crate) use finetune::{ClassifyArgs, FinetuneArgs};
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
-pub(crate) use prompt::{BenchPromptArgs, ClassifyArgs, PromptArgs};
+pub(crate) use prompt::{BenchPromptArgs, PromptArgs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
@@ -101,12 +103,14 @@ pub(crate) enum Command {
     Prepare(PrepareArgs),
     /// Train a model from scratch, or go on from another run
     Pretrain(PretrainArgs),
+    /// Train a model further on labelled texts: classes, labels, numbers
+    Finetune(Box<FinetuneArgs>),
+    /// Give texts labels: by a fine-tuned model's head, or by what any model answers in a template's blank
+    Classify(Box<ClassifyArgs>),
     /// Continue prompts with a trained model
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
     Score(ScoreArgs),
-    /// Give texts labels: with a template, by the answers that a model finds most probable in its blank
-    Classify(Box<ClassifyArgs>),
     /// What a model makes of each token: states of its layers, for other programs
     Embed(EmbedArgs),
     /// What a run is, how it was made, its curve

@@ -1,5 +1,9 @@
 //! Config files: found by path or name, `--set` merged in, unknown keys refused with the nearest known one.
 
+mod finetune;
+
+pub(crate) use finetune::{FinetuneConfig, TaskName, load_finetune};
+
 use crate::exit::usage;
 use anyhow::Context;
 use firebrand_corpus::batches::Order;
@@ -15,7 +19,7 @@ use firebrand_transformer::{
     PositionKind, Preset,
 };
 use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -510,25 +514,35 @@ impl ModelSection {
 
 /// The config called `name` (a file, or one that is built in), with `--set` applied.
 pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig> {
-    let (text, origin) = find(name)?;
-    let mut table: Table = toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)))?;
-    for assignment in set {
-        apply(&mut table, assignment)?;
-    }
-    let config = table.try_into().map_err(|error: toml::de::Error| {
-        // The same mistake in the text alone has a line, which a table no longer knows.
-        let in_text = toml::from_str::<PretrainConfig>(&text).err();
-        let in_text = in_text.filter(|in_text| in_text.message() == error.message());
-        match in_text {
-            Some(error) => usage(explain(&origin, &error)),
-            None => usage(explain(&format!("{origin} with --set"), &error)),
-        }
+    let (text, origin) = find(name, &BUILT_IN)?;
+    let config = read::<PretrainConfig>(&text, &origin, |table| {
+        set.iter().try_for_each(|assignment| apply(table, assignment))
     });
     config.map(PretrainConfig::with_options)
 }
 
-fn find(name: &str) -> anyhow::Result<(String, String)> {
-    if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
+/// The config in `text`, changed by `change`.
+fn read<C: DeserializeOwned>(
+    text: &str,
+    origin: &str,
+    change: impl FnOnce(&mut Table) -> anyhow::Result<()>,
+) -> anyhow::Result<C> {
+    let mut table: Table = toml::from_str(text).map_err(|error| usage(explain(origin, &error)))?;
+    change(&mut table)?;
+    table.try_into().map_err(|error: toml::de::Error| {
+        // The same mistake in the text alone has a line, which a table no longer knows.
+        let in_text = toml::from_str::<C>(text).err();
+        let in_text = in_text.filter(|in_text| in_text.message() == error.message());
+        match in_text {
+            Some(error) => usage(explain(origin, &error)),
+            None => usage(explain(&format!("{origin} with --set"), &error)),
+        }
+    })
+}
+
+/// The text of the config called `name`, one of `built_in` or a file, and where it is from.
+fn find(name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<(String, String)> {
+    if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
         return Ok((text.to_string(), format!("the built-in config `{name}`")));
     }
     let path = Path::new(name);
@@ -539,7 +553,7 @@ fn find(name: &str) -> anyhow::Result<(String, String)> {
             Err(error) => Err(usage(format!("{error:#}"))),
         };
     }
-    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     Err(usage(format!(
         "no config `{name}`{}: give a .toml file or one of {}",
         did_you_mean(name, &names),
@@ -556,17 +570,19 @@ fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
     let parsed =
         toml::from_str::<Table>(&format!("value = {value}")).ok().and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| Value::String(value.to_string()));
-    let mut parts: Vec<&str> = key.trim().split('.').collect();
-    let last = parts.pop().filter(|last| !last.is_empty());
-    let Some(last) = last else {
-        return Err(usage(format!("--set {assignment}: the key is empty")));
+    put(table, key.trim(), value).map_err(|reason| usage(format!("--set {assignment}: {reason}")))
+}
+
+/// Sets the key `a.b`.
+fn put(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
+    let mut parts: Vec<&str> = key.split('.').collect();
+    let Some(last) = parts.pop().filter(|last| !last.is_empty()) else {
+        return Err("the key is empty".into());
     };
     let mut here = table;
     for part in parts {
         let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
-        here = next
-            .as_table_mut()
-            .ok_or_else(|| usage(format!("--set {assignment}: `{part}` is no section")))?;
+        here = next.as_table_mut().ok_or_else(|| format!("`{part}` is no section"))?;
     }
     here.insert(last.to_string(), value);
     Ok(())

@@ -113,6 +113,9 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::TextAndRecords { .. }
         | CorpusError::InvalidFraction(_)
         | CorpusError::EmptySplit { .. }
+        | CorpusError::Columns { .. }
+        | CorpusError::NoExamples(_)
+        | CorpusError::OneLabel { .. }
         | CorpusError::NoSeparator { .. }
         | CorpusError::OutputExists(_)
         | CorpusError::NotShards(_)

@@ -1,10 +1,14 @@
 //! Datasets where text is asked for: `dataset:NAME` or `dataset:NAME/SPLIT` in the place of a path.
 
+mod labelled;
+
+pub(crate) use labelled::{check_files, resolve as resolve_labelled};
+
 use crate::exit::usage;
 use crate::text::cache_dir;
-use firebrand_corpus::datasets::{Dataset, Field, SplitName, SplitSpec, Store};
-use firebrand_corpus::records::Format;
-use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, Sources};
+use firebrand_corpus::datasets::{Dataset, SplitName, SplitSpec, Store};
+use firebrand_corpus::records::{Field, Format};
+use firebrand_corpus::sources::{DocumentBoundary, HeldOut, Sources};
 use std::path::{Path, PathBuf};
 
 /// What the name of a dataset stands behind.
@@ -50,7 +54,7 @@ pub(crate) fn resolve(mut sources: Sources) -> anyhow::Result<Sources> {
     if !is_free {
         // Somebody knows better than the manifest.
     } else if alike && alone {
-        sources.format = first.choice();
+        sources.format = first.format.into();
         sources.boundary = first.boundary;
         sources.field = first.field.clone().unwrap_or(defaults.field);
     } else if readings.iter().any(|reading| *reading != as_chosen) {
@@ -71,18 +75,6 @@ struct Reading {
     /// The field of the text, when it is not called as usual.
     field: Option<String>,
     boundary: DocumentBoundary,
-}
-
-impl Reading {
-    fn choice(&self) -> FormatChoice {
-        match self.format {
-            Format::Text => FormatChoice::Text,
-            Format::JsonLines => FormatChoice::JsonLines,
-            Format::Csv => FormatChoice::Csv,
-            Format::Tsv => FormatChoice::Tsv,
-            Format::Parquet => FormatChoice::Parquet,
-        }
-    }
 }
 
 impl std::fmt::Display for Reading {

@@ -1,23 +1,41 @@
 //! Run folders: what they hold besides the model, and how they are opened.
 
 use crate::args::Global;
-use crate::config::PretrainConfig;
+use crate::config::{FinetuneConfig, PretrainConfig};
 use crate::exit::usage;
 use crate::text::{sha256, sha256_of};
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{AnyModel, hugging_face, llama2c};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Written in `run.toml`; another number is another version's.
 const FORMAT: u32 = 1;
 
+/// What a command that trains writes down of what it was asked for.
+pub(crate) trait RunConfig: Serialize + DeserializeOwned {
+    /// The command.
+    const COMMAND: &'static str;
+}
+
+impl RunConfig for PretrainConfig {
+    const COMMAND: &'static str = "pretrain";
+}
+
+impl RunConfig for FinetuneConfig {
+    const COMMAND: &'static str = "finetune";
+}
+
 /// `run.toml`: everything that influences the result.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct RunFile {
+pub(crate) struct RunFile<C> {
     pub(crate) format: u32,
+    /// The command that makes the run.
+    #[serde(default = "pretrain", skip_serializing_if = "is_pretrain")]
+    pub(crate) command: String,
     /// The version of Firebrand that started the run.
     pub(crate) version: String,
     pub(crate) device: String,
@@ -29,60 +47,136 @@ pub(crate) struct RunFile {
     /// The run it started from, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<PathBuf>,
+    /// What that was, where its weights are the whole point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) from_hashes: Option<ModelHashes>,
     /// What it distils from, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) teacher: Option<TeacherHashes>,
-    pub(crate) config: PretrainConfig,
+    pub(crate) teacher: Option<ModelHashes>,
+    pub(crate) config: C,
 }
 
-impl RunFile {
+fn pretrain() -> String {
+    PretrainConfig::COMMAND.into()
+}
+
+fn is_pretrain(command: &str) -> bool {
+    command == PretrainConfig::COMMAND
+}
+
+/// Where the `run.toml` of a run is.
+pub(crate) fn file(dir: &Path) -> PathBuf {
+    dir.join("run.toml")
+}
+
+/// The file whose lock whoever trains the run holds.
+pub(crate) fn lock(dir: &Path) -> PathBuf {
+    dir.join("checkpoints").join("lock")
+}
+
+/// The `run.toml` of a run of this version, as a table, and the command that made it.
+fn table(dir: &Path) -> anyhow::Result<(toml::Table, String)> {
+    let path = file(dir);
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    // The format first: another version's file need not have our fields.
+    let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
+    let format = table.get("format").and_then(toml::Value::as_integer);
+    if format != Some(i64::from(FORMAT)) {
+        let found = format.map_or("no format".to_string(), |format| format!("format {format}"));
+        return Err(usage(format!(
+            "{}: {found}, but this version of Firebrand reads format {FORMAT}; use the version that made the run, or train anew",
+            path.display()
+        )));
+    }
+    let command = table.get("command").and_then(toml::Value::as_str).map_or_else(pretrain, str::to_owned);
+    Ok((table, command))
+}
+
+/// The run of whatever command made it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum AnyConfig {
+    Pretrain(Box<PretrainConfig>),
+    Finetune(Box<FinetuneConfig>),
+}
+
+impl RunFile<AnyConfig> {
+    /// The run in a folder, whatever command made it.
+    pub(crate) fn read_any(dir: &Path) -> anyhow::Result<Self> {
+        Ok(match table(dir)?.1 == FinetuneConfig::COMMAND {
+            true => RunFile::<FinetuneConfig>::read(dir)?.map(|config| AnyConfig::Finetune(Box::new(config))),
+            false => {
+                RunFile::<PretrainConfig>::read(dir)?.map(|config| AnyConfig::Pretrain(Box::new(config)))
+            }
+        })
+    }
+}
+
+impl<C: RunConfig> RunFile<C> {
     pub(crate) fn new(
         global: &Global,
         device: &str,
         tokenizer_sha256: String,
         data_key: String,
         from: Option<PathBuf>,
-        teacher: Option<TeacherHashes>,
-        config: PretrainConfig,
+        config: C,
     ) -> Self {
         let threads = global.threads.map_or_else(rayon::current_num_threads, std::num::NonZero::get);
         let version = env!("CARGO_PKG_VERSION").to_string();
         Self {
             format: FORMAT,
+            command: C::COMMAND.into(),
             version,
             device: device.into(),
             threads,
             tokenizer_sha256,
             data_key,
             from,
-            teacher,
+            from_hashes: None,
+            teacher: None,
             config,
         }
     }
 
-    pub(crate) fn path(dir: &Path) -> PathBuf {
-        dir.join("run.toml")
-    }
-
-    /// The file whose lock whoever trains the run holds.
-    pub(crate) fn lock(dir: &Path) -> PathBuf {
-        dir.join("checkpoints").join("lock")
-    }
-
+    /// The run in a folder.
+    ///
+    /// # Errors
+    /// When another version or another command made it.
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
-        let path = Self::path(dir);
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        // The format first: another version's file need not have our fields.
-        let table: toml::Table = toml::from_str(&text).with_context(|| path.display().to_string())?;
-        let format = table.get("format").and_then(toml::Value::as_integer);
-        if format != Some(i64::from(FORMAT)) {
-            let found = format.map_or("no format".to_string(), |format| format!("format {format}"));
+        let (table, command) = table(dir)?;
+        if command != C::COMMAND {
             return Err(usage(format!(
-                "{}: {found}, but this version of Firebrand reads format {FORMAT}; use the version that made the run, or train anew",
-                path.display()
+                "{}: is a run of `firebrand {command}`, not of `firebrand {}`",
+                dir.display(),
+                C::COMMAND
             )));
         }
-        table.try_into().with_context(|| path.display().to_string())
+        table.try_into().with_context(|| file(dir).display().to_string())
+    }
+
+    pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
+        let text = toml::to_string(self).context("run.toml")?;
+        let path = file(dir);
+        firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
+    }
+}
+
+impl<C: Serialize> RunFile<C> {
+    /// The same with another view of its config.
+    fn map<D>(self, map: impl FnOnce(C) -> D) -> RunFile<D> {
+        RunFile {
+            format: self.format,
+            command: self.command,
+            version: self.version,
+            device: self.device,
+            threads: self.threads,
+            tokenizer_sha256: self.tokenizer_sha256,
+            data_key: self.data_key,
+            from: self.from,
+            from_hashes: self.from_hashes,
+            teacher: self.teacher,
+            config: map(self.config),
+        }
     }
 
     /// Every key of the config with its value, and what tokenizer, data and teacher it was trained with.
@@ -91,30 +185,26 @@ impl RunFile {
         flatten("", &toml::Value::try_from(&self.config).context("run.toml")?, &mut keys);
         keys.push(("tokenizer".into(), self.tokenizer_sha256.clone()));
         keys.push(("data".into(), self.data_key.clone()));
-        if let Some(teacher) = &self.teacher {
-            keys.push(("teacher's weights".into(), teacher.weights_sha256.clone()));
-            keys.push(("teacher's config.json".into(), teacher.config_sha256.clone()));
+        for (whose, hashes) in [("teacher", &self.teacher), ("pretrained model", &self.from_hashes)] {
+            if let Some(hashes) = hashes {
+                keys.push((format!("{whose}'s weights"), hashes.weights_sha256.clone()));
+                keys.push((format!("{whose}'s config.json"), hashes.config_sha256.clone()));
+            }
         }
         Ok(keys)
     }
-
-    pub(crate) fn write(&self, dir: &Path) -> anyhow::Result<()> {
-        let text = toml::to_string(self).context("run.toml")?;
-        let path = Self::path(dir);
-        firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
-    }
 }
 
-/// What a teacher was when it was asked: its weights influence the result.
+/// What a model was when it was read: its weights influence the result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TeacherHashes {
+pub(crate) struct ModelHashes {
     /// SHA-256 of `model.safetensors`; where the weights are several files, of the list of theirs as `sha256sum` prints it.
     pub(crate) weights_sha256: String,
     /// SHA-256 of `config.json`.
     pub(crate) config_sha256: String,
 }
 
-impl TeacherHashes {
+impl ModelHashes {
     /// Of a model folder.
     pub(crate) fn of(dir: &Path) -> anyhow::Result<Self> {
         let config_sha256 = sha256_of(&dir.join("config.json"))?;
@@ -147,16 +237,17 @@ pub(crate) fn check_model_folder(dir: &Path) -> anyhow::Result<()> {
     if !dir.exists() {
         return Err(usage(format!("{}: there is no such run", dir.display())));
     }
-    if RunFile::path(dir).exists() {
-        RunFile::read(dir)?;
-    }
+    let command = match file(dir).exists() {
+        true => RunFile::read_any(dir)?.command,
+        false => pretrain(),
+    };
     if hugging_face::is_model_folder(dir) {
         return Ok(());
     }
     let unfinished = dir.join("checkpoints").exists();
     Err(usage(match unfinished {
         true => format!(
-            "{0}: the run is not finished; go on with `firebrand pretrain --out {0} --resume`",
+            "{0}: the run is not finished; go on with `firebrand {command} --out {0} --resume`",
             dir.display()
         ),
         false => format!("{}: holds no model (no config.json)", dir.display()),

@@ -84,6 +84,31 @@ pub enum CorpusError {
         reason: String,
     },
 
+    /// A file whose columns are not those that are wanted.
+    #[error("{}: {reason}", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// Which is missing, and which there are.
+        reason: String,
+    },
+
+    /// A labelled file without an example that can be used.
+    #[error("{} holds no example that has a text: there is nothing to learn from it", .0.display())]
+    NoExamples(PathBuf),
+
+    /// Labelled data that says the same of every text.
+    #[error(
+        "all {examples} examples have {what}: there is nothing to tell apart; is the right column the label, and is \
+         all of the data there?"
+    )]
+    OneLabel {
+        /// How many examples there are.
+        examples: usize,
+        /// What they all have.
+        what: String,
+    },
+
     /// A file of plain text where records are wanted.
     #[error(
         "{} is plain text and has no records: their formats are JSON lines (.jsonl), CSV (.csv), TSV (.tsv) and \

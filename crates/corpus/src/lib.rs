@@ -2,13 +2,14 @@
 //!
 //! The way of the data: [`records`] reads JSON lines, CSV and Parquet, [`sources`] reads files as documents and holds some of them out; [`mod@prepare`] encodes
 //! them, in parallel, into [`shards`], memory-mapped token files with a manifest; [`batches`] says which windows of
-//! them make up which step; [`datasets`] fetches public data by name. Nothing here knows how a tokenizer works: text
+//! them make up which step; [`datasets`] fetches public data by name, [`labelled`] reads texts with labels. Nothing here knows how a tokenizer works: text
 //! goes into a function, ids come out.
 
 pub mod batches;
 pub mod datasets;
 pub mod error;
 pub mod generator;
+pub mod labelled;
 pub mod prepare;
 pub mod progress;
 pub mod records;

@@ -4,7 +4,6 @@
 //! Texts follow one another with an end of text between them: it is the begin token from which the first token of a text is
 //! predicted forwards, and the end token from which the last one is predicted backwards.
 
-use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -62,7 +61,9 @@ impl Reading {
 
 impl Objective for BidirectionalLm {
     type Model = Bidirectional;
+    type Rows = TokenBatch;
     type Batch = BidirectionalBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> BidirectionalBatch {
         let mut texts: Vec<Vec<i32>> =
@@ -70,7 +71,7 @@ impl Objective for BidirectionalLm {
         let forward = Reading::new(&texts, device);
         texts.iter_mut().for_each(|text| text.reverse());
         let backward = Reading::new(&texts, device);
-        let dropout = dropout(self.dropout, key, rows.rows);
+        let dropout = key.dropout(self.dropout, rows.rows);
         BidirectionalBatch { forward, backward, ids: rows.ids.clone(), dropout }
     }
 

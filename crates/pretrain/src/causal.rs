@@ -1,6 +1,5 @@
 //! Causal language modelling: maximize `Σ_i log P(t_i | t_1 … t_{i-1})`.
 
-use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -43,14 +42,16 @@ pub(crate) fn hidden(model: &Decoder, ids: Tensor<2, Int>, dropout: Option<&mut 
 
 impl Objective for Causal {
     type Model = Decoder;
+    type Rows = TokenBatch;
     type Batch = CausalBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> CausalBatch {
         let (batch, seq) = (rows.rows, rows.len - 1);
         let window = |from: usize| -> Vec<i32> {
             (0..batch).flat_map(|row| rows.row(row)[from..from + seq].iter().map(|&id| id as i32)).collect()
         };
-        let dropout = dropout(self.dropout, key, batch);
+        let dropout = key.dropout(self.dropout, batch);
         CausalBatch {
             ids: Tensor::from_data(TensorData::new(window(0), [batch, seq]), device),
             targets: Tensor::from_data(TensorData::new(window(1), [batch * seq]), device),

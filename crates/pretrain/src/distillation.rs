@@ -93,7 +93,9 @@ pub struct DistillationBatch {
 
 impl Objective for Distillation {
     type Model = Decoder;
+    type Rows = TokenBatch;
     type Batch = DistillationBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> DistillationBatch {
         DistillationBatch { causal: self.causal.prepare(rows, key, device), taught: key.training }

@@ -2,15 +2,8 @@
 //! micro-batch.
 
 use firebrand_training::BatchKey;
-use firebrand_transformer::Dropout;
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-/// The masks of a batch of `rows` examples: in training, where there is any dropout.
-pub(crate) fn dropout(probability: f64, key: BatchKey, rows: usize) -> Option<Dropout> {
-    (key.training && probability > 0.0)
-        .then(|| Dropout::new(probability, key.seed, key.step, key.first_example, rows))
-}
 
 /// The draws for one example.
 pub(crate) struct Draws(ChaCha8Rng);

@@ -122,7 +122,9 @@ impl FillInTheMiddle {
 
 impl Objective for FillInTheMiddle {
     type Model = Decoder;
+    type Rows = TokenBatch;
     type Batch = CausalBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> CausalBatch {
         match key.training {

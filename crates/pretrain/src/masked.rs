@@ -1,7 +1,6 @@
 //! Masked language modelling [Devlin 2018, BERT, <https://arxiv.org/abs/1810.04805>]: some tokens are hidden, and each is predicted
 //! from all that can be seen on both sides. Every step hides others, and so does every epoch.
 
-use crate::draws::dropout;
 use crate::masking::{Masking, Noised, Targets, check_part, check_probability, matrix};
 use crate::next_sentence::{NextSentence, Pair};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -93,7 +92,9 @@ impl MaskedBatch {
 
 impl Objective for MaskedLm {
     type Model = Encoder;
+    type Rows = TokenBatch;
     type Batch = MaskedBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> MaskedBatch {
         let (batch, seq) = (rows.rows, rows.len - 1);
@@ -111,7 +112,7 @@ impl Objective for MaskedLm {
             None => texts.enumerate().map(|(row, ids)| self.masking.noise(ids, key, row)).collect(),
         };
         let seq = noised[0].ids.len();
-        let dropout = dropout(self.dropout, key, batch);
+        let dropout = key.dropout(self.dropout, batch);
         MaskedBatch {
             ids: matrix(noised.iter().map(|row| &row.ids), device),
             targets: Targets::new(&noised, seq, device),

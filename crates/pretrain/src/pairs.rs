@@ -1,6 +1,5 @@
 //! Objectives for encoder–decoders: a text is rewritten into what the encoder reads and what the decoder has to write.
 
-use crate::draws::dropout;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
@@ -106,13 +105,15 @@ impl PairBatch {
 
 impl<N: Noising> Objective for EncoderDecoderLm<N> {
     type Model = EncoderDecoder;
+    type Rows = TokenBatch;
     type Batch = PairBatch;
+    type Answers = ();
 
     /// Of a row the last id is left out: it is the first one of the row that follows in the text.
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> PairBatch {
         let pair = |row| self.noising.pair(&rows.row(row)[..rows.len - 1], key, row);
         let pairs: Vec<Pair> = (0..rows.rows).map(pair).collect();
-        let dropout = dropout(self.dropout, key, rows.rows);
+        let dropout = key.dropout(self.dropout, rows.rows);
         PairBatch::new(&pairs, self.end_of_text, dropout, device)
     }
 

@@ -1,7 +1,7 @@
 //! Permutation language modelling [Yang 2019, XLNet, <https://arxiv.org/abs/1906.08237>]: the tokens of a row are put into a random
 //! order, and the last ones of it are predicted, each from those before it in that order.
 
-use crate::draws::{Draws, dropout};
+use crate::draws::Draws;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_corpus::batches::TokenBatch;
 use firebrand_training::{BatchKey, Objective, Term, TrainingError};
@@ -91,7 +91,9 @@ impl PermutationLm {
 
 impl Objective for PermutationLm {
     type Model = Permutation;
+    type Rows = TokenBatch;
     type Batch = PermutationBatch;
+    type Answers = ();
 
     /// Nothing is shifted: the last id of a row, which is the next row's first, is not used.
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> PermutationBatch {
@@ -107,7 +109,7 @@ impl Objective for PermutationLm {
             .map(|(row, position)| rows.row(row)[position] as i32)
             .collect();
         let count = targets.len();
-        let dropout = dropout(self.dropout, key, batch);
+        let dropout = key.dropout(self.dropout, batch);
         PermutationBatch {
             ids: Tensor::from_data(TensorData::new(ids, [batch, seq]), device),
             orders,

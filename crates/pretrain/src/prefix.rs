@@ -1,7 +1,7 @@
 //! Prefix language modelling [Raffel 2020, <https://arxiv.org/abs/1910.10683>; Liu 2018, <https://arxiv.org/abs/1801.10198>]: the
 //! first tokens are given and see each other; each of the rest is predicted from all before it.
 
-use crate::draws::{Draws, dropout};
+use crate::draws::Draws;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::batches::TokenBatch;
@@ -42,7 +42,9 @@ impl PrefixBatch {
 
 impl Objective for PrefixLm {
     type Model = Decoder;
+    type Rows = TokenBatch;
     type Batch = PrefixBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> PrefixBatch {
         let (batch, seq) = (rows.rows, rows.len - 1);
@@ -61,7 +63,7 @@ impl Objective for PrefixLm {
             let len = numbers.len();
             Tensor::from_data(TensorData::new(numbers, [len]), device)
         };
-        let dropout = dropout(self.dropout, key, batch);
+        let dropout = key.dropout(self.dropout, batch);
         PrefixBatch {
             ids: Tensor::from_data(TensorData::new(ids, [batch, seq]), device),
             prefixes,

@@ -1,7 +1,7 @@
 //! Replaced-token detection [Clark 2020, ELECTRA, <https://arxiv.org/abs/2003.10555>]: a small generator fills masks by sampling,
 //! and the model says of every token whether it is the one that stood there.
 
-use crate::draws::{Draws, dropout};
+use crate::draws::Draws;
 use crate::masked::nothing;
 use crate::masking::{Masking, Noised, Targets, check_probability, matrix};
 use burn::tensor::activation::relu;
@@ -126,7 +126,9 @@ impl ReplacedTokenBatch {
 
 impl Objective for ReplacedToken {
     type Model = Encoder;
+    type Rows = TokenBatch;
     type Batch = ReplacedTokenBatch;
+    type Answers = ();
 
     fn prepare(&self, rows: &TokenBatch, key: BatchKey, device: &Device) -> ReplacedTokenBatch {
         let (batch, seq) = (rows.rows, rows.len - 1);
@@ -136,7 +138,7 @@ impl Objective for ReplacedToken {
             let mut draws = Draws::new("replaced-token", key, row);
             noised.targets.iter().map(move |_| draws.uniform()).collect::<Vec<f64>>()
         });
-        let dropout = dropout(self.dropout, key, batch);
+        let dropout = key.dropout(self.dropout, batch);
         ReplacedTokenBatch {
             ids: matrix(noised.iter().map(|row| &row.ids), device),
             targets: Targets::new(&noised, seq, device),

@@ -3,7 +3,7 @@
 //! `checkpoints/step-00000500/` holds `model.safetensors`, `optimizer.safetensors` (both by our tensor names),
 //! `state.json` and `SHA256SUMS`, by which they are checked when they are read, and which `sha256sum --check` reads
 //! too. The folder is written under another name, synced, and renamed. The two newest are kept; `checkpoints/best/`
-//! holds the weights of the lowest held-out loss.
+//! holds the weights of the best evaluation.
 //!
 //! The best weights may be ahead of the newest checkpoint. That is fine: a run that goes on from it comes to the same
 //! evaluation with the same weights, and writes them again.
@@ -35,9 +35,10 @@ pub struct Progress {
     pub step: u64,
     /// Optimizer updates made (those of the optimizer's state).
     pub updates: u64,
-    /// The lowest held-out loss so far.
-    #[serde(with = "exact")]
-    pub best_val_loss: Option<f64>,
+    /// The rank of the best evaluation so far, by the objective: the lowest held-out loss, in pretraining, by which name it is
+    /// written.
+    #[serde(rename = "best_val_loss", with = "exact")]
+    pub best: Option<f64>,
     /// The step it was reached at.
     pub best_step: u64,
     /// Seconds spent training.
@@ -125,11 +126,11 @@ impl Checkpoints {
         for dir in self.steps()?.iter().rev() {
             match load(dir) {
                 Ok(mut checkpoint) => {
-                    if checkpoint.progress.best_val_loss.is_some()
+                    if checkpoint.progress.best.is_some()
                         && let Some(error) = self.trouble_with_best()
                     {
                         damaged.push(error);
-                        checkpoint.progress.best_val_loss = None;
+                        checkpoint.progress.best = None;
                         checkpoint.progress.best_step = 0;
                     }
                     return Ok((Some(checkpoint), damaged));

@@ -26,6 +26,8 @@ pub struct TrainingConfig {
     /// Held-out tokens used for that, from the start of the held-out part; 0 for all. The best weights are evaluated on
     /// all of it when the run ends.
     pub eval_tokens: usize,
+    /// End the run after so many evaluations in a row that were no better than the best one; 0 for never.
+    pub patience: u64,
     /// What matrix products round their operands to; weights, gradients and the optimizer stay f32.
     pub precision: Precision,
     /// Write a line of metrics every so many steps.
@@ -45,6 +47,7 @@ impl Default for TrainingConfig {
             grad_clip_norm: 1.0,
             eval_every: 250,
             eval_tokens: 0,
+            patience: 0,
             precision: Precision::F32,
             log_every: 10,
             checkpoint_every: 500,
@@ -69,6 +72,12 @@ impl TrainingConfig {
             if value == 0 {
                 return fail(format!("training.{key} must be at least 1"));
             }
+        }
+        if self.patience > 0 && self.eval_every == 0 {
+            return fail(format!(
+                "training.patience {} counts evaluations, and with training.eval_every 0 there is one at the end only",
+                self.patience
+            ));
         }
         if !self.batch_size.is_multiple_of(self.grad_accum_steps) {
             return fail(format!(

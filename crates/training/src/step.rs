@@ -1,9 +1,9 @@
 //! One optimizer step's gradients, whatever its examples are cut into.
 
+use crate::data::Rows;
 use crate::gradients::{Exchange, NamedGradients};
 use crate::objective::{BatchKey, Objective, Term};
 use burn::tensor::{Device, Tensor};
-use firebrand_corpus::batches::TokenBatch;
 
 /// What one step saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,19 +29,18 @@ pub struct StepReport {
 pub fn gradients_of_step<O: Objective>(
     objective: &O,
     model: &O::Model,
-    rows: &TokenBatch,
+    rows: &O::Rows,
     pieces: usize,
     key: BatchKey,
     device: &Device,
     exchange: &mut dyn Exchange,
 ) -> (NamedGradients, Vec<(&'static str, f64, f64)>) {
-    let per_piece = rows.rows.div_ceil(pieces);
-    let batches: Vec<O::Batch> = (0..rows.rows)
+    let all = rows.count();
+    let per_piece = all.div_ceil(pieces);
+    let batches: Vec<O::Batch> = (0..all)
         .step_by(per_piece)
         .map(|first| {
-            let count = per_piece.min(rows.rows - first);
-            let ids = rows.ids[first * rows.len..(first + count) * rows.len].to_vec();
-            let piece = TokenBatch { ids, rows: count, len: rows.len };
+            let piece = rows.part(first..(first + per_piece).min(all));
             let key = BatchKey { first_example: key.first_example + first, ..key };
             objective.prepare(&piece, key, device)
         })

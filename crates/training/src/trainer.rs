@@ -3,6 +3,7 @@
 use crate::TrainingError;
 use crate::checkpoint::{Checkpoint, Checkpoints, Progress};
 use crate::config::{OptimizerConfig, ScheduleConfig, TrainingConfig};
+use crate::data::{Data, Rows};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::gradients::{Alone, Exchange};
 use crate::metrics::Metrics;
@@ -13,39 +14,24 @@ use crate::step::{StepReport, gradients_of_step};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_backend::{precision, threads};
-use firebrand_corpus::batches::{TokenBatch, WindowOrder, eval_batches};
-use firebrand_corpus::shards::TokenSplit;
 use firebrand_transformer::{tensor_handles, with_tensors};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// What a run trains on.
-#[derive(Debug, Clone, Copy)]
-pub struct Data<'a> {
-    /// The tokens to train on.
-    pub train: &'a TokenSplit,
-    /// Which windows of them make up which step.
-    pub order: &'a WindowOrder,
-    /// The tokens to evaluate on.
-    pub held_out: Option<&'a TokenSplit>,
-    /// UTF-8 bytes of the held-out text that its targets stand for, for bits per byte.
-    pub held_out_bytes: u64,
-}
-
 /// What happens in a run, for whoever shows it.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A step was made.
     Step(&'a StepReport),
-    /// Held-out data was evaluated after a step. `best`: it is the lowest loss so far.
+    /// Held-out data was evaluated after a step.
     Evaluated {
         /// The step.
         step: u64,
         /// The figures.
         evaluation: &'a Evaluation,
-        /// Whether it is the lowest loss so far.
+        /// Whether it is the best so far, by the objective's rank.
         best: bool,
     },
     /// A line was written to `metrics.jsonl`.
@@ -144,12 +130,12 @@ impl<O: Objective> Trainer<O> {
     ///
     /// # Errors
     /// When the loss or a gradient is no longer a number; the model is as it was before.
-    pub fn step(&mut self, rows: &TokenBatch) -> Result<StepReport, TrainingError> {
+    pub fn step(&mut self, rows: &O::Rows) -> Result<StepReport, TrainingError> {
         // A step is hundreds of short loops, and there is nothing else to do meanwhile.
         threads::together(|| self.step_together(rows))
     }
 
-    fn step_together(&mut self, rows: &TokenBatch) -> Result<StepReport, TrainingError> {
+    fn step_together(&mut self, rows: &O::Rows) -> Result<StepReport, TrainingError> {
         let step = self.progress.step;
         let factor = learning_rate(&self.schedule, step, self.training.steps);
         let lr = self.optimizer_config.lr * factor;
@@ -173,26 +159,43 @@ impl<O: Objective> Trainer<O> {
         self.progress.step += 1;
         self.progress.updates += 1;
         let terms = terms.into_iter().map(|(name, _, value)| (name, value)).collect();
-        let tokens = (rows.rows * (rows.len - 1)) as u64;
-        Ok(StepReport { step: step + 1, loss, terms, grad_norm, lr, tokens })
+        Ok(StepReport { step: step + 1, loss, terms, grad_norm, lr, tokens: rows.tokens() })
     }
 
-    /// The loss on the first `limit` tokens of `split` (0: on all).
+    /// The loss on `batches`, about as many rows at once as [`rows_at_once`](Self::rows_at_once) says.
     ///
     /// # Errors
     /// When the data cannot be read.
-    pub fn evaluate(&self, split: &TokenSplit, limit: usize) -> Result<Evaluation, TrainingError> {
+    pub fn evaluate(
+        &self,
+        batches: impl Iterator<Item = Result<O::Rows, TrainingError>>,
+    ) -> Result<Evaluation, TrainingError> {
         let model = self.model().valid();
         let device = self.device.clone().without_autodiff();
-        // About as many tokens at once as a step has.
-        let rows = (self.training.batch_size / self.training.grad_accum_steps).max(1);
-        let (seq_len, mut left) = (self.training.seq_len, if limit == 0 { usize::MAX } else { limit });
-        let batches = eval_batches(split, seq_len, rows).take_while(|batch| {
-            let go_on = left > 0;
-            left = left.saturating_sub(batch.as_ref().map_or(0, |batch| batch.rows * (batch.len - 1)));
-            go_on
-        });
         evaluate(&self.objective, &model, batches, self.seed, &device)
+    }
+
+    /// How many rows are evaluated at once: as many as a piece of a step has.
+    pub fn rows_at_once(&self) -> usize {
+        (self.training.batch_size / self.training.grad_accum_steps).max(1)
+    }
+
+    /// What is held out of `data`, or its first `limit` tokens (0: all); `None` where nothing is.
+    fn evaluate_held_out(
+        &self,
+        data: &dyn Data<Rows = O::Rows>,
+        limit: usize,
+    ) -> Result<Option<Evaluation>, TrainingError> {
+        let batches = data.held_out(limit, self.rows_at_once());
+        batches.map(|batches| self.evaluate(batches)).transpose()
+    }
+
+    /// Whether so many evaluations in a row were no better than the best that it is time to stop. It follows from where the run
+    /// stands, so that a run that goes on from its last checkpoint stops where it stopped.
+    fn is_out_of_patience(&self) -> bool {
+        let TrainingConfig { patience, eval_every, .. } = self.training;
+        let without = self.progress.step.saturating_sub(self.progress.best_step);
+        patience > 0 && eval_every > 0 && self.progress.best.is_some() && without >= patience * eval_every
     }
 
     /// Trains to the end, or until `stop` is set; then writes the best weights into the run's folder.
@@ -201,7 +204,7 @@ impl<O: Objective> Trainer<O> {
     /// When a step diverges or a file cannot be read or written. What was saved before stays.
     pub fn run(
         &mut self,
-        data: Data<'_>,
+        data: &dyn Data<Rows = O::Rows>,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainingError> {
@@ -212,22 +215,25 @@ impl<O: Objective> Trainer<O> {
         let every =
             |interval: u64, step: u64| step == steps || (interval > 0 && step.is_multiple_of(interval));
         let mut logged = (Instant::now(), 0u64);
-        while self.progress.step < steps {
+        while self.progress.step < steps && !self.is_out_of_patience() {
             let started = Instant::now();
-            let starts = data.order.batch(self.progress.step, training.batch_size);
-            let rows = TokenBatch::read(data.train, &starts, training.seq_len + 1)?;
+            let rows = data.step(self.progress.step, training.batch_size)?;
             let report = self.step(&rows)?;
             logged.1 += report.tokens;
             on_event(Event::Step(&report));
             let step = report.step;
 
             let mut evaluated = None;
-            if let Some(held_out) = data.held_out.filter(|_| every(training.eval_every, step)) {
-                let limit = training.eval_tokens;
-                let evaluation = self.evaluate(held_out, limit)?;
-                let best = self.progress.best_val_loss.is_none_or(|best| evaluation.loss < best);
+            let limit = training.eval_tokens;
+            let evaluation = match every(training.eval_every, step) {
+                true => self.evaluate_held_out(data, limit)?,
+                false => None,
+            };
+            if let Some(evaluation) = evaluation {
+                let rank = self.objective.rank(&evaluation);
+                let best = self.progress.best.is_none_or(|best| rank < best);
                 if best {
-                    self.progress.best_val_loss = Some(evaluation.loss);
+                    self.progress.best = Some(rank);
                     self.progress.best_step = step;
                     checkpoints.save_best(self.progress, tensor_handles(self.model()))?;
                 }
@@ -239,23 +245,24 @@ impl<O: Objective> Trainer<O> {
             if every(training.log_every, step) || step == 1 || evaluated.is_some() {
                 let tokens_per_s = logged.1 as f64 / logged.0.elapsed().as_secs_f64().max(1e-9);
                 logged = (Instant::now(), 0);
-                let bytes = data.held_out_bytes;
+                let bytes = data.held_out_bytes();
                 let clock = Clock { seconds: self.progress.seconds, tokens_per_s };
                 let line = metrics_line(&report, clock, evaluated.as_ref(), bytes);
                 metrics.write(&line)?;
                 on_event(Event::Logged(&line));
             }
             let stopping = stop.load(Ordering::Relaxed);
-            if every(training.checkpoint_every, step) || stopping {
+            let last = self.is_out_of_patience();
+            if every(training.checkpoint_every, step) || stopping || last {
                 metrics.sync()?;
                 self.save(&checkpoints)?;
                 on_event(Event::Saved(step));
             }
-            if stopping && step < steps {
+            if stopping && step < steps && !last {
                 return Ok(Outcome::Interrupted);
             }
         }
-        Ok(Outcome::Finished(self.finish(&checkpoints, data.held_out)?))
+        Ok(Outcome::Finished(self.finish(&checkpoints, data)?))
     }
 
     fn save(&self, checkpoints: &Checkpoints) -> Result<(), TrainingError> {
@@ -269,16 +276,16 @@ impl<O: Objective> Trainer<O> {
     fn finish(
         &mut self,
         checkpoints: &Checkpoints,
-        held_out: Option<&TokenSplit>,
+        data: &dyn Data<Rows = O::Rows>,
     ) -> Result<Option<Evaluation>, TrainingError> {
         // The last checkpoint has its state; here it would only be in the way of the weights that are read.
         self.optimizer = Optimizer::new(&self.optimizer_config);
-        let recorded = self.progress.best_val_loss.is_some();
+        let recorded = self.progress.best.is_some();
         if let Some(best) = recorded.then(|| checkpoints.load_best()).transpose()?.flatten() {
             self.model = self.model.take().map(|model| with_tensors(model, best.model)).transpose()?;
         }
         self.objective.export(&self.model().valid(), &self.run_dir)?;
-        held_out.map(|held_out| self.evaluate(held_out, 0)).transpose()
+        self.evaluate_held_out(data, 0)
     }
 }
 
@@ -315,6 +322,9 @@ fn metrics_line(
             for (name, nats, count) in &evaluation.terms {
                 put(&format!("val_{name}"), json!(nats / (*count).max(1) as f64));
             }
+        }
+        for figure in &evaluation.figures {
+            put(&format!("val_{}", figure.name), json!(figure.value));
         }
         if let (Some(nats), 0, 1..) = (evaluation.text_nats, *limit, held_out_bytes) {
             put("val_bits_per_byte", json!(nats / std::f64::consts::LN_2 / held_out_bytes as f64));

@@ -3,8 +3,10 @@
 
 use crate::TransformerError;
 use crate::characters::CharacterCnn;
+use crate::classifier::{Padded, Sequence};
 use crate::config::{LayerKind, ModelConfig, ModelKind};
 use crate::decoder::Decoder;
+use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::model::{self, Model};
 use crate::stack::Stack;
@@ -87,15 +89,24 @@ impl Bidirectional {
     /// The states of each layer, `n_layers + 1` of `[batch, seq, 2 · d_model]`: those of the forward half in front, then those of the
     /// backward half at the same token. The lowest is the token embedding twice, without positions [Peters 2018].
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let [batch, seq] = ids.dims();
+        let seq = ids.dims()[1];
         let read: Vec<u32> = ids.to_data().iter::<i64>().map(|id| id as u32).collect();
-        let [forward, backward] = self.halves(&read);
+        let rows = read.chunks_exact(seq).map(|ids| Sequence { ids, second: None });
+        self.padded_states(&Padded::new(rows, &ids.device()), None)
+    }
+
+    /// The same of rows of different lengths.
+    pub(crate) fn padded_states(&self, rows: &Padded, mut dropout: Option<&mut Dropout>) -> Vec<Tensor<3>> {
+        let ids = rows.ids();
+        let [batch, seq] = ids.dims();
+        let [forward, backward] = self.halves(&rows.rows().concat());
         let embedding = forward.token_embedding.val().select(0, ids.clone().reshape([batch * seq]));
         let embedding = embedding.reshape([batch, seq, self.config.d_model]);
-        let forward = forward.layer_states(ids.clone(), &AttentionMask::Causal);
-        let backward = backward.layer_states(ids.flip([1]), &AttentionMask::Causal);
-        let both =
-            |(forward, backward): (Tensor<3>, Tensor<3>)| Tensor::cat(vec![forward, backward.flip([1])], 2);
+        let forward = forward.states(ids, &AttentionMask::Causal, dropout.as_deref_mut());
+        let backward = backward.states(rows.reversed(), &AttentionMask::Causal, dropout);
+        let both = |(forward, backward): (Tensor<3>, Tensor<3>)| {
+            Tensor::cat(vec![forward, rows.in_order(backward)], 2)
+        };
         let layers = forward.into_iter().zip(backward).skip(1).map(both);
         std::iter::once(Tensor::cat(vec![embedding.clone(), embedding], 2)).chain(layers).collect()
     }

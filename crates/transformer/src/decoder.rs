@@ -106,9 +106,19 @@ impl Decoder {
     /// The states of each layer, `n_layers + 1` of `[batch, seq, d_model]`: first the token embedding (with positions, where they
     /// are learned), then the residual stream after each layer, the last one normalized, as Hugging Face's `hidden_states`.
     pub fn layer_states(&self, ids: Tensor<2, Int>, mask: &AttentionMask) -> Vec<Tensor<3>> {
+        self.states(ids, mask, None)
+    }
+
+    /// [`layer_states`](Self::layer_states) with dropout.
+    pub(crate) fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        mask: &AttentionMask,
+        dropout: Option<&mut Dropout>,
+    ) -> Vec<Tensor<3>> {
         let positions = vec![(0..ids.dims()[1]).collect()];
         let mut states = Vec::with_capacity(self.n_layers() + 1);
-        let last = self.run(ids, &positions, mask, None, None, &mut |x| states.push(x.clone()));
+        let last = self.run(ids, &positions, mask, None, dropout, &mut |x| states.push(x.clone()));
         states.pop();
         states.push(last);
         states

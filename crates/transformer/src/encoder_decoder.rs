@@ -104,10 +104,20 @@ impl EncoderDecoder {
     /// where they are learned), then the residual stream after each layer, the last one normalized.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
         let [batch, seq] = ids.dims();
+        self.states(ids, &vec![seq; batch], None)
+    }
+
+    /// [`layer_states`](Self::layer_states) of texts as [`encode`](Self::encode) takes them.
+    pub(crate) fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        lens: &[usize],
+        mut dropout: Option<&mut Dropout>,
+    ) -> Vec<Tensor<3>> {
         let mut states = Vec::with_capacity(self.encoder.layers.len() + 1);
-        let last = self.run_encoder(ids, &vec![seq; batch], &mut None, &mut |x| states.push(x.clone()));
+        let last = self.run_encoder(ids, lens, &mut dropout, &mut |x| states.push(x.clone()));
         states.pop();
-        states.push(last);
+        states.push(drop(last, &mut dropout));
         states
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
 //! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, an [`Encoder`], or an
-//! [`EncoderDecoder`]. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
+//! [`EncoderDecoder`]. A [`Classifier`] is any of them with a head that says something about texts. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -12,6 +12,7 @@ mod bidirectional;
 mod cache;
 mod characters;
 mod checkpoint;
+mod classifier;
 mod config;
 mod decoder;
 mod dropout;
@@ -35,6 +36,7 @@ mod weights;
 pub use bidirectional::Bidirectional;
 pub use cache::Cache;
 pub use characters::{Characters, Spellings};
+pub use classifier::{Body, Classifier, HeadConfig, Padded, Pooling, Sequence, TaskKind};
 pub use config::{
     EncoderHeads, GeneratorConfig, LayerKind, MlpKind, ModelConfig, ModelKind, NormKind, NormPlacement,
     PositionKind, Preset,

@@ -1,13 +1,14 @@
 //! `firebrand embed`: the states of a model's layers for texts.
 
 use crate::args::{EmbedArgs, Global, Layer, Pool};
-use crate::commands::masked::around;
+use crate::commands::frame::frame;
 use crate::exit::usage;
 use crate::output::{bar, line, say};
 use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use firebrand_transformer::{AnyModel, ModelKind, NamedTensor, ScalarMix, write_tensors};
+use firebrand_finetune::Frame;
+use firebrand_transformer::{AnyModel, NamedTensor, ScalarMix, write_tensors};
 use std::io::BufRead;
 use std::path::Path;
 
@@ -118,15 +119,8 @@ impl Text {
 
 fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
     let tokenizer = trained.tokenizer.as_ref();
-    let end_of_text = tokenizer.and_then(|tokenizer| tokenizer.end_of_text());
-    // A text begins after an end of text; whoever reads from the end begins there too. What the encoder of two stacks reads ends with
-    // one.
-    let (before, after) = match trained.model.config().kind {
-        ModelKind::Decoder | ModelKind::Permutation => (end_of_text, None),
-        ModelKind::Bidirectional => (end_of_text, end_of_text),
-        ModelKind::Encoder => tokenizer.map_or((None, None), around),
-        ModelKind::EncoderDecoder => (None, end_of_text),
-    };
+    let frame = tokenizer.map_or(Frame::default(), |tokenizer| frame(trained.model.config().kind, tokenizer));
+    let Frame { before, after, .. } = frame;
     let mut texts = Vec::new();
     for ids in &args.ids {
         let ids = parse_ids(ids)?;

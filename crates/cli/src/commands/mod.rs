@@ -5,6 +5,8 @@ pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
+pub(crate) mod finetune;
+mod frame;
 pub(crate) mod generate;
 mod masked;
 mod narrow;
@@ -14,6 +16,7 @@ mod prompting;
 pub(crate) mod score;
 pub(crate) mod show;
 pub(crate) mod tokenizer;
+mod training;
 
 use crate::args::Cli;
 use clap::CommandFactory;

@@ -11,6 +11,7 @@ mod encoder_decoding;
 mod encoders;
 mod faults;
 mod fetching;
+mod finetuning;
 mod generating;
 mod inspecting;
 mod interruptions;

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::error::DatasetError;
-use super::manifest::{Field, Kind, LabelSet, SplitSpec};
+use super::manifest::{Kind, LabelSet, SplitSpec};
 use super::store::DatasetSplit;
 use crate::error::CorpusError;
-use crate::records::{Format, Record, RecordReader};
+use crate::records::{Field, Format, Record, RecordReader};
 use crate::sources::{DocumentBoundary, DocumentReader};
 
 /// What is where in the records of some files.
@@ -166,19 +166,10 @@ fn open(path: &Path, layout: &Layout) -> Result<Reader, CorpusError> {
     let fields: Vec<String> = [Some(&layout.text), layout.text_b.as_ref(), layout.label.as_ref()]
         .into_iter()
         .flatten()
-        .flat_map(names)
+        .flat_map(Field::names)
         .collect();
     let reader = reader.only(&fields.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok(Reader::Records(Box::new(reader)))
-}
-
-/// What the reader calls the fields that a value is made of.
-fn names(field: &Field) -> Vec<String> {
-    match field {
-        Field::Name(name) => vec![name.clone()],
-        Field::Column(number) => vec![number.to_string()],
-        Field::Joined(fields) => fields.iter().flat_map(names).collect(),
-    }
 }
 
 fn example(record: &Record, layout: &Layout, labels: &mut Labels) -> Result<Example, DatasetError> {
@@ -186,24 +177,12 @@ fn example(record: &Record, layout: &Layout, labels: &mut Labels) -> Result<Exam
         None => None,
         Some(field) => Some(label(record, field, labels)?),
     };
-    let text_b = layout.text_b.as_ref().map(|field| text(record, field)).transpose()?;
-    Ok(Example { text: text(record, &layout.text)?, text_b, label })
-}
-
-/// Several fields are joined by a space; one that is null is empty.
-fn text(record: &Record, field: &Field) -> Result<String, CorpusError> {
-    let mut text = String::new();
-    for (i, name) in names(field).iter().enumerate() {
-        if i > 0 {
-            text.push(' ');
-        }
-        text.push_str(record.text(name)?.unwrap_or_default());
-    }
-    Ok(text)
+    let text_b = layout.text_b.as_ref().map(|field| field.text(record)).transpose()?;
+    Ok(Example { text: layout.text.text(record)?, text_b, label })
 }
 
 fn label(record: &Record, field: &Field, labels: &mut Labels) -> Result<usize, CorpusError> {
-    let names = names(field);
+    let names = field.names();
     let values: Vec<&str> = names.iter().filter_map(|name| record.get(name)).collect();
     if values.len() < names.len() {
         return Err(

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 
 use super::error::DatasetError;
 use super::examples::{Example, Examples};
 use crate::batches::{below, keyed_rng};
+use crate::labelled::hash_of_words;
 
 /// Most parts that can be compared with each other.
 pub const MOST_PARTS: usize = 64;
@@ -209,7 +209,9 @@ pub fn inspect(
             in_all.extend(new_labels.map(|label| place_in(&mut all_labels, label)));
             let label = example.label.and_then(|label| NonZeroU32::new(in_all[label] as u32 + 1));
             let bit = 1 << number;
-            let entry = seen.entry(hash(&example)).or_insert(Seen { parts: 0, label, contradicted: false });
+            let words = [Some(&*example.text), example.text_b.as_deref()].into_iter().flatten();
+            let entry =
+                seen.entry(hash_of_words(words)).or_insert(Seen { parts: 0, label, contradicted: false });
             match entry.parts {
                 0 => {}
                 parts if parts & bit != 0 => stats.duplicates += 1,
@@ -259,21 +261,6 @@ fn place_in(all: &mut Vec<String>, label: &str) -> usize {
         all.push(label.to_owned());
         all.len() - 1
     })
-}
-
-/// Half a sha256 of the words of an example: two with the same hash have the same words.
-fn hash(example: &Example) -> u128 {
-    let mut hasher = Sha256::new();
-    for text in [Some(&example.text), example.text_b.as_ref()].into_iter().flatten() {
-        for word in text.split_whitespace() {
-            hasher.update(word);
-            hasher.update(b" ");
-        }
-        // So that it matters which text a word is in.
-        hasher.update(b"\n");
-    }
-    let digest = hasher.finalize();
-    u128::from_le_bytes(digest[..16].try_into().expect("a sha256 has 32 bytes"))
 }
 
 /// Draws examples uniformly from a stream of unknown length (Vitter's algorithm R).

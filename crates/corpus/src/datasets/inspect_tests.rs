@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use super::super::examples::Layout;
-use super::super::manifest::Field;
 use super::*;
-use crate::records::Format;
+use crate::records::{Field, Format};
 use crate::sources::DocumentBoundary;
 
 fn part(folder: &Path, name: &str, lines: &[(&str, &str)]) -> Part {

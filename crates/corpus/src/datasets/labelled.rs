@@ -4,17 +4,8 @@ use super::error::DatasetError;
 use super::examples::{Example, Examples};
 use super::manifest::{Kind, LabelSet};
 use super::store::DatasetSplit;
-
-/// A text, or two, and a label.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelledExample {
-    /// The text.
-    pub text: String,
-    /// The second text of a pair.
-    pub text_b: Option<String>,
-    /// The number of the label: its place in [`LabelSet::names`].
-    pub label: usize,
-}
+use crate::labelled::{self, Columns, EmptyTexts, Known, Labels, Reading, read};
+use crate::sources::FormatChoice;
 
 /// Two sentences that differ in little.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,29 +19,39 @@ pub struct MinimalPair {
 }
 
 impl DatasetSplit<'_> {
-    /// The labelled examples of a split in order; the labels are those of `set`.
+    /// How the labelled examples of a split are read; the labels are those of `set`.
     ///
     /// # Errors
-    /// The split has no labels of this set. While reading: a file that cannot be read, a label that is none, which is
-    /// said with its line.
-    pub fn labelled(
-        &self,
-        set: &LabelSet,
-    ) -> Result<impl Iterator<Item = Result<LabelledExample, DatasetError>> + use<>, DatasetError> {
-        if !self.spec.labels.contains_key(&set.name) {
-            return Err(DatasetError::NoLabels {
-                name: format!("split {}", self.name),
-                wanted: Some(set.name.clone()),
-                known: self.spec.labels.keys().cloned().collect(),
-            });
-        }
-        let labelled = |Example { text, text_b, label }| LabelledExample {
-            text,
-            text_b,
-            label: label.expect("every record has a label or is an error where a label set is asked for"),
+    /// The split has no labels of this set, or is plain text.
+    pub fn reading(&self, set: &LabelSet) -> Result<Reading, DatasetError> {
+        let label = self.spec.labels.get(&set.name).ok_or_else(|| DatasetError::NoLabels {
+            name: format!("split {}", self.name),
+            wanted: Some(set.name.clone()),
+            known: self.spec.labels.keys().cloned().collect(),
+        })?;
+        let columns = Columns {
+            text: Some(self.spec.text_field()),
+            text_b: self.spec.text_b.clone(),
+            label: Some(label.clone()),
+            separator: None,
+            values: set.values.clone(),
         };
-        let examples = Examples::of_split(self, Kind::Labelled, Some(set));
-        Ok(examples.map(move |example| example.map(labelled)))
+        Ok(Reading {
+            format: FormatChoice::from(self.spec.format),
+            no_header: !self.spec.header,
+            empty_texts: EmptyTexts::Refuse,
+            columns,
+        })
+    }
+
+    /// The labelled examples of a split in order; the labels are those of `set`, in its order.
+    ///
+    /// # Errors
+    /// As [`DatasetSplit::reading`]; a file that cannot be read, a label that is none, which is said with its line.
+    pub fn labelled(&self, set: &LabelSet) -> Result<(Vec<labelled::Example>, Labels), DatasetError> {
+        let labels = Labels::new(set.names.iter().cloned());
+        let read = read(&self.paths, &self.reading(set)?, labelled::Kind::Class, &mut Known::Only(&labels))?;
+        Ok((read.examples, labels))
     }
 
     /// The minimal pairs of a split, in order.
@@ -102,6 +103,13 @@ mod tests {
         store.open(name).unwrap()
     }
 
+    fn name<'a>(labels: &'a Labels, example: &labelled::Example) -> &'a str {
+        match example.target {
+            labelled::Target::Class(label) => &labels.names()[label],
+            _ => panic!("{example:?}"),
+        }
+    }
+
     #[test]
     fn labels_get_their_numbers_whether_files_have_numbers_or_names() {
         let folder = tempfile::tempdir().unwrap();
@@ -109,9 +117,11 @@ mod tests {
         let dataset = copied(folder.path(), "agnews", &[("train.csv", csv)]);
         let (split, set) =
             (dataset.split(SplitName::Train).unwrap(), dataset.manifest.label_set(None).unwrap());
-        let examples: Vec<LabelledExample> = split.labelled(set).unwrap().map(Result::unwrap).collect();
-        let example = |text: &str, label| LabelledExample { text: text.into(), text_b: None, label };
-        assert_eq!(examples, [example("a, b", 3), example("c", 0)]);
+        let (examples, labels) = split.labelled(set).unwrap();
+        let found: Vec<(&str, &str)> =
+            examples.iter().map(|example| (&*example.text, name(&labels, example))).collect();
+        assert_eq!(found, [("a, b", "Sci/Tech"), ("c", "World")]);
+        assert_eq!(labels.names(), set.names);
         assert_eq!(set.names[3], "Sci/Tech");
         let error = dataset.split(SplitName::Test).unwrap_err().to_string();
         assert_eq!(error, "dataset agnews has no test split here; there is train");
@@ -127,14 +137,17 @@ mod tests {
         );
         let dataset = copied(folder.path(), "trec", &[("train.jsonl", lines)]);
         let split = dataset.split(SplitName::Train).unwrap();
-        let labels = |name: &str| {
-            let set = dataset.manifest.label_set(Some(name)).unwrap();
-            let labels = split.labelled(set).unwrap().map(|example| Ok(set.names[example?.label].clone()));
-            labels.collect::<Result<Vec<String>, DatasetError>>()
+        let labels = |set: &str| -> Result<Vec<String>, DatasetError> {
+            let set = dataset.manifest.label_set(Some(set)).unwrap();
+            let (examples, labels) = split.labelled(set)?;
+            Ok(examples.iter().map(|example| name(&labels, example).to_owned()).collect::<Vec<_>>())
         };
         assert_eq!(labels("coarse").unwrap(), ["HUM", "DESC"]);
         let error = labels("fine").unwrap_err().to_string();
-        assert!(error.contains("line 2: `DESC:raeson` is no label of `fine`: ABBR:abb, "), "{error}");
+        assert!(
+            error.contains("line 2: the label `DESC:raeson` is none of those that are known: ABBR:abb, "),
+            "{error}"
+        );
         assert!(dataset.manifest.label_set(Some("finest")).is_err());
         assert!(split.minimal_pairs().is_err(), "questions are no pairs");
     }

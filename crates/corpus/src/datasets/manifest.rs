@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DatasetError;
 use crate::generator;
-use crate::records::Format;
+use crate::records::{Field, Format};
 use crate::sources::DocumentBoundary;
 
 /// A dataset: what it is, where its files come from, what is in them.
@@ -287,18 +287,6 @@ impl SplitSpec {
     pub fn text_field(&self) -> Field {
         self.text.clone().unwrap_or_else(|| Field::Name("text".into()))
     }
-}
-
-/// Where a value is in a record.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected the name of a field, the number of a column, or a list of them")]
-pub enum Field {
-    /// By name.
-    Name(String),
-    /// By place, from 0, where columns have no names.
-    Column(usize),
-    /// Several, joined by a space.
-    Joined(Vec<Field>),
 }
 
 /// Another cut of a dataset.

@@ -26,9 +26,9 @@ pub use error::{DatasetError, Rejection};
 pub use examples::{Example, Examples, Layout};
 pub use fetch::{Event, Fetched, Options, fetch};
 pub use inspect::{Inspection, Lengths, MOST_PARTS, Part, PartStats, Sample, inspect};
-pub use labelled::{LabelledExample, MinimalPair};
+pub use labelled::MinimalPair;
 pub use manifest::{
-    Convert, Encoding, Field, Generate, GenerateKind, Kind, LabelSet, Manifest, Source, SplitName, SplitSpec,
+    Convert, Encoding, Generate, GenerateKind, Kind, LabelSet, Manifest, Source, SplitName, SplitSpec,
     Unpack, Variant,
 };
 pub use source::is_address;

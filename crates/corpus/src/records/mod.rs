@@ -12,12 +12,15 @@
 
 mod caught;
 mod delimited;
+mod field;
 mod format;
 mod json_lines;
 mod parquet;
 mod reader;
 mod record;
 
+pub use field::Field;
 pub use format::Format;
 pub use reader::RecordReader;
+pub(crate) use record::no_such_field;
 pub use record::{Record, Value};

@@ -98,7 +98,7 @@ impl Record {
 }
 
 /// What to say of a field that is not there.
-pub(super) fn no_such_field(field: &str, names: &[String]) -> String {
+pub(crate) fn no_such_field(field: &str, names: &[String]) -> String {
     let known: Vec<&str> = names.iter().map(String::as_str).collect();
     let hint = did_you_mean(nearest(field, &known));
     format!("there is no field `{field}`: name one of {}{hint}", list(names))

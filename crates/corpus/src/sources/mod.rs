@@ -101,6 +101,18 @@ impl FormatChoice {
     }
 }
 
+impl From<Format> for FormatChoice {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Text => Self::Text,
+            Format::JsonLines => Self::JsonLines,
+            Format::Csv => Self::Csv,
+            Format::Tsv => Self::Tsv,
+            Format::Parquet => Self::Parquet,
+        }
+    }
+}
+
 /// Which text is read, how it is cut into documents and what is held out of training: a section of a configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

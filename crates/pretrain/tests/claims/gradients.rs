@@ -22,7 +22,7 @@ fn gradients(model: &Decoder, rows: &TokenBatch, pieces: usize, dropout: f64) ->
 }
 
 /// The same for any objective, with the terms of its loss: name, weighted, nats a target.
-pub(crate) fn gradients_by<O: Objective<Model = Decoder>>(
+pub(crate) fn gradients_by<O: Objective<Model = Decoder, Rows = TokenBatch>>(
     objective: &O,
     model: &Decoder,
     rows: &TokenBatch,

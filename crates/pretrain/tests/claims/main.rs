@@ -19,9 +19,13 @@ mod unfused;
 
 use burn::tensor::Device;
 use firebrand_backend::device;
-use firebrand_corpus::batches::TokenBatch;
+use firebrand_corpus::batches::{TokenBatch, WindowOrder};
+use firebrand_corpus::shards::TokenSplit;
 use firebrand_pretrain::Causal;
-use firebrand_training::{Objective, OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig};
+use firebrand_training::{
+    Evaluation, Objective, OptimizerConfig, ScheduleConfig, ScheduleKind, Trainer, TrainingConfig,
+    TrainingError, Windows, held_out_windows,
+};
 use firebrand_transformer::{
     Characters, Decoder, LayerKind, Model, ModelConfig, ModelKind, NamedTensor, PositionKind, Preset,
     Spellings, named_tensors, with_tensors,
@@ -98,6 +102,25 @@ fn causal(dropout: f64) -> Causal {
     Causal { dropout, end_of_text: Some(0) }
 }
 
+/// What a run trains on, in windows of 8.
+fn windows<'a>(
+    train: &'a TokenSplit,
+    order: &'a WindowOrder,
+    held_out: Option<&'a TokenSplit>,
+) -> Windows<'a> {
+    let held_out_bytes = held_out.map_or(0, |split| split.len() as u64);
+    Windows { train, order, seq_len: 8, held_out, held_out_bytes }
+}
+
+/// The loss on the first `limit` tokens of `split` (0: on all), in windows of 8.
+fn whole<O: Objective<Rows = TokenBatch>>(
+    trainer: &Trainer<O>,
+    split: &TokenSplit,
+    limit: usize,
+) -> Result<Evaluation, TrainingError> {
+    trainer.evaluate(held_out_windows(split, 8, limit, trainer.rows_at_once()))
+}
+
 /// A constant learning rate, from the first step on.
 fn constant() -> ScheduleConfig {
     ScheduleConfig { kind: ScheduleKind::Constant, warmup_steps: 0, ..ScheduleConfig::default() }
@@ -114,7 +137,7 @@ fn trainer(
     trainer_by(causal(dropout), model, training, optimizer, device, run_dir)
 }
 
-fn trainer_by<O: Objective<Model = Decoder>>(
+fn trainer_by<O: Objective<Model = Decoder, Rows = TokenBatch>>(
     objective: O,
     model: Decoder,
     training: TrainingConfig,

@@ -1,7 +1,7 @@
 //! What holds for every objective: the same promises, tested on each of the registry below.
 
 use crate::masked::{masked_lm, masking, next_sentence, tiny_encoder};
-use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny};
+use crate::{VOCAB_SIZE, batch, device, elmo, far_from_first, noise, tiny, windows};
 use burn::module::Module;
 use burn::tensor::Device;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder};
@@ -12,8 +12,8 @@ use firebrand_pretrain::{
     ReplacedTokenConfig, Sentinels, SpanCorruption, SpanCorruptionConfig,
 };
 use firebrand_training::{
-    Alone, BatchKey, Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome,
-    ScheduleConfig, ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
+    Alone, BatchKey, Checkpoints, Event, Objective, OptimizerConfig, OptimizerKind, Outcome, ScheduleConfig,
+    ScheduleKind, Trainer, TrainingConfig, gradients_of_step, read_metrics,
 };
 use firebrand_transformer::{
     EncoderHeads, Model, ModelConfig, ModelKind, NamedTensor, Preset, hugging_face, named_tensors,
@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// An objective, and a model small enough to be trained in a blink.
 pub(crate) trait Case {
-    type Objective: Objective<Model: Model>;
+    type Objective: Objective<Model: Model, Rows = TokenBatch>;
     fn objective(dropout: f64) -> Self::Objective;
     fn config() -> ModelConfig;
     /// How far finite differences go: less for a model whose loss is more curved.
@@ -418,12 +418,12 @@ fn split(len: usize, salt: u64) -> TokenSplit {
 }
 
 /// Runs until it ends, or is interrupted during step `stop_at`.
-fn go<O: Objective>(trainer: &mut Trainer<O>, stop_at: Option<u64>) -> Outcome {
+fn go<O: Objective<Rows = TokenBatch>>(trainer: &mut Trainer<O>, stop_at: Option<u64>) -> Outcome {
     let (train, held_out) = (split(200, 1), split(61, 2));
     let order = WindowOrder::new(train.len(), 8, 3, Order::Epochs).expect("long enough");
-    let data = Data { train: &train, order: &order, held_out: Some(&held_out), held_out_bytes: 61 };
+    let data = windows(&train, &order, Some(&held_out));
     let stop = AtomicBool::new(false);
-    let outcome = trainer.run(data, &stop, &mut |event| match event {
+    let outcome = trainer.run(&data, &stop, &mut |event| match event {
         Event::Step(report) if Some(report.step) == stop_at => stop.store(true, Ordering::Relaxed),
         _ => {}
     });

@@ -1,12 +1,12 @@
 //! Whole runs: killed and resumed, interrupted, evaluated, exported.
 
-use crate::{VOCAB_SIZE, causal, device, model, noise, tiny, trainer};
+use crate::{VOCAB_SIZE, causal, device, model, noise, tiny, trainer, whole, windows};
 use burn::module::Module;
 use firebrand_corpus::batches::{Order, TokenBatch, WindowOrder, eval_windows};
 use firebrand_corpus::shards::TokenSplit;
 use firebrand_pretrain::Causal;
 use firebrand_training::{
-    Checkpoints, Data, Event, Objective, OptimizerConfig, OptimizerKind, Outcome, Trainer, TrainingConfig,
+    Checkpoints, Event, Objective, OptimizerConfig, OptimizerKind, Outcome, Trainer, TrainingConfig,
     evaluate, read_metrics,
 };
 use firebrand_transformer::{Decoder, NamedTensor, Preset, hugging_face, named_tensors};
@@ -43,16 +43,16 @@ fn new_run(dir: &Path, training: TrainingConfig) -> Trainer<Causal> {
 }
 
 /// Runs until it ends, or is interrupted during step `stop_at`; returns the outcome and the step of each best loss.
-pub(crate) fn go<O: Objective<Model = Decoder>>(
+pub(crate) fn go<O: Objective<Model = Decoder, Rows = TokenBatch>>(
     trainer: &mut Trainer<O>,
     stop_at: Option<u64>,
 ) -> (Outcome, Vec<u64>) {
     let (train, held_out) = (split(200, 1), split(61, 2));
     let order = WindowOrder::new(train.len(), SEQ_LEN, 3, Order::Epochs).expect("long enough");
-    let data = Data { train: &train, order: &order, held_out: Some(&held_out), held_out_bytes: 61 };
+    let data = windows(&train, &order, Some(&held_out));
     let stop = AtomicBool::new(false);
     let mut bests = Vec::new();
-    let outcome = trainer.run(data, &stop, &mut |event| match event {
+    let outcome = trainer.run(&data, &stop, &mut |event| match event {
         Event::Step(report) if Some(report.step) == stop_at => stop.store(true, Ordering::Relaxed),
         Event::Evaluated { step, best: true, .. } => bests.push(step),
         _ => {}
@@ -178,8 +178,8 @@ fn without_held_out_data_the_last_weights_are_exported() {
     let mut trainer = new_run(dir.path(), training());
     let train = split(200, 1);
     let order = WindowOrder::new(train.len(), SEQ_LEN, 3, Order::Epochs).expect("long enough");
-    let data = Data { train: &train, order: &order, held_out: None, held_out_bytes: 0 };
-    trainer.run(data, &AtomicBool::new(false), &mut |_| {}).expect("nothing goes wrong");
+    let data = windows(&train, &order, None);
+    trainer.run(&data, &AtomicBool::new(false), &mut |_| {}).expect("nothing goes wrong");
     let exported: Decoder = hugging_face::load(dir.path(), &device("cpu")).expect("a model folder");
     assert_eq!(named_tensors(&exported), named_tensors(trainer.model()));
 }
@@ -190,7 +190,7 @@ fn evaluation_covers_every_target_once() {
     let trainer = new_run(dir.path(), training());
     // The last window is shorter.
     let held_out = split(61, 2);
-    let evaluation = trainer.evaluate(&held_out, 0).expect("readable");
+    let evaluation = whole(&trainer, &held_out, 0).expect("readable");
     let [(_, nats, targets)] = evaluation.terms[..] else { panic!("the causal loss is one term") };
     assert_eq!(targets, 60);
     assert!((evaluation.loss - nats / 60.0).abs() < 1e-12);
@@ -200,14 +200,15 @@ fn evaluation_covers_every_target_once() {
         .map(|window| {
             let batch = TokenBatch::read(&held_out, &[window.start], window.targets + 1);
             let one =
-                evaluate(&causal(0.0), &model, [batch].into_iter(), 0, &device("cpu")).expect("readable");
+                evaluate(&causal(0.0), &model, [batch.map_err(Into::into)].into_iter(), 0, &device("cpu"))
+                    .expect("readable");
             assert_eq!(one.terms[0].2, window.targets as u64);
             one.terms[0].1
         })
         .sum();
     assert!((one_by_one / nats - 1.0).abs() < 1e-6, "{one_by_one} and {nats}");
     // A limit takes whole batches from the start until it is reached.
-    assert_eq!(trainer.evaluate(&held_out, 17).expect("readable").terms[0].2, 32);
+    assert_eq!(whole(&trainer, &held_out, 17).expect("readable").terms[0].2, 32);
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn evaluation_has_no_dropout() {
         let model = model(&tiny(Preset::Gpt2), &device);
         let optimizer = OptimizerConfig::default();
         let trainer = trainer(model, dropout, training(), optimizer, &device, Path::new("unused"));
-        trainer.evaluate(&held_out, 0).expect("readable").loss
+        whole(&trainer, &held_out, 0).expect("readable").loss
     };
     assert_eq!(loss(0.5), loss(0.0));
 }

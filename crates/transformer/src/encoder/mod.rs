@@ -8,7 +8,7 @@ mod heads;
 
 use crate::TransformerError;
 use crate::checkpoint;
-use crate::config::{ModelConfig, ModelKind, NormPlacement, PositionKind};
+use crate::config::{EncoderHeads, ModelConfig, ModelKind, NormPlacement, PositionKind};
 use crate::dropout::Dropout;
 use crate::init::{Init, STD};
 use crate::layer::{Layer, Linear, Norm, angles, drop};
@@ -132,12 +132,44 @@ impl Encoder {
     /// The states of each layer, `n_layers + 1` of `[batch, seq, d_model]`: first the embeddings as the first layer gets them, then
     /// the residual stream after each layer, the last one normalized, as Hugging Face's `hidden_states`.
     pub fn layer_states(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
+        self.states(ids, None, &AttentionMask::Full, None)
+    }
+
+    /// [`layer_states`](Self::layer_states) as [`hidden`](Self::hidden) computes them.
+    pub(crate) fn states(
+        &self,
+        ids: Tensor<2, Int>,
+        types: Option<Tensor<2, Int>>,
+        mask: &AttentionMask,
+        mut dropout: Option<&mut Dropout>,
+    ) -> Vec<Tensor<3>> {
         let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let x = self.embed(ids, None);
-        let last = self.run(x, &AttentionMask::Full, None, &mut |x| states.push(x.clone()));
+        let x = drop(self.embed(ids, types), &mut dropout);
+        let last = self.run(x, mask, dropout, &mut |x| states.push(x.clone()));
         states.pop();
         states.push(last);
         states
+    }
+
+    /// The map from the first token's state to what is known of the whole, if a head for next sentences was trained with one.
+    pub(crate) fn pooler(&self) -> Option<&Linear> {
+        self.next_sentence_head.as_ref().map(|head| &head.pooler)
+    }
+
+    /// What reads alone: without heads, and without a generator beside it.
+    #[must_use]
+    pub fn without_heads(self) -> Self {
+        let config = ModelConfig { heads: EncoderHeads::default(), generator: None, ..self.config };
+        Self {
+            // Without a head that compares states with the vectors of tokens there are none but the embedding's.
+            config: ModelConfig { tied_head: true, ..config },
+            head: None,
+            masked_head: None,
+            next_sentence_head: None,
+            replaced_head: None,
+            generator: None,
+            ..self
+        }
     }
 
     /// Logits over the vocabulary from hidden states, `[n, d_model]` to `[n, vocab]`, if it has such a head.

@@ -68,12 +68,12 @@ pub(super) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
     let heads = match class {
         "BertForMaskedLM" => EncoderHeads { masked: true, ..none },
         "BertForPreTraining" => EncoderHeads { masked: true, next_sentence: true, ..none },
-        "BertModel" => none,
+        "BertModel" | "BertForSequenceClassification" | "BertForTokenClassification" => none,
         "ElectraForPreTraining" => EncoderHeads { replaced: true, ..none },
         other => {
             return fail(format!(
-                "architecture `{other}` is not supported; BertForMaskedLM, BertForPreTraining, BertModel and \
-                 ElectraForPreTraining are"
+                "architecture `{other}` is not supported; BertForMaskedLM, BertForPreTraining, BertModel, \
+                 BertForSequenceClassification, BertForTokenClassification and ElectraForPreTraining are"
             ));
         }
     };

@@ -1,11 +1,11 @@
 //! Reading and writing the folder's files.
 
-use super::{from_json, names, to_json};
+use super::{classifier, from_json, names, to_json};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::model::{AnyModel, Model};
 use crate::tensor_file::{read_tensors, write_atomically, write_tensors};
-use crate::weights::{named_tensors, with_tensors};
+use crate::weights::{NamedTensor, named_tensors, with_tensors};
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -62,13 +62,26 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
 /// # Errors
 /// When a file is absent or damaged, the weights do not fit the config, or the folder holds a model of another kind.
 pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError> {
-    let config = load_config(dir)?;
-    let model = M::blank(&config, device)
-        .map_err(|error| TransformerError::format(dir.join("config.json"), error.to_string()))?;
+    let path = dir.join("config.json");
+    let json = read_json(&path)?;
+    let config = from_json(&json, &path)?;
+    let tensors = tensors_of(dir)?;
+    // Of a classifier this is what reads.
+    let (config, tensors) = match classifier::is_one(&json) {
+        true => (classifier::body_config(config, &tensors), classifier::without_head(tensors)),
+        false => (config, tensors),
+    };
+    let model =
+        M::blank(&config, device).map_err(|error| TransformerError::format(&path, error.to_string()))?;
+    with_tensors(model, names::inward(&config, tensors)?)
+}
+
+/// All tensors of the folder.
+pub(super) fn tensors_of(dir: &Path) -> Result<Vec<NamedTensor>, TransformerError> {
     let single = dir.join("model.safetensors");
     let index = dir.join("model.safetensors.index.json");
-    let tensors = if single.is_file() || !index.is_file() {
-        read_tensors(&single)?
+    if single.is_file() || !index.is_file() {
+        read_tensors(&single)
     } else {
         let json = read_json(&index)?;
         let map = json["weight_map"].as_object().ok_or_else(|| {
@@ -82,18 +95,17 @@ pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError
             }
             tensors.extend(read_tensors(&dir.join(file))?);
         }
-        tensors
-    };
-    with_tensors(model, names::inward(&config, tensors)?)
+        Ok(tensors)
+    }
 }
 
-fn read_json(path: &Path) -> Result<Value, TransformerError> {
+pub(super) fn read_json(path: &Path) -> Result<Value, TransformerError> {
     let text = std::fs::read_to_string(path).map_err(|error| TransformerError::io(path, error))?;
     serde_json::from_str(&text)
         .map_err(|error| TransformerError::format(path, format!("is not JSON: {error}")))
 }
 
-fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {
+pub(super) fn write_json(path: &Path, json: &Value) -> Result<(), TransformerError> {
     let mut text = serde_json::to_string_pretty(json).expect("a value built above has only string keys");
     text.push('\n');
     write_atomically(path, text.as_bytes())

@@ -5,10 +5,12 @@
 //! wrote is read back as exactly the model it was (a GPT-2 without biases is written with biases of zero).
 
 mod bert;
+mod classifier;
 mod files;
 mod names;
 mod t5;
 
+pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use files::{is_model_folder, load, load_any, load_config, save};
 
 use crate::TransformerError;

@@ -264,7 +264,7 @@ fn llama_rules(config: &ModelConfig) -> Vec<Rule> {
     rules
 }
 
-fn transpose(tensor: NamedTensor) -> NamedTensor {
+pub(super) fn transpose(tensor: NamedTensor) -> NamedTensor {
     let &[rows, columns] = tensor.shape.as_slice() else { return tensor };
     let values = (0..columns)
         .flat_map(|c| (0..rows).map(move |r| (r, c)))

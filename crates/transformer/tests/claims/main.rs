@@ -1,5 +1,6 @@
 //! What a decoder promises, over a table of configs that uses every option.
 
+mod classifier_folders;
 mod cpu;
 mod encoder;
 mod encoder_decoder;

@@ -1,10 +1,17 @@
-//! `firebrand classify`: labels for texts.
+//! `firebrand classify`: labels for texts, by the head of a fine-tuned model (`heads`) or by a template (`template`).
 
+mod columns;
+mod heads;
+mod input;
 mod records;
+mod said;
 mod template;
 
 use crate::args::{ClassifyArgs, Global};
 
 pub(crate) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
-    template::run(args, global)
+    match args.prompt.templates.is_empty() {
+        true => heads::run(args, global),
+        false => template::run(args, global),
+    }
 }

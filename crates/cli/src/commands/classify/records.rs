@@ -3,9 +3,11 @@
 use crate::config::did_you_mean;
 use crate::exit::usage;
 use crate::named::store;
+use anyhow::Context;
 use firebrand_corpus::datasets::{Field, LabelSet, SplitName};
 use firebrand_corpus::records::{Format, Record, RecordReader};
 use firebrand_prompt::{Example, Fields};
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// What datasets are named behind.
@@ -37,9 +39,10 @@ pub(super) fn read(
     for path in paths {
         match path.to_str().and_then(|path| path.strip_prefix(PREFIX)) {
             Some(name) => read_dataset(name, label, labels, limit, &mut inputs)?,
+            None if Format::of(path) == Format::Text => read_lines(path, limit, &mut inputs)?,
             None => {
                 let labels = Labels { field: label.unwrap_or("label").to_owned(), set: None, names: labels };
-                let reader = RecordReader::open(path, records_format(path)?)?;
+                let reader = RecordReader::open(path, Format::of(path))?;
                 // A field that was named is to be there.
                 read_file(reader, None, &labels, label.is_some(), limit, &mut inputs)?;
             }
@@ -51,15 +54,20 @@ pub(super) fn read(
     }
 }
 
-/// What a file is, as its name says.
-fn records_format(path: &Path) -> anyhow::Result<Format> {
-    match Format::of(path) {
-        Format::Text => Err(usage(format!(
-            "{}: records have fields: give JSON lines (.jsonl), CSV, TSV or Parquet; texts a line go to stdin",
-            path.display()
-        ))),
-        format => Ok(format),
+/// A text a line.
+fn read_lines(path: &Path, limit: Option<usize>, inputs: &mut Inputs) -> anyhow::Result<()> {
+    let file = std::fs::File::open(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+    for line in std::io::BufReader::new(file).lines() {
+        if limit.is_some_and(|limit| inputs.examples.len() == limit) {
+            break;
+        }
+        let text = line.with_context(|| path.display().to_string())?;
+        inputs.examples.push(Example { fields: [("text".to_owned(), text)].into(), label: None });
     }
+    if !inputs.fields.iter().any(|known| known == "text") {
+        inputs.fields.push("text".to_owned());
+    }
+    Ok(())
 }
 
 fn read_dataset(

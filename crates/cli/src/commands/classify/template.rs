@@ -21,6 +21,17 @@ const MOST_WORDS: usize = 4000;
 
 pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let asked = &args.prompt;
+    for (is_given, option) in [
+        (args.text.is_some(), "--text"),
+        (args.text_b.is_some(), "--text-b"),
+        (args.add_columns.is_some(), "--add-columns"),
+    ] {
+        if is_given {
+            return Err(usage(format!(
+                "{option} is for heads of fine-tuned models; a template names its fields itself"
+            )));
+        }
+    }
     let mut prompts: Vec<Prompt> =
         asked.templates.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
     let trained = Trained::open(&args.run, global)?;
@@ -28,7 +39,7 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let scorer = scorer(&trained)?;
     let pool = match asked.examples.as_slice() {
         [] => Inputs::default(),
-        paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few)?,
+        paths => read(paths, asked.label.as_deref(), prompts[0].labels(), asked.few)?,
     };
     if !asked.examples.is_empty() {
         check_fields(&prompts, &pool.fields, "--examples")?;
@@ -68,11 +79,11 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     warn(&classified, asked.shots, global);
     let labelled = inputs.examples.iter().all(|example| example.label.is_some());
     let measure = Measure::from(asked.measure);
-    if !labelled || args.each {
+    if !labelled || asked.each {
         print::each(&classified, &inputs.examples, measure, global)?;
     }
     match labelled {
-        true if !args.each => print::report(&classified, &inputs.examples, measure, global),
+        true if !asked.each => print::report(&classified, &inputs.examples, measure, global),
         _ => Ok(()),
     }
 }
@@ -95,8 +106,9 @@ fn check_fields(prompts: &[Prompt], known: &[String], whose: &str) -> anyhow::Re
 
 /// What is to be classified: records, or texts.
 fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
-    if !args.data.is_empty() {
-        return read(&args.data, args.label.as_deref(), prompts[0].labels(), args.limit);
+    if !args.file.is_empty() {
+        let asked = &args.prompt;
+        return read(&args.file, asked.label.as_deref(), prompts[0].labels(), asked.limit);
     }
     let mut names: Vec<&str> = prompts.iter().flat_map(Prompt::fields).collect();
     names.sort_unstable();
@@ -106,7 +118,7 @@ fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
         [field] => field,
         _ => {
             return Err(usage(format!(
-                "the template has several fields ({}), and a text is one: give records with --data",
+                "the template has several fields ({}), and a text is one: give records with --file",
                 names.join(", ")
             )));
         }
@@ -117,9 +129,9 @@ fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
             texts.push(text.context("stdin")?);
         }
     }
-    texts.truncate(args.limit.unwrap_or(usize::MAX));
+    texts.truncate(args.prompt.limit.unwrap_or(usize::MAX));
     if texts.is_empty() {
-        return Err(usage("nothing to classify: give texts, --data, or texts on stdin, one a line"));
+        return Err(usage("nothing to classify: give texts, --file, or texts on stdin, one a line"));
     }
     let example = |text: String| Example { fields: [(field.to_owned(), text)].into(), label: None };
     Ok(Inputs { examples: texts.into_iter().map(example).collect(), fields: vec![field.to_owned()] })

@@ -5,9 +5,9 @@ use crate::exit::usage;
 use crate::named;
 use crate::output::{bar, line, thousands};
 use firebrand_corpus::datasets::{
-    Dataset, Examples, Field, Inspection, Kind, Layout, Part, PartStats, Sample, SplitName, Store, inspect,
+    Dataset, Examples, Inspection, Kind, Layout, Part, PartStats, Sample, SplitName, Store, inspect,
 };
-use firebrand_corpus::records::Format;
+use firebrand_corpus::records::{Field, Format};
 use firebrand_corpus::sources::DocumentBoundary;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

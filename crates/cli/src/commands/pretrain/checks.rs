@@ -1,55 +1,15 @@
-//! What is looked at before a run is touched: its folder, its lock, the config it was started with, the weights it
-//! starts from.
+//! What is looked at before a run is touched: its context, the weights it starts from.
 
 use crate::config::PretrainConfig;
 use crate::exit::usage;
-use crate::run::RunFile;
 use anyhow::Context;
 use burn::tensor::Device;
-use firebrand_durable::Lock;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::hugging_face;
 use firebrand_transformer::{Model, ModelConfig};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::Path;
-
-pub(super) fn make_folder(dir: &Path) -> anyhow::Result<()> {
-    if dir.exists() && !dir.is_dir() {
-        return Err(usage(format!("--out {}: is a file; a run needs a folder", dir.display())));
-    }
-    std::fs::create_dir_all(dir).map_err(|error| {
-        let message = format!("--out {}: the folder cannot be made: {error}", dir.display());
-        match error.kind() {
-            // Another path would do; a full or failing disk is nobody's wrong usage.
-            ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem => {
-                usage(message)
-            }
-            _ => anyhow::anyhow!(message),
-        }
-    })
-}
-
-/// Keeps a second process from training the same run.
-pub(super) fn lock(dir: &Path) -> anyhow::Result<Lock> {
-    let path = RunFile::lock(dir);
-    let taken = std::fs::create_dir_all(firebrand_durable::parent(&path)).and_then(|()| Lock::take(&path));
-    taken.with_context(|| path.display().to_string())?.map_err(|holder| {
-        let holder = holder.map_or("another process".to_string(), |holder| format!("process {holder}"));
-        anyhow::anyhow!("{}: {holder} is training this run; wait for it, or stop it by Ctrl-C", dir.display())
-    })
-}
-
-pub(super) fn start_or_resume(resume: bool, dir: &Path) -> anyhow::Result<()> {
-    if resume || !RunFile::path(dir).exists() {
-        return Ok(());
-    }
-    Err(usage(format!(
-        "{}: holds a run already; go on with it by --resume, or choose another --out",
-        dir.display()
-    )))
-}
 
 pub(super) fn check_context(config: &PretrainConfig, model: &ModelConfig) -> anyhow::Result<()> {
     model.validate()?;
@@ -75,31 +35,6 @@ pub(super) fn check_checkpointing(config: &PretrainConfig, device: &str) -> anyh
         )));
     }
     Ok(())
-}
-
-/// Refuses to go on with a run under another config, data or tokenizer; lists what differs.
-pub(super) fn check_same_run(old: &RunFile, new: &RunFile, dir: &Path) -> anyhow::Result<()> {
-    let mut differences = Vec::new();
-    let (old, new) = (old.keys()?, new.keys()?);
-    for (key, value) in &new {
-        let before = old.iter().find(|(old_key, _)| old_key == key).map(|(_, value)| value.as_str());
-        if before != Some(value) {
-            differences.push(format!("{key}: {} → {value}", before.unwrap_or("absent")));
-        }
-    }
-    for (key, value) in &old {
-        if !new.iter().any(|(new_key, _)| new_key == key) {
-            differences.push(format!("{key}: {value} → absent"));
-        }
-    }
-    if differences.is_empty() {
-        return Ok(());
-    }
-    Err(usage(format!(
-        "{}: the run was started differently; use its own config (leave --config out) or another --out\n  {}",
-        dir.display(),
-        differences.join("\n  ")
-    )))
 }
 
 /// A model with new weights, or with those of `from`, which must be the same model for the same tokens.

@@ -2,18 +2,18 @@
 
 mod checks;
 mod dry_run;
-mod pace;
 mod teacher;
-mod view;
 
 use crate::args::{Global, PretrainArgs};
+use crate::commands::training::{self, Finished, Heading, Pace, Plan};
 use crate::config::{self, MASK, ObjectiveName, PretrainConfig};
-use crate::exit::{Interrupted, usage};
-use crate::output::{complain, duration, line, say, thousands};
+use crate::exit::usage;
+use crate::output::{duration, line, say, thousands};
 use crate::run::{self, RunFile};
+use crate::screen;
 use crate::text;
-use crate::{interrupt, screen};
 use burn::tensor::Device;
+use firebrand_corpus::batches::TokenBatch;
 use firebrand_corpus::batches::WindowOrder;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
@@ -23,17 +23,13 @@ use firebrand_pretrain::{
     ReplacedToken, Sentinels, SpanCorruption,
 };
 use firebrand_tokenizer::Tokenizer;
-use firebrand_training::{Checkpoints, Data, Event, Objective, Outcome, Trainer, TrainingError};
+use firebrand_training::{Objective, Windows};
 use firebrand_transformer::hugging_face::Architecture;
 use firebrand_transformer::{Model, ModelConfig, ModelKind, Spellings};
 use std::path::{Path, PathBuf};
 
-use checks::{
-    check_checkpointing, check_context, check_same_run, lock, make_folder, new_model, start_or_resume,
-};
-use pace::Pace;
+use checks::{check_checkpointing, check_context, new_model};
 use teacher::Teacher;
-use view::{Bar, EventFileView, Heading, Tui, View};
 
 pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.config.as_deref().unwrap_or("run")));
@@ -56,11 +52,7 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         // Before data is read, which may take its time.
         screen::check(global)?;
     }
-    start_or_resume(args.resume, &dir)?;
-    make_folder(&dir)?;
-    let _lock = lock(&dir)?;
-    // Another process may have made and ended a run between the two.
-    start_or_resume(args.resume, &dir)?;
+    let _lock = training::enter(&dir, args.resume)?;
 
     let (tokenizer, shards) = text::load(&config.data, global)?;
     teacher.as_ref().map_or(Ok(()), |teacher| teacher.check_tokenizer(&tokenizer))?;
@@ -70,9 +62,10 @@ pub(crate) fn run(args: &PretrainArgs, global: &Global) -> anyhow::Result<()> {
         tokenizer.sha256.clone(),
         shards.provenance().map_or(String::new(), |provenance| provenance.key.clone()),
         args.from.clone(),
-        teacher.as_ref().map(Teacher::hashes).transpose()?,
         config.clone(),
     );
+    let hashes = teacher.as_ref().map(Teacher::hashes).transpose()?;
+    let run_file = RunFile { teacher: hashes, ..run_file };
     // What the objective marks is not in any text.
     let special = config.special_tokens();
     let tokenizer =
@@ -170,7 +163,7 @@ struct Job<'a> {
     args: &'a PretrainArgs,
     dir: &'a Path,
     config: &'a PretrainConfig,
-    run_file: RunFile,
+    run_file: RunFile<PretrainConfig>,
     /// With the special tokens of the objective.
     tokenizer: Tokenizer,
     shards: Shards,
@@ -224,7 +217,7 @@ impl Job<'_> {
 }
 
 /// Trains a model for an objective, whichever that is.
-fn train<O: Objective>(objective: O, job: Job<'_>) -> anyhow::Result<()>
+fn train<O: Objective<Rows = TokenBatch>>(objective: O, job: Job<'_>) -> anyhow::Result<()>
 where
     O::Model: Model,
 {
@@ -242,16 +235,7 @@ where
     } = job;
     let train = shards.split(Split::Train)?;
     let order = WindowOrder::new(train.len(), config.training.seq_len, config.seed, config.data.order)?;
-    if RunFile::path(dir).exists() {
-        let started = RunFile::read(dir)?;
-        check_same_run(&started, &run_file, dir)?;
-        if (&started.device, started.threads) != (&run_file.device, run_file.threads) {
-            complain(format_args!(
-                "warning: started on {} (threads: {}), continued on {} (threads: {}): the result will differ in its last bits",
-                started.device, started.threads, run_file.device, run_file.threads
-            ));
-        }
-    }
+    training::check_started(&run_file, dir)?;
     let model: O::Model = new_model(args.from.as_deref(), &model_config, &tokenizer, config.seed, device)?;
     let model = model.with_checkpointing(config.training.activation_checkpointing);
     // Only now is anything written: a refused command leaves a run as it was.
@@ -259,67 +243,25 @@ where
     run_file.write(dir)?;
     introduce(&model_config, &tokenizer, &shards, device_name, config, global);
     let held_out_bytes = target_bytes(&shards, &tokenizer)?;
-    let data = Data { train, order: &order, held_out: shards.get(Split::HeldOut), held_out_bytes };
-    let heading = heading(dir, &model_config, device_name, config);
-
-    let mut trainer = Trainer::new(
-        objective,
-        model,
-        config.training.clone(),
-        config.optimizer.clone(),
-        config.schedule.clone(),
-        config.seed,
-        device,
+    let seq_len = config.training.seq_len;
+    let data =
+        Windows { train, order: &order, seq_len, held_out: shards.get(Split::HeldOut), held_out_bytes };
+    let plan = Plan {
+        command: "pretrain",
         dir,
-    )?;
-    let (checkpoint, damaged) = Checkpoints::new(dir).load_latest()?;
-    for error in damaged {
-        complain(format_args!("warning: {error}; using the checkpoint before it, or else starting anew"));
-    }
-    if let Some(checkpoint) = checkpoint {
-        say(global, format!("going on after step {}", checkpoint.progress.step));
-        trainer = trainer.resume(checkpoint)?;
-    }
-    let stop = interrupt::heed()?;
-    let begun = trainer.progress();
-    let mut pace = Pace::new(begun.step, config.training.steps);
-    let mut views: Vec<Box<dyn View + '_>> = Vec::new();
-    if args.tensorboard {
-        views.push(Box::new(EventFileView::new(dir, begun.step)?));
-    }
-    views.push(match args.tui {
-        true => Box::new(Tui::new(heading, dir, begun)?),
-        false => Box::new(Bar::new(global, begun.step, config.training.steps)),
-    });
-    let outcome = trainer.run(data, stop, &mut |event| {
-        if let Event::Step(report) = &event {
-            pace.step(report);
-        }
-        views.iter_mut().for_each(|view| view.show(&event, &pace));
-    });
-    views.iter_mut().for_each(|view| view.close());
-    let outcome = outcome.map_err(|error| match error {
-        // Going on would only diverge again.
-        TrainingError::NotFinite { .. } => error.into(),
-        error => anyhow::Error::new(error).context(format!(
-            "stopped after step {}; go on, once this is put right, with: firebrand pretrain --out {} --resume",
-            trainer.progress().step,
-            dir.display()
-        )),
-    })?;
-    let progress = trainer.progress();
-    match outcome {
-        Outcome::Interrupted => Err(Interrupted(format!(
-            "stopped after step {}; everything is saved. Go on with: firebrand pretrain --out {} --resume",
-            progress.step,
-            dir.display()
-        ))
-        .into()),
-        Outcome::Finished(evaluation) => {
-            let val_loss = evaluation.map(|evaluation| evaluation.loss);
-            report(config, dir, val_loss, progress.best_step, progress.seconds, &pace, global)
-        }
-    }
+        training: &config.training,
+        optimizer: &config.optimizer,
+        schedule: &config.schedule,
+        seed: config.seed,
+        device,
+        heading: heading(dir, &model_config, device_name, config),
+        tui: args.tui,
+        tensorboard: args.tensorboard,
+        global,
+    };
+    let Finished { evaluation, progress, pace, .. } = training::drive(objective, model, &data, plan)?;
+    let val_loss = evaluation.map(|evaluation| evaluation.loss);
+    report(config, dir, val_loss, progress.best_step, progress.seconds, &pace, global)
 }
 
 fn default_dir(config: &str) -> PathBuf {
@@ -332,7 +274,7 @@ fn read_config(args: &PretrainArgs, dir: &Path) -> anyhow::Result<PretrainConfig
     match &args.config {
         Some(name) => config::load(name, &args.set),
         None if !args.set.is_empty() => Err(usage("--set changes a --config; a resumed run keeps its own")),
-        None if RunFile::path(dir).exists() => Ok(RunFile::read(dir)?.config),
+        None if run::file(dir).exists() => Ok(RunFile::read(dir)?.config),
         None => Err(usage(format!("{}: holds no run to go on with; start one with --config", dir.display()))),
     }
 }

@@ -1,7 +1,7 @@
 //! The teacher that a run distils from: looked at before anything is written, then opened.
 
 use crate::exit::usage;
-use crate::run::{TeacherHashes, check_model_folder, tokenizer_hash};
+use crate::run::{ModelHashes, check_model_folder, tokenizer_hash};
 use crate::text::HashedTokenizer;
 use anyhow::Context;
 use burn::tensor::Device;
@@ -79,8 +79,8 @@ impl<'a> Teacher<'a> {
     }
 
     /// What it is, for `run.toml`.
-    pub(super) fn hashes(&self) -> anyhow::Result<TeacherHashes> {
-        TeacherHashes::of(self.dir())
+    pub(super) fn hashes(&self) -> anyhow::Result<ModelHashes> {
+        ModelHashes::of(self.dir())
     }
 
     /// Reads the weights. `device` may be with autodiff, and the teacher is without.

@@ -2,7 +2,7 @@
 
 use crate::args::ScoreArgs;
 use crate::exit::usage;
-use crate::run::{RunFile, Trained, parse_ids};
+use crate::run::{self, AnyConfig, RunFile, Trained, parse_ids};
 use anyhow::Context;
 use firebrand_corpus::generator::{Grammar, floor_of};
 use firebrand_corpus::sources::{DocumentBoundary, DocumentReader};
@@ -88,7 +88,10 @@ struct FileText {
 fn boundary(args: &ScoreArgs) -> anyhow::Result<DocumentBoundary> {
     Ok(match args.boundary {
         Some(boundary) => boundary.into(),
-        None if RunFile::path(&args.run).exists() => RunFile::read(&args.run)?.config.data.boundary,
+        None if run::file(&args.run).exists() => match RunFile::read_any(&args.run)?.config {
+            AnyConfig::Pretrain(config) => config.data.boundary,
+            AnyConfig::Finetune(_) => DocumentBoundary::File,
+        },
         None => DocumentBoundary::File,
     })
 }

@@ -1,5 +1,6 @@
 //! `firebrand show`: what a run is, how it was made, its curve; several runs side by side.
 
+mod config;
 mod differences;
 mod one;
 mod record;
@@ -8,7 +9,7 @@ mod sparkline;
 
 use crate::args::{Global, ShowArgs};
 use crate::output::{complain, line, say};
-use crate::run::RunFile;
+use crate::run;
 use crate::tensorboard::{self, EventFile};
 use anyhow::Context;
 use firebrand_durable::Lock;
@@ -75,7 +76,7 @@ fn runs_in(dir: &Path) -> Vec<PathBuf> {
 
 /// Makes a run's event file from its metrics.
 fn write_events(record: &Record, global: &Global) -> anyhow::Result<()> {
-    let (dir, lock) = (&record.path, RunFile::lock(&record.path));
+    let (dir, lock) = (&record.path, run::lock(&record.path));
     // Whoever trains the run may be writing it; and nobody may begin to in between.
     let _lock = match lock.parent().is_some_and(Path::is_dir) {
         true => Some(Lock::take(&lock).with_context(|| lock.display().to_string())?.map_err(|_| {

@@ -23,11 +23,13 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
         ))?;
     }
     if let Some(run) = &record.run {
-        let paths = run.config.data.shards.iter().chain(&run.config.data.texts);
-        let paths: Vec<String> = paths.map(|path| path.display().to_string()).collect();
+        let paths: Vec<String> = run.config.data().iter().map(|path| path.display().to_string()).collect();
         line(format!(
             "made by     Firebrand {} on {} (threads: {}, seed: {})",
-            run.version, run.device, run.threads, run.config.seed
+            run.version,
+            run.device,
+            run.threads,
+            run.config.seed()
         ))?;
         line(format!(
             "data        {} (tokenizer {})",
@@ -37,7 +39,7 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
         if let Some(from) = &run.from {
             line(format!("from        {}", from.display()))?;
         }
-        if let (Some(distillation), Some(teacher)) = (&run.config.distillation, &run.teacher) {
+        if let (Some(distillation), Some(teacher)) = (run.config.distillation(), &run.teacher) {
             line(format!(
                 "teacher     {} (weights {}), weight {}, temperature {}",
                 distillation.teacher.display(),
@@ -51,17 +53,12 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
             State::Finished | State::Model => "finished",
             State::Stopped => "not finished: go on with --resume",
         };
-        line(format!("steps       {} of {} ({state})", record.step(), run.config.training.steps))?;
+        line(format!("steps       {} of {} ({state})", record.step(), run.config.steps()))?;
     }
-    if let (Some(seconds), Some(tokens), Some(speed)) =
-        (record.last("seconds"), record.tokens(), record.tokens_per_s())
-    {
-        line(format!(
-            "time        {} for {} tokens, {} tokens/s",
-            duration(seconds),
-            thousands(tokens),
-            thousands(speed as u64)
-        ))?;
+    if let (Some(seconds), Some(speed)) = (record.last("seconds"), record.tokens_per_s()) {
+        let tokens =
+            record.tokens().map_or(String::new(), |tokens| format!(" for {} tokens", thousands(tokens)));
+        line(format!("time        {}{tokens}, {} tokens/s", duration(seconds), thousands(speed as u64)))?;
     }
     for (name, key) in [("train loss", "train_loss"), ("held out", "val_loss")] {
         let curve: Vec<f64> = record.curve(key).into_iter().map(|(_, value)| value).collect();
@@ -73,7 +70,10 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
         let bits = record.bits_per_byte().map_or(String::new(), |bits| format!(", {bits:.4} bits per byte"));
         let perplexity =
             record.perplexity().map_or(String::new(), |perplexity| format!(", perplexity {perplexity:.3}"));
-        line(format!("best        held-out loss {best:.4}{perplexity}{bits}"))?;
+        let figures = record.figures().into_iter();
+        let figures: String =
+            figures.map(|(name, value)| format!(", {} {value:.4}", name.replace('_', " "))).collect();
+        line(format!("best        held-out loss {best:.4}{perplexity}{bits}{figures}"))?;
     }
     Ok(())
 }

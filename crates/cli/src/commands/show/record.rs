@@ -1,7 +1,7 @@
 //! What is known of a run: from its config, its metrics and its model.
 
 use crate::exit::usage;
-use crate::run::RunFile;
+use crate::run::{self, AnyConfig, RunFile};
 use firebrand_durable::Lock;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::read_metrics;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// A run, or a model without a history.
 pub(super) struct Record {
     pub(super) path: PathBuf,
-    pub(super) run: Option<RunFile>,
+    pub(super) run: Option<RunFile<AnyConfig>>,
     pub(super) model: Option<ModelConfig>,
     pub(super) n_params: Option<usize>,
     pub(super) state: State,
@@ -44,7 +44,7 @@ impl State {
 
 /// Whether a folder looks like a run or a model.
 pub(super) fn is_one(dir: &Path) -> bool {
-    RunFile::path(dir).exists() || hugging_face::is_model_folder(dir)
+    run::file(dir).exists() || hugging_face::is_model_folder(dir)
 }
 
 impl Record {
@@ -53,13 +53,13 @@ impl Record {
     /// # Errors
     /// When there is neither a run nor a model, or its files cannot be read.
     pub(super) fn read(dir: &Path) -> anyhow::Result<Self> {
-        let run = RunFile::path(dir).exists().then(|| RunFile::read(dir)).transpose()?;
+        let run = run::file(dir).exists().then(|| RunFile::read_any(dir)).transpose()?;
         let model = hugging_face::is_model_folder(dir).then(|| hugging_face::load_config(dir)).transpose()?;
         let state = match (&run, &model) {
             (None, None) => {
                 return Err(usage(format!("{}: holds neither a run nor a model", dir.display())));
             }
-            _ if Lock::is_held(&RunFile::lock(dir)) => State::Running,
+            _ if Lock::is_held(&run::lock(dir)) => State::Running,
             (None, Some(_)) => State::Model,
             (Some(_), Some(_)) => State::Finished,
             (Some(_), None) => State::Stopped,
@@ -85,8 +85,15 @@ impl Record {
         self.metrics.iter().rev().find_map(|line| line.get(key)?.as_f64())
     }
 
-    /// The line of the lowest held-out loss.
+    /// The line of the lowest held-out loss, or of the highest figure where the best weights are chosen by that.
     fn best_line(&self) -> Option<&Map<String, Value>> {
+        let best_by = self.run.as_ref().and_then(|run| run.config.best_by());
+        if let Some(key) = best_by.and_then(|best_by| Some(format!("val_{}", best_by.figure()?))) {
+            let value = |line: &Map<String, Value>| line.get(&key).and_then(Value::as_f64);
+            let evaluated = self.metrics.iter().filter(|line| value(line).is_some());
+            // Of equal ones the first: those are its weights that were kept.
+            return evaluated.reduce(|best, line| if value(line) > value(best) { line } else { best });
+        }
         let loss = |line: &&Map<String, Value>| line.get("val_loss").and_then(Value::as_f64);
         let evaluated = self.metrics.iter().filter(|line| loss(line).is_some());
         evaluated.min_by(|a, b| loss(a).unwrap_or(f64::NAN).total_cmp(&loss(b).unwrap_or(f64::NAN)))
@@ -94,6 +101,20 @@ impl Record {
 
     pub(super) fn best(&self) -> Option<f64> {
         self.best_line()?.get("val_loss")?.as_f64()
+    }
+
+    /// The figures of the best line, by name.
+    pub(super) fn figures(&self) -> Vec<(String, f64)> {
+        let known = ["val_loss", "val_bits_per_byte", "val_task", "val_lm"];
+        let is_figure = |key: &str| key.starts_with("val_") && !known.contains(&key);
+        let is_finetuned = self.run.as_ref().is_some_and(|run| run.config.best_by().is_some());
+        self.best_line()
+            .into_iter()
+            .filter(|_| is_finetuned)
+            .flatten()
+            .filter(|(key, _)| is_figure(key))
+            .filter_map(|(key, value)| Some((key["val_".len()..].to_owned(), value.as_f64()?)))
+            .collect()
     }
 
     /// Bits per byte where the held-out loss is lowest; absent where only a part is evaluated.
@@ -106,8 +127,7 @@ impl Record {
     }
 
     pub(super) fn tokens(&self) -> Option<u64> {
-        let training = &self.run.as_ref()?.config.training;
-        Some(self.step() * (training.batch_size * training.seq_len) as u64)
+        Some(self.step() * self.run.as_ref()?.config.tokens_a_step()?)
     }
 
     /// Of the lowest held-out loss, if that is nats a token.
@@ -139,9 +159,9 @@ impl Record {
 }
 
 /// How many parameters the model of an unfinished run has; `None` when its tokenizer cannot be read.
-fn planned_parameters(run: &RunFile, dir: &Path) -> Option<usize> {
+fn planned_parameters(run: &RunFile<AnyConfig>, dir: &Path) -> Option<usize> {
     let vocab_size = Tokenizer::load(dir).ok()?.vocab_size();
-    let model = run.config.model(vocab_size);
+    let model = run.config.model(vocab_size)?;
     model.validate().ok()?;
     Some(model.n_params())
 }

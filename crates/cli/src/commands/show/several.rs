@@ -84,7 +84,7 @@ fn columns(records: &[Record], by_bits: bool, width: usize) -> Vec<Column> {
     };
     let name = |record: &Record| Some(shorten(&record.path.display().to_string(), (width / 4).max(12)));
     let steps = |record: &Record| {
-        let steps = record.run.as_ref()?.config.training.steps;
+        let steps = record.run.as_ref()?.config.steps();
         Some(match record.state {
             State::Finished => thousands(steps),
             _ => format!("{}/{}", thousands(record.step()), thousands(steps)),

@@ -1,0 +1,179 @@
+//! The configs of `firebrand finetune`.
+
+use super::{apply, find, put, read};
+use crate::args::FinetuneArgs;
+use crate::exit::usage;
+use firebrand_corpus::labelled::{Kind, LabelledData};
+use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions};
+use firebrand_training::{OptimizerConfig, ScheduleConfig};
+use firebrand_transformer::TaskKind;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// The configs in the binary, by name.
+const BUILT_IN: [(&str, &str); 2] = [
+    ("classification", include_str!("../../../../configs/finetune/classification.toml")),
+    ("smoke", include_str!("../../../../configs/finetune/smoke.toml")),
+];
+
+/// The config that is used where none is named.
+const DEFAULT: &str = "classification";
+
+/// A fine-tuning run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FinetuneConfig {
+    /// What is to be said of texts.
+    #[serde(default)]
+    pub(crate) task: TaskName,
+    /// Of the head's weights, the order of examples, dropout.
+    #[serde(default)]
+    pub(crate) seed: u64,
+    /// Of what is held out: not `seed`, so that runs that differ in that are measured on the same examples.
+    #[serde(default)]
+    pub(crate) split_seed: u64,
+    #[serde(default)]
+    pub(crate) data: LabelledData,
+    #[serde(default)]
+    pub(crate) head: HeadOptions,
+    #[serde(default)]
+    pub(crate) training: FinetuneTraining,
+    #[serde(default)]
+    pub(crate) optimizer: OptimizerConfig,
+    #[serde(default)]
+    pub(crate) schedule: ScheduleConfig,
+}
+
+/// The tasks there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TaskName {
+    /// Which class a text is of
+    #[default]
+    Classification,
+    /// Which labels a text has: none, one, several
+    MultiLabel,
+    /// A number for a text
+    Regression,
+}
+
+impl TaskName {
+    /// What a head says for it.
+    pub(crate) fn head(self) -> TaskKind {
+        match self {
+            Self::Classification => TaskKind::Classification,
+            Self::MultiLabel => TaskKind::MultiLabel,
+            Self::Regression => TaskKind::Regression,
+        }
+    }
+
+    /// What labels are in its files.
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Classification => Kind::Class,
+            Self::MultiLabel => Kind::Classes,
+            Self::Regression => Kind::Number,
+        }
+    }
+}
+
+impl FinetuneConfig {
+    /// Checks every number that can be checked without the data and the model.
+    pub(crate) fn validate(&self) -> anyhow::Result<()> {
+        if self.data.files.is_empty() {
+            return Err(usage("nothing to learn from: give --data FILE, such as --data reviews.csv"));
+        }
+        self.head.validate(self.task.head())?;
+        self.training.validate()?;
+        self.optimizer.validate()?;
+        self.schedule.validate()?;
+        // Beyond this, counts no longer fit and allocations fail without a word about the key.
+        const MOST: usize = 1 << 20;
+        for (key, value) in
+            [("training.batch_size", self.training.batch_size), ("training.seq_len", self.training.seq_len)]
+        {
+            if value > MOST {
+                return Err(usage(format!("{key} {value} is too large: at most {MOST}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The config with what is usual for its task in the place of what was left out: a run records all of it.
+    fn with_options(mut self) -> Self {
+        self.head.best_by.get_or_insert(BestBy::of(self.task.head()));
+        self
+    }
+}
+
+/// The config that the command line asks for: a file or a built-in one, options and `--set` applied.
+pub(crate) fn load_finetune(args: &FinetuneArgs) -> anyhow::Result<FinetuneConfig> {
+    let (text, origin) = find(args.config.as_deref().unwrap_or(DEFAULT), &BUILT_IN)?;
+    let config = read::<FinetuneConfig>(&text, &origin, |table| {
+        options(args, table).map_err(usage)?;
+        args.set.iter().try_for_each(|assignment| apply(table, assignment))
+    });
+    config.map(FinetuneConfig::with_options)
+}
+
+/// Options that stand for a key.
+fn options(args: &FinetuneArgs, table: &mut Table) -> Result<(), String> {
+    let string = |text: &str| Value::String(text.to_owned());
+    if !args.data.is_empty() {
+        let files = args.data.iter().map(|path| string(&path.to_string_lossy())).collect();
+        put(table, "data.files", Value::Array(files))?;
+    }
+    if let Some(task) = args.task {
+        put(table, "task", Value::try_from(task).map_err(|error| error.to_string())?)?;
+    }
+    for (key, column) in [("text", &args.text), ("text_b", &args.text_b), ("label", &args.label)] {
+        if let Some(column) = column {
+            put(table, &format!("data.columns.{key}"), string(column))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::{CommandFactory, Parser};
+
+    fn args(more: &[&str]) -> FinetuneArgs {
+        let line = [&["firebrand", "finetune", "--from", "run", "--data", "a.csv"], more].concat();
+        match Cli::parse_from(line).command {
+            crate::args::Command::Finetune(args) => *args,
+            other => panic!("{other:?} is another command"),
+        }
+    }
+
+    #[test]
+    fn every_built_in_config_describes_a_run_and_stands_in_the_help() {
+        let help = Cli::command()
+            .find_subcommand_mut("finetune")
+            .expect("it is there")
+            .render_long_help()
+            .to_string();
+        for (name, _) in BUILT_IN {
+            let config =
+                load_finetune(&args(&["--config", name])).unwrap_or_else(|error| panic!("{name}: {error}"));
+            config.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(help.contains(&format!("\n  {name} ")), "{name} is missing from the help");
+        }
+    }
+
+    #[test]
+    fn options_stand_for_keys_and_set_has_the_last_word() {
+        let more = ["--label", "stars", "--task", "regression", "--set", "data.columns.text=body"];
+        let config = load_finetune(&args(&more)).expect("well-formed");
+        assert_eq!(config.data.files, [std::path::PathBuf::from("a.csv")]);
+        let names =
+            |field: &Option<firebrand_corpus::records::Field>| field.as_ref().map(|field| field.names());
+        assert_eq!(names(&config.data.columns.label), Some(vec!["stars".to_owned()]));
+        assert_eq!(names(&config.data.columns.text), Some(vec!["body".to_owned()]));
+        assert_eq!((config.task, config.head.best_by), (TaskName::Regression, Some(BestBy::Loss)));
+        let error = load_finetune(&args(&["--set", "trainig.epochs=1"])).expect_err("a typo").to_string();
+        assert!(error.contains("did you mean `training`?"), "{error}");
+    }
+}

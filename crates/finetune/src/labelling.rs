@@ -1,0 +1,155 @@
+//! Saying something about whole texts: maximize `P(y | x_1 … x_|x|)` over labelled examples.
+//!
+//! One objective for three tasks, which differ in what the outputs of the head mean: classes (cross-entropy of their softmax), labels
+//! (cross-entropy of each one's sigmoid), a number (squared error).
+
+use crate::config::{BestBy, HeadOptions};
+use crate::example::{Example, Examples, Target};
+use crate::figures::{Answer, Answers};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use firebrand_training::{BatchKey, Evaluation, Figure, Objective, Term, TrainingError};
+use firebrand_transformer::{Classifier, Dropout, Padded, TaskKind, hugging_face};
+use std::path::Path;
+
+/// The name of the term that labels are learned by.
+const TASK: &str = "task";
+
+/// Classification, several labels, or regression: what the head says.
+#[derive(Debug, Clone)]
+pub struct Labelling {
+    /// The loss, and by what the best weights are chosen.
+    pub options: HeadOptions,
+    /// What each class counts; empty where all count 1.
+    pub class_weights: Vec<f64>,
+    /// The id that ends a document, for the exported folder.
+    pub end_of_text: Option<u32>,
+}
+
+/// Texts, and what is to be said of them.
+#[derive(Debug)]
+pub struct LabelledBatch {
+    rows: Padded,
+    targets: Vec<Target>,
+    next_tokens: u64,
+    dropout: Option<Dropout>,
+}
+
+impl Labelling {
+    /// The sum of the loss over a batch, `[1]`, from the outputs of a head `[batch, outputs]`.
+    fn nats(&self, task: TaskKind, outputs: Tensor<2>, targets: &[Target]) -> Tensor<1> {
+        let [batch, width] = outputs.dims();
+        let device = outputs.device();
+        let wanted =
+            |numbers: Vec<f32>| Tensor::<2>::from_data(TensorData::new(numbers, [batch, width]), &device);
+        let numbers: Vec<f32> = targets.iter().flat_map(|target| self.wanted(target, width)).collect();
+        match task {
+            TaskKind::Classification => (wanted(numbers) * log_softmax(outputs, 1)).sum().neg(),
+            // log(1 + e^x) − y·x, without large numbers: max(x, 0) + log(1 + e^−|x|) − y·x.
+            TaskKind::MultiLabel => {
+                let softplus = outputs.clone().clamp_min(0.0) + outputs.clone().abs().neg().exp().log1p();
+                (softplus - wanted(numbers) * outputs).sum()
+            }
+            TaskKind::Regression => (outputs - wanted(numbers)).powi_scalar(2).sum(),
+            TaskKind::Tagging => unreachable!("tags have an objective of their own"),
+        }
+    }
+
+    /// What a row of outputs is compared with.
+    fn wanted(&self, target: &Target, width: usize) -> Vec<f32> {
+        match target {
+            Target::Class(class) => {
+                let weight = self.class_weights.get(*class).copied().unwrap_or(1.0);
+                let smoothing = self.options.label_smoothing;
+                let of = |output: usize| {
+                    smoothing / width as f64 + if output == *class { 1.0 - smoothing } else { 0.0 }
+                };
+                (0..width).map(|output| (weight * of(output)) as f32).collect()
+            }
+            Target::Labels(labels) => {
+                (0..width).map(|output| if labels.contains(&output) { 1.0 } else { 0.0 }).collect()
+            }
+            Target::Number(number) => vec![*number as f32; width],
+            Target::Tags(_) => unreachable!("tags have an objective of their own"),
+        }
+    }
+
+    fn has_next_tokens(&self) -> bool {
+        self.options.lm_weight > 0.0
+    }
+
+    /// Terms, and the outputs they come from.
+    fn terms(&self, model: &Classifier, batch: &mut LabelledBatch) -> (Vec<Term>, Tensor<2>) {
+        let task = model.head_config().task;
+        let states = model.states(&batch.rows, batch.dropout.as_mut());
+        let next_tokens = self.has_next_tokens().then(|| {
+            let nats = model.next_token_nats(states.clone(), &batch.rows);
+            nats.unwrap_or_else(|| states.clone().sum() * 0.0)
+        });
+        let outputs = model.outputs(states, &batch.rows, batch.dropout.as_mut());
+        let nats = self.nats(task, outputs.clone(), &batch.targets);
+        let mut terms = vec![Term { name: TASK, weight: 1.0, nats }];
+        terms.extend(next_tokens.map(|nats| Term { name: "lm", weight: self.options.lm_weight, nats }));
+        (terms, outputs)
+    }
+}
+
+impl Objective for Labelling {
+    type Model = Classifier;
+    type Rows = Examples<Example>;
+    type Batch = LabelledBatch;
+    type Answers = Answers;
+
+    fn prepare(&self, rows: &Examples<Example>, key: BatchKey, device: &Device) -> LabelledBatch {
+        let examples = &rows.0;
+        LabelledBatch {
+            rows: Padded::new(examples.iter().map(Example::sequence), device),
+            targets: examples.iter().map(|example| example.target.clone()).collect(),
+            next_tokens: examples.iter().map(|example| example.ids.len() as u64 - 1).sum(),
+            dropout: key.dropout(self.options.dropout, examples.len()),
+        }
+    }
+
+    fn counts(&self, batch: &LabelledBatch) -> Vec<u64> {
+        let mut counts = vec![batch.targets.len() as u64];
+        counts.extend(self.has_next_tokens().then_some(batch.next_tokens));
+        counts
+    }
+
+    fn loss(&self, model: &Classifier, mut batch: LabelledBatch) -> Vec<Term> {
+        self.terms(model, &mut batch).0
+    }
+
+    fn judge(&self, model: &Classifier, mut batch: LabelledBatch, answers: &mut Answers) -> Vec<Term> {
+        let (terms, outputs) = self.terms(model, &mut batch);
+        let width = outputs.dims()[1];
+        let outputs = outputs.into_data().convert::<f32>();
+        let outputs = outputs.try_into_vec::<f32>().expect("converted to f32 just now");
+        let both = outputs.chunks(width).zip(batch.targets);
+        answers.0.extend(both.map(|(outputs, target)| Answer { outputs: outputs.to_vec(), target }));
+        terms
+    }
+
+    fn figures(&self, answers: &Answers) -> Vec<Figure> {
+        let figure = |name, value| Figure { name, value };
+        match answers.0.first().map(|answer| &answer.target) {
+            Some(Target::Number(_)) => {
+                vec![figure("pearson", answers.pearson()), figure("rmse", answers.rmse())]
+            }
+            Some(_) => vec![figure("accuracy", answers.accuracy()), figure("macro_f1", answers.macro_f1())],
+            None => Vec::new(),
+        }
+    }
+
+    fn rank(&self, evaluation: &Evaluation) -> f64 {
+        let figure = self.options.best_by.and_then(BestBy::figure).and_then(|name| evaluation.figure(name));
+        let task = evaluation.terms.iter().find(|(name, _, _)| *name == TASK);
+        let loss = task.map_or(evaluation.loss, |(_, nats, count)| nats / (*count).max(1) as f64);
+        // All figures are better when they are higher.
+        figure.map_or(loss, |figure| -figure)
+    }
+
+    fn export(&self, model: &Classifier, dir: &Path) -> Result<(), TrainingError> {
+        Ok(hugging_face::save_classifier(dir, model, self.end_of_text)?)
+    }
+}

@@ -1,0 +1,21 @@
+//! Fine-tuning on labelled examples: what a model with a head is trained for.
+//!
+//! Ids in, ids out: an [`Example`] is ids and a target, and what texts, columns and labels they come from is known to others. An
+//! objective here is one of `firebrand_training`, whose trainer does the rest; [`ExampleData`] says which examples make up which
+//! step. Adding a task: a module here with its objective, and its arm in the cli's `commands/finetune`.
+
+mod config;
+mod data;
+mod example;
+mod figures;
+mod frame;
+mod labelling;
+mod predict;
+
+pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
+pub use data::ExampleData;
+pub use example::{Example, Examples, Item, Target};
+pub use figures::{Answer, Answers};
+pub use frame::{Frame, Framed};
+pub use labelling::{LabelledBatch, Labelling};
+pub use predict::{predict, probabilities};

@@ -65,6 +65,8 @@ fn texts_come_from_arguments_stdin_and_records() {
         assert_eq!((&record["templates"], &record["right"]), (&text["templates"], &Value::Null));
     }
     assert_eq!(by_records[1]["fields"]["id"], "2");
+    scratch.write("new.txt", "A fox.\nA hen.\n");
+    assert_eq!(scratch.run(&[&classify[..], &["--file", "new.txt"]].concat()).json_lines(), by_argument);
     let table = scratch.run(&["classify", "run", "--template", "wish.toml", "A fox."]).succeeds().stdout;
     assert!(table.starts_with("label") && table.contains("A fox."), "{table}");
 }
@@ -179,7 +181,7 @@ fn wrong_templates_and_data_are_said_with_their_place() {
         .fails(2, &["`txt`", "did you mean `text`?"]);
     let label = scratch.run(&["classify", "run", "--template", "wish.toml", "--data", "data.jsonl"]);
     label.fails(
-        1,
+        2,
         &["data.jsonl, line 1", "`fod` is no label of the template: food, rest; did you mean `food`?"],
     );
     let long = "The fox wanted peace. ".repeat(40);
@@ -189,8 +191,8 @@ fn wrong_templates_and_data_are_said_with_their_place() {
         .fails(2, &["what stands around the fields is too long"]);
     scratch.run(&["classify", "run", "--template", "reviws", "x"]).fails(2, &["did you mean `reviews`?"]);
     scratch
-        .run(&["classify", "run", "--template", "wish.toml", "--data", "train.txt"])
-        .fails(2, &["records have fields"]);
+        .run(&["classify", "run", "--template", "wish.toml", "--text", "a", "--file", "data.jsonl"])
+        .fails(2, &["--text is for heads"]);
 }
 
 #[test]

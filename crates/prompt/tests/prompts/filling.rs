@@ -11,7 +11,7 @@ pub(crate) fn words() -> Tokenizer {
         "the service was great and the room was terrible. It was great. It was terrible. not good not bad "
             .repeat(20);
     let config = ByteLevelConfig {
-        vocab_size: 330,
+        vocab_size: 600,
         special_tokens: vec![END_OF_TEXT.into()],
         ..ByteLevelConfig::default()
     };
@@ -68,7 +68,7 @@ fn fields_are_cut_to_whole_words_until_all_fits_and_the_blank_never() {
     let prompt = prompt(SENTIMENT);
     let long = "the room was terrible and ".repeat(20);
     let around = tokenizer.encode(" It was terrible.").len();
-    for most in [around + 1, around + 5, around + 40] {
+    for most in [around + 3, around + 5, around + 40] {
         let asked = ask(&prompt, &tokenizer, most, &fields(long.trim()), &[]).expect("a question");
         assert!(asked.trimmed && asked.question.longest() <= most);
         let text = tokenizer.decode(&asked.question.candidates[1].ids).expect("text");
@@ -102,7 +102,7 @@ fn the_file_says_which_fields_are_cut_and_at_which_end() {
     assert!(filled("trim = [\"b\"]").expect("fits").starts_with("the room was terrible the service "));
     assert!(filled("trim = [\"a\"]").expect("fits").ends_with(" the service was great good"));
     let first = filled("trim = [\"a\"]\ntrim_end = \"first\"").expect("fits");
-    assert!(first.contains("terrible the service was great good") && !first.contains("room"), "{first}");
+    assert!(first.ends_with("terrible the service was great good") && !first.starts_with("the room"), "{first}");
     assert!(filled("trim = []").expect_err("nothing may be cut").contains("let a field be cut by `trim`"));
 }
 

@@ -101,9 +101,20 @@ fn the_file_says_which_fields_are_cut_and_at_which_end() {
     };
     assert!(filled("trim = [\"b\"]").expect("fits").starts_with("the room was terrible the service "));
     assert!(filled("trim = [\"a\"]").expect("fits").ends_with(" the service was great good"));
-    let first = filled("trim = [\"a\"]\ntrim_end = \"first\"").expect("fits");
-    assert!(first.ends_with("terrible the service was great good") && !first.starts_with("the room"), "{first}");
     assert!(filled("trim = []").expect_err("nothing may be cut").contains("let a field be cut by `trim`"));
+}
+
+#[test]
+fn the_end_of_a_field_is_kept_on_request() {
+    let tokenizer = words();
+    let prompt = prompt("text = \"{text} [Z]\"\nanswers = [\"good\", \"bad\"]\ntrim_end = \"first\"");
+    let long = "the room was terrible and the service was great and the room was terrible";
+    let most = tokenizer.encode(&format!("{long} good")).len() - 2;
+    let asked = ask(&prompt, &tokenizer, most, &fields(long), &[]).expect("fits");
+    let text = tokenizer.decode(&asked.question.candidates[0].ids).expect("text");
+    let kept = text.strip_suffix(" good").expect("the blank is there");
+    assert!(kept.len() < long.len() && long.ends_with(&format!(" {kept}")), "{kept:?} is whole words");
+    assert!(kept.contains("the service was great"), "no more is cut than has to be: {kept:?}");
 }
 
 #[test]

@@ -6,8 +6,9 @@ use firebrand_backend::device;
 use firebrand_backend::ops::AttentionMask;
 use firebrand_prompt::{Candidate, Question, SpecialIds, one_by_one, scorer};
 use firebrand_transformer::{
-    AnyModel, Bidirectional, Decoder, Encoder, EncoderDecoder, FactorizationOrder, LayerKind, Model,
-    ModelConfig, ModelKind, NamedTensor, Permutation, PositionKind, Preset, named_tensors, with_tensors,
+    AnyModel, Bidirectional, Decoder, Encoder, EncoderDecoder, EncoderHeads, FactorizationOrder, LayerKind,
+    Model, ModelConfig, ModelKind, NamedTensor, Permutation, PositionKind, Preset, named_tensors,
+    with_tensors,
 };
 
 const VOCAB_SIZE: usize = 19;
@@ -254,7 +255,8 @@ fn an_encoder_decoder_scores_the_span_of_the_sentinel_and_what_closes_it() {
 #[test]
 fn models_that_cannot_be_asked_say_why() {
     let device = device::resolve(Some("cpu")).expect("always there").1;
-    let config = ModelConfig { kind: ModelKind::Encoder, ..ModelConfig::preset(Preset::Bert, 9, 8, 1, 2, 8) };
+    let heads = EncoderHeads::default();
+    let config = ModelConfig { heads, ..ModelConfig::preset(Preset::Bert, 9, 8, 1, 2, 8) };
     let headless = AnyModel::Encoder(Box::new(Encoder::new(&config, 0, &device).expect("a model")));
     let error = |model: &AnyModel, special: &SpecialIds| match scorer(model, special) {
         Ok(_) => panic!("a scorer"),

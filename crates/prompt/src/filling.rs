@@ -108,7 +108,7 @@ impl Filling<'_> {
         Ok(candidates)
     }
 
-    /// Cuts fields until the text fits, or nothing is left to cut; says whether there was anything that may be.
+    /// Cuts fields until the text fits, or nothing is left to cut; says whether fields may be cut at all.
     fn cut(&self, input: usize, fields: &mut Fields) -> Result<bool, PromptError> {
         let mut order: Vec<String> = match &self.prompt.trim {
             Some(order) => order.clone(),
@@ -137,7 +137,7 @@ impl Filling<'_> {
                 break;
             }
         }
-        Ok(!order.is_empty())
+        Ok(self.prompt.trim.as_ref().is_none_or(|order| !order.is_empty()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What prompts need of a run: its special tokens, a scorer, embeddings, templates by name.
 
-use super::masked::{around, mask_of};
-use crate::config::did_you_mean;
+use super::frame::frame;
+use crate::config::{MASK, did_you_mean};
 use crate::exit::usage;
 use crate::run::Trained;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -41,14 +41,17 @@ pub(crate) fn special_ids(trained: &Trained) -> SpecialIds {
 /// The same of a model and a tokenizer.
 pub(crate) fn special_ids_of(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> SpecialIds {
     let id = |name: &str| tokenizer.and_then(|tokenizer| tokenizer.token_to_id(name));
-    let (before, after) = tokenizer.map_or((None, None), around);
+    let (before, after) = match tokenizer.map(|tokenizer| frame(ModelKind::Encoder, tokenizer)) {
+        Some(frame) => (frame.before, frame.after),
+        None => (None, None),
+    };
     let sentinels = Sentinels::of(id);
     let modes = ModeTokens::of(id);
     SpecialIds {
         end_of_text: tokenizer.and_then(Tokenizer::end_of_text),
         before,
         after,
-        mask: tokenizer.and_then(mask_of),
+        mask: id(MASK).or(id("<mask>")),
         sentinels: (0..sentinels.len()).map(|number| sentinels.id(number)).collect(),
         spans_mode: modes.as_ref().map(|modes| modes.id(Mode::R)),
         text_mode: modes.as_ref().map(|modes| modes.id(Mode::S)),

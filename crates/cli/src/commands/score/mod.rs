@@ -2,6 +2,7 @@
 
 mod documents;
 mod encoder_decoder;
+mod predictor;
 mod pseudo;
 mod windows;
 
@@ -12,8 +13,8 @@ use crate::output::{line, size};
 use crate::run::Trained;
 use anyhow::Context;
 use documents::Scored;
-use firebrand_prompt::score::Predictor;
 use firebrand_transformer::{AnyModel, CpuDecoder};
+use predictor::Predictor;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
@@ -249,8 +250,6 @@ fn logits(model: &Predictor, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow
     }
     match narrow {
         Some(model) => Ok(narrow::logits(model, ids)),
-        None => model
-            .logits(ids)
-            .ok_or_else(|| usage("--logits are those of a decoder, and this model predicts in any order")),
+        None => model.logits(ids),
     }
 }

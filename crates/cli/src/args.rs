@@ -3,6 +3,7 @@
 mod data;
 mod finetune;
 mod inference;
+mod prompt;
 mod tokenizer;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -15,6 +16,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
+pub(crate) use prompt::{BenchPromptArgs, PromptArgs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
@@ -103,7 +105,7 @@ pub(crate) enum Command {
     Pretrain(PretrainArgs),
     /// Train a model further on labelled texts: classes, labels, numbers
     Finetune(Box<FinetuneArgs>),
-    /// Say of texts what a fine-tuned model makes of them
+    /// Give texts labels: by a fine-tuned model's head, or by what any model answers in a template's blank
     Classify(Box<ClassifyArgs>),
     /// A folder of adapters (LoRA) into one of a model that needs no other
     Merge(MergeArgs),
@@ -137,6 +139,8 @@ pub(crate) enum Command {
     BenchLstm(BenchLstmArgs),
     #[command(hide = true)]
     BenchCost(BenchCostArgs),
+    #[command(hide = true)]
+    BenchPrompt(BenchPromptArgs),
     #[command(hide = true)]
     BenchGenerator,
     #[command(hide = true)]

@@ -55,7 +55,7 @@ pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
 pub use model::{AnyModel, Model};
 pub use packed::{Document, Packed};
-pub use permutation::{FactorizationOrder, Permutation};
+pub use permutation::{FactorizationOrder, Permutation, TokenTree};
 pub use rounded::{Rounded, rounded};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};

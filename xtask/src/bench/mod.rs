@@ -7,6 +7,7 @@ mod generator;
 mod objectives;
 mod peer;
 mod prepare;
+mod prompt;
 mod shakespeare;
 mod tokenizer;
 mod tokenizer_peers;
@@ -129,6 +130,8 @@ enum Bench {
     /// labelled texts, BLiMP, speed, memory; as a table, too (target/bench/objectives/table.md). What is measured stays for the next
     /// call with the same binary, so that it can be made in parts (--only). Two hours.
     Objectives,
+    /// Four answers behind each of a thousand inputs, sharing what they share, against reading each text anew and transformers. Minutes.
+    Prompt,
 }
 
 impl Bench {
@@ -142,6 +145,7 @@ impl Bench {
             Self::Tokenizer => "tokenizer",
             Self::Shakespeare => "shakespeare",
             Self::Objectives => "objectives",
+            Self::Prompt => "prompt",
         }
     }
 
@@ -155,6 +159,7 @@ impl Bench {
             Self::Tokenizer => tokenizer::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),
             Self::Objectives => objectives::run(firebrand, options),
+            Self::Prompt => prompt::run(firebrand, options),
         }
     }
 }

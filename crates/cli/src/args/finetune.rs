@@ -1,5 +1,6 @@
 //! Arguments of the commands that train and use a head for texts.
 
+use super::PromptArgs;
 use crate::config::TaskName;
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -78,16 +79,31 @@ pub(crate) struct FinetuneArgs {
   firebrand classify runs/reviews --file new.csv --add-columns out.csv
   firebrand classify runs/reviews --file new.jsonl --text review --json
   firebrand classify runs/reviews --file test.csv --label stars
-  tail -f log.txt | firebrand classify runs/reviews")]
+  tail -f log.txt | firebrand classify runs/reviews
+
+With --template any run is asked, fine-tuned or not, which answer is the
+likeliest in a blank. Built-in templates: reviews, reviews-verdict. A file of
+one's own is TOML:
+  text = \"{text} It was [Z].\"
+  [labels]
+  positive = [\"great\", \"good\"]
+  negative = [\"terrible\"]
+where {text} is a field of the input and [Z] the blank; there is also
+{if field}…{else}…{end}.
+  firebrand classify runs/mine --template reviews \"The staff were kind.\"
+  firebrand classify runs/mine --template reviews-verdict \\
+    --file dataset:firebrand-reviews/test --measure calibrated
+  firebrand classify runs/mine --template a.toml --template b.toml \\
+    --examples few.jsonl --choose --file new.jsonl --json")]
 pub(crate) struct ClassifyArgs {
-    /// A fine-tuned run, or a Hugging Face folder with such a head
+    /// A fine-tuned run, or a Hugging Face folder with such a head; with --template any run
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
     /// Texts to classify [default: stdin, a text a line]
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
-    /// A text a line, or CSV, TSV, JSON lines, Parquet; may be given several times
-    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    /// A text a line, or CSV, TSV, JSON lines, Parquet; may be given several times; with --template also dataset:NAME/SPLIT
+    #[arg(long, visible_alias = "data", value_name = "FILE", conflicts_with = "texts")]
     pub(crate) file: Vec<PathBuf>,
     /// The column of the text [default: as in training, or found by its name]
     #[arg(long, value_name = "COLUMN", requires = "file")]
@@ -104,4 +120,6 @@ pub(crate) struct ClassifyArgs {
     /// Texts that are read together
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(64).expect("64 is not 0"))]
     pub(crate) batch_size: NonZeroUsize,
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
 }

@@ -13,6 +13,7 @@ pub(crate) mod merge;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;
+mod prompting;
 pub(crate) mod score;
 pub(crate) mod show;
 mod tags;

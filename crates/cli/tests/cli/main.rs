@@ -20,6 +20,7 @@ mod memory;
 mod methods;
 mod objectives;
 mod preparing;
+mod prompting;
 mod resuming;
 mod scoring;
 mod showing;

@@ -1,14 +1,19 @@
-//! `firebrand classify`: what a fine-tuned model makes of texts.
+//! `firebrand classify`: labels for texts, by the head of a fine-tuned model (`heads`) or by a template (`template`).
 
 mod columns;
 mod heads;
 mod input;
 mod judged;
+mod records;
 mod said;
 mod tagged;
+mod template;
 
 use crate::args::{ClassifyArgs, Global};
 
 pub(crate) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
-    heads::run(args, global)
+    match args.prompt.templates.is_empty() {
+        true => heads::run(args, global),
+        false => template::run(args, global),
+    }
 }

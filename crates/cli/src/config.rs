@@ -510,7 +510,7 @@ impl ModelSection {
 
 /// The config called `name` (a file, or one that is built in), with `--set` applied.
 pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig> {
-    let (text, origin) = find(name)?;
+    let (text, origin) = find("config", &BUILT_IN, name)?;
     let mut table: Table = toml::from_str(&text).map_err(|error| usage(explain(&origin, &error)))?;
     for assignment in set {
         apply(&mut table, assignment)?;
@@ -527,21 +527,22 @@ pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig>
     config.map(PretrainConfig::with_options)
 }
 
-fn find(name: &str) -> anyhow::Result<(String, String)> {
-    if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
-        return Ok((text.to_string(), format!("the built-in config `{name}`")));
+/// The text of a TOML file, or of one that is built in, and what messages call it; `what` it is: a config, a suite.
+pub(crate) fn find(what: &str, built_in: &[(&str, &str)], name: &str) -> anyhow::Result<(String, String)> {
+    if let Some((_, text)) = built_in.iter().find(|(built_in, _)| *built_in == name) {
+        return Ok((text.to_string(), format!("the built-in {what} `{name}`")));
     }
     let path = Path::new(name);
     if path.exists() || name.ends_with(".toml") {
-        let text = std::fs::read_to_string(path).with_context(|| format!("config {name}"));
+        let text = std::fs::read_to_string(path).with_context(|| format!("{what} {name}"));
         return match text {
             Ok(text) => Ok((text, name.to_string())),
             Err(error) => Err(usage(format!("{error:#}"))),
         };
     }
-    let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     Err(usage(format!(
-        "no config `{name}`{}: give a .toml file or one of {}",
+        "no {what} `{name}`{}: give a .toml file or one of {}",
         did_you_mean(name, &names),
         names.join(", ")
     )))
@@ -573,7 +574,7 @@ fn apply(table: &mut Table, assignment: &str) -> anyhow::Result<()> {
 }
 
 /// The error with the nearest known key, where an unknown one is the cause.
-fn explain(origin: &str, error: &toml::de::Error) -> String {
+pub(crate) fn explain(origin: &str, error: &toml::de::Error) -> String {
     let message = error.to_string();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
+pub(crate) mod eval;
 pub(crate) mod generate;
 mod masked;
 mod narrow;

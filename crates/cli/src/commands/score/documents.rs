@@ -39,7 +39,7 @@ pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(
 }
 
 /// A text after an end of text, where the model knows one.
-fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
+pub(super) fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
     let tokenizer = trained.tokenizer()?;
     let end = tokenizer.end_of_text();
     let mut ids: Vec<u32> = end.into_iter().collect();

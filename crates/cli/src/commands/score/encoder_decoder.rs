@@ -2,11 +2,10 @@
 //! (`<extra_id_0>`, or `[MASK]`; after `[S]` where the model knows modes), or of nothing but an end of text where it knows none.
 
 use super::documents::Scored;
-use super::windows::{Window, windows};
-use crate::args::{Global, ScoreArgs, WeightsName};
+use super::windows::{self, Window};
+use crate::args::Global;
 use crate::commands::generate::Knows;
 use crate::exit::usage;
-use crate::output::bar;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_pretrain::Mode;
 use firebrand_tokenizer::Tokenizer;
@@ -47,24 +46,18 @@ pub(super) fn nats(
     model: &EncoderDecoder,
     tokenizer: Option<&Tokenizer>,
     documents: &[Scored],
-    args: &ScoreArgs,
     global: &Global,
+    name: &str,
 ) -> anyhow::Result<Vec<f64>> {
-    if args.weights != WeightsName::F32 {
-        return Err(usage("--weights are for decoders, and this is an encoder-decoder model"));
-    }
-    if args.logits.is_some() {
-        return Err(usage("--logits are those of a decoder, and this is an encoder-decoder model"));
-    }
     let given = Given::new(model, tokenizer)?;
     let context = model.config().seq_len;
     let Some(room) = context.checked_sub(given.begin.len()).filter(|&room| room > 0) else {
         return Err(usage(format!("the model's context of {context} leaves no room for a text")));
     };
-    let windows = windows(documents, room);
-    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
+    let windows = windows::windows(documents, room);
+    let progress = windows::progress(global, name, windows.len());
     let mut nats = vec![0.0; documents.len()];
-    for batch in windows.chunks((4096 / context).max(1)) {
+    for batch in windows::batches(&windows) {
         for (window, of_window) in batch.iter().zip(nats_of(model, &given, batch, &model.device())) {
             nats[window.document] += of_window;
         }

@@ -4,7 +4,10 @@ mod documents;
 mod encoder_decoder;
 mod predictor;
 mod pseudo;
+mod texts;
 mod windows;
+
+pub(crate) use texts::{TextScore, texts};
 
 use super::narrow::{self, f32_bytes, narrow};
 use crate::args::{Global, ScoreArgs, WeightsName};
@@ -48,7 +51,7 @@ impl Reading {
             }
             Predictor::Permutation(_) => None,
         };
-        let f32_nats = windows::nats(&predictor, &documents, global);
+        let f32_nats = windows::nats(&predictor, &documents, global, "scoring");
         let nats = match &narrow {
             Some(model) => windows::narrow_nats(model, &documents, global),
             None => f32_nats.clone(),
@@ -72,32 +75,24 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     }
     let Trained { model, tokenizer, device } = trained;
     if let AnyModel::EncoderDecoder(model) = &model {
-        let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, args, global)?;
+        if args.weights != WeightsName::F32 {
+            return Err(usage("--weights are for decoders, and this is an encoder-decoder model"));
+        }
+        if args.logits.is_some() {
+            return Err(usage("--logits are those of a decoder, and this is an encoder-decoder model"));
+        }
+        let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, global, "scoring")?;
         if args.each {
             return print_each(&documents, &nats);
         }
         let score = Score::of(&documents, nats.iter().sum(), floor, device);
         return if global.json { line(score.json(&[])) } else { score.print(&[]) };
     }
-    let reading =
-        |name, predictor, documents| Reading::new(name, predictor, documents, args.weights, &device, global);
-    let readings = match model {
-        AnyModel::EncoderDecoder(_) => unreachable!("it was scored above"),
-        // A model that sees all of a prompt is given one token of each text: then every other is predicted from those before.
-        AnyModel::Decoder(model) => {
-            vec![reading(None, Predictor::Decoder(Box::new(model.reading_causally())), documents)?]
-        }
-        AnyModel::Permutation(model) => vec![reading(None, Predictor::Permutation(model), documents)?],
-        AnyModel::Bidirectional(model) => {
-            let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
-            let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();
-            vec![
-                reading(Some("forward"), Predictor::Decoder(Box::new(model.forward())), documents)?,
-                reading(Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed)?,
-            ]
-        }
-        AnyModel::Encoder(_) => unreachable!("scored in another way above"),
+    let directions = predictor::directions(&model, tokenizer.as_ref(), documents);
+    let reading = |(name, predictor, documents)| {
+        Reading::new(name, predictor, documents, args.weights, &device, global)
     };
+    let readings = directions.into_iter().map(reading).collect::<anyhow::Result<Vec<_>>>()?;
     if let Some(path) = &args.logits {
         write_logits(path, &readings)?;
     }

@@ -3,11 +3,11 @@
 //!
 //! It is not the logarithm of a probability: what it says of a text compares with what the same model says of others alone.
 
-use super::documents;
+use super::{documents, windows};
 use crate::args::{Global, ScoreArgs, WeightsName};
 use crate::commands::masked::Masked;
 use crate::exit::usage;
-use crate::output::{bar, line};
+use crate::output::line;
 use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -17,9 +17,15 @@ use serde_json::json;
 use std::path::Path;
 
 /// A text to score: all its ordinary tokens are.
-struct Text {
+pub(super) struct Text {
     ids: Vec<u32>,
     bytes: u64,
+}
+
+impl Text {
+    pub(super) fn new(text: &str, masked: &Masked<'_>) -> Self {
+        Self { ids: masked.around(&masked.tokenizer.encode(text)), bytes: text.len() as u64 }
+    }
 }
 
 /// A token that is hidden in one copy of (a window of) its text.
@@ -48,10 +54,9 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
             _ => return Err(usage("--logits are those of one --text or --ids, not of a --file")),
         }
     }
-    let mut counts = vec![0_usize; texts.len()];
-    hidden.iter().for_each(|hidden| counts[hidden.text] += 1);
     let tokens = hidden.len();
-    let nats = nats(&texts, hidden, &masked, global);
+    let (nats, counts): (Vec<f64>, Vec<usize>) =
+        nats(&texts, hidden, &masked, global, "scoring").into_iter().unzip();
     if args.each {
         for ((nats, tokens), text) in nats.iter().zip(counts).zip(&texts) {
             line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": text.bytes, "pseudo": true}))?;
@@ -73,8 +78,7 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
 }
 
 fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Result<Vec<Text>> {
-    let whole =
-        |text: &str| Text { ids: masked.around(&masked.tokenizer.encode(text)), bytes: text.len() as u64 };
+    let whole = |text: &str| Text::new(text, masked);
     match (&args.text, &args.file, &args.ids) {
         (Some(text), _, _) => Ok(vec![whole(text)]),
         (_, Some(path), _) => {
@@ -113,10 +117,20 @@ fn hidden(texts: &[Text], masked: &Masked<'_>) -> Vec<Hidden> {
     all
 }
 
-/// Nats of all tokens of each text.
-fn nats(texts: &[Text], hidden: Vec<Hidden>, masked: &Masked<'_>, global: &Global) -> Vec<f64> {
-    let progress = bar(global, hidden.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
-    let mut nats = vec![0.0; texts.len()];
+/// Nats of all ordinary tokens of each text, and how many these are; `name` says on the bar what is done.
+pub(super) fn of_all(texts: &[Text], masked: &Masked<'_>, global: &Global, name: &str) -> Vec<(f64, usize)> {
+    nats(texts, hidden(texts, masked), masked, global, name)
+}
+
+fn nats(
+    texts: &[Text],
+    hidden: Vec<Hidden>,
+    masked: &Masked<'_>,
+    global: &Global,
+    name: &str,
+) -> Vec<(f64, usize)> {
+    let progress = windows::progress(global, name, hidden.len());
+    let mut nats = vec![(0.0, 0); texts.len()];
     for of_length in hidden.chunk_by(|a, b| a.len == b.len) {
         let rows_at_once = (4096 / of_length[0].len).max(1);
         for batch in of_length.chunks(rows_at_once) {
@@ -128,7 +142,8 @@ fn nats(texts: &[Text], hidden: Vec<Hidden>, masked: &Masked<'_>, global: &Globa
             let rows: Vec<(Vec<u32>, usize)> = batch.iter().map(row).collect();
             for (hidden, log_probs) in batch.iter().zip(masked.log_probs(&rows)) {
                 let token = texts[hidden.text].ids[hidden.at];
-                nats[hidden.text] -= f64::from(log_probs[token as usize]);
+                nats[hidden.text].0 -= f64::from(log_probs[token as usize]);
+                nats[hidden.text].1 += 1;
             }
             progress.inc(batch.len() as u64);
         }

@@ -7,6 +7,7 @@ use crate::commands::narrow;
 use crate::output::bar;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_transformer::CpuDecoder;
+use indicatif::ProgressBar;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
@@ -39,14 +40,30 @@ pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     windows
 }
 
-/// Nats of all targets of each document.
-pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global) -> Vec<f64> {
-    let context = model.most_targets();
-    let windows = windows(documents, context);
-    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
+/// Shows how many of `len` windows are done.
+pub(super) fn progress(global: &Global, name: &str, len: usize) -> ProgressBar {
+    bar(global, len as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"))
+}
+
+/// Windows that are computed together: of like length, about 4,096 tokens.
+pub(super) fn batches(windows: &[Window]) -> impl Iterator<Item = &[Window]> {
+    let mut rest = windows;
+    std::iter::from_fn(move || {
+        // The first is the longest.
+        let rows = (4096 / rest.first()?.ids.len()).clamp(1, rest.len());
+        let (batch, after) = rest.split_at(rows);
+        rest = after;
+        Some(batch)
+    })
+}
+
+/// Nats of all targets of each document; `name` says on the bar what is done.
+pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global, name: &str) -> Vec<f64> {
+    let windows = windows(documents, model.most_targets());
+    let progress = progress(global, name, windows.len());
     let device = model.device();
     let mut nats = vec![0.0; documents.len()];
-    for batch in windows.chunks(rows_at_once(context)) {
+    for batch in batches(&windows) {
         let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
         let id = |window: &Window, i: usize| window.ids.get(i).map_or(0, |&id| id as i32);
         let padded = batch.iter().flat_map(|window| (0..=seq).map(move |i| id(window, i))).collect();
@@ -69,8 +86,7 @@ pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global) -> 
 pub(super) fn narrow_nats(model: &CpuDecoder, documents: &[Scored], global: &Global) -> Vec<f64> {
     let windows = windows(documents, model.config().seq_len);
     let name = model.format().name();
-    let progress =
-        bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let progress = progress(global, name, windows.len());
     let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
         let ids: Vec<(&[u32], usize)> =
@@ -82,9 +98,4 @@ pub(super) fn narrow_nats(model: &CpuDecoder, documents: &[Scored], global: &Glo
     }
     progress.finish_and_clear();
     nats
-}
-
-/// About 4,096 tokens at once.
-fn rows_at_once(context: usize) -> usize {
-    (4096 / context).max(1)
 }

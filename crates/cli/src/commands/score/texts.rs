@@ -1,0 +1,68 @@
+//! How likely texts are, by whatever kind of model.
+
+use super::documents::{self, Scored};
+use super::{encoder_decoder, predictor, pseudo, windows};
+use crate::args::Global;
+use crate::commands::masked::Masked;
+use crate::run::Trained;
+use firebrand_transformer::AnyModel;
+
+/// What a text costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TextScore {
+    pub(crate) nats: f64,
+    /// Those that were scored.
+    pub(crate) tokens: usize,
+    /// UTF-8 bytes that they stand for.
+    pub(crate) bytes: u64,
+}
+
+/// The score of each text after an end of text, as `firebrand score` has it; `with_end`: of the end of the text too. Of a model
+/// that reads both ways the mean of the two, of one with masks the pseudo-log-likelihood. `name` says on the bar what is done.
+pub(crate) fn texts(
+    trained: &Trained,
+    texts: &[&str],
+    with_end: bool,
+    global: &Global,
+    name: &str,
+) -> anyhow::Result<Vec<TextScore>> {
+    if matches!(trained.model, AnyModel::Encoder(_)) {
+        let masked = Masked::new(trained)?;
+        let hidden: Vec<pseudo::Text> = texts.iter().map(|text| pseudo::Text::new(text, &masked)).collect();
+        let scores = pseudo::of_all(&hidden, &masked, global, name).into_iter().zip(texts);
+        return Ok(scores
+            .map(|((nats, tokens), text)| TextScore { nats, tokens, bytes: text.len() as u64 })
+            .collect());
+    }
+    let documents = texts
+        .iter()
+        .map(|text| documents::document(text, trained, with_end))
+        .collect::<anyhow::Result<Vec<Scored>>>()?;
+    let mut scores: Vec<TextScore> = documents
+        .iter()
+        .map(|document| TextScore {
+            nats: 0.0,
+            tokens: document.ids.len().saturating_sub(1),
+            bytes: document.bytes,
+        })
+        .collect();
+    let nats = match &trained.model {
+        AnyModel::EncoderDecoder(model) => {
+            vec![encoder_decoder::nats(model, trained.tokenizer.as_ref(), &documents, global, name)?]
+        }
+        model => predictor::directions(model, trained.tokenizer.as_ref(), documents)
+            .into_iter()
+            .map(|(direction, predictor, documents)| {
+                let name = direction.map_or(name.to_owned(), |direction| format!("{name}, {direction}"));
+                windows::nats(&predictor, &documents, global, &name)
+            })
+            .collect(),
+    };
+    for direction in &nats {
+        scores
+            .iter_mut()
+            .zip(direction)
+            .for_each(|(score, of_text)| score.nats += of_text / nats.len() as f64);
+    }
+    Ok(scores)
+}

@@ -20,4 +20,5 @@ mod input;
 mod nearest;
 
 pub use error::CorpusError;
+pub use nearest::{did_you_mean, nearest};
 pub use progress::{Progress, Stage};

@@ -109,13 +109,5 @@ impl SuiteFile {
     }
 }
 
-/// `; did you mean …?`, or nothing when nothing is near.
-fn did_you_mean(unknown: &str, known: &[&str]) -> String {
-    let similarity = |known: &str| strsim::jaro_winkler(unknown, known);
-    let near = known.iter().filter(|known| similarity(known) > 0.7);
-    let nearest = near.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"))
-}
-
 #[cfg(test)]
 mod tests;

@@ -50,11 +50,17 @@ fn its_figures_are_those_of_score() {
     let score = ["score", "run", "--file", "train.txt", "--boundary", "blank-line", "--json"];
     let score = scratch.run(&score).json();
     let metric = |task: usize, metric: usize| &tasks[task]["metrics"][metric];
-    assert_eq!((&metric(0, 0)["metric"], &metric(0, 1)["metric"]), (&"bits per byte".into(), &"perplexity".into()));
+    assert_eq!(
+        (&metric(0, 0)["metric"], &metric(0, 1)["metric"]),
+        (&"bits per byte".into(), &"perplexity".into())
+    );
     for (i, name) in ["bits_per_byte", "perplexity"].into_iter().enumerate() {
         let value = &metric(0, i)["runs"][0];
         assert!((number(&value["value"]) / number(&score[name]) - 1.0).abs() < 1e-6, "{value} {score}");
-        assert!(value["low"].as_f64() < value["value"].as_f64() && value["value"].as_f64() < value["high"].as_f64());
+        assert!(
+            value["low"].as_f64() < value["value"].as_f64()
+                && value["value"].as_f64() < value["high"].as_f64()
+        );
     }
     assert_eq!(tasks[0]["examples"], 40);
 
@@ -116,12 +122,16 @@ fn a_table_fits_a_terminal_and_says_what_is_what() {
         stdout
     };
     let one = eval(&["run"]);
-    for part in ["Animals", "bits per byte", "perplexity", "accuracy", "0.5000", "order", "95 % of 100 bootstrap"] {
+    for part in
+        ["Animals", "bits per byte", "perplexity", "accuracy", "0.5000", "order", "95 % of 100 bootstrap"]
+    {
         assert!(one.contains(part), "{part:?} is not in {one}");
     }
     assert!(!one.contains("p:"), "{one}");
     let two = eval(&["run", "a-run-with-a-name-that-is-rather-long"]);
-    for part in ["…", "rather-long", "text: bits per byte of 40", "McNemar", "paired permutation", "chance 0.5000"] {
+    for part in
+        ["…", "rather-long", "text: bits per byte of 40", "McNemar", "paired permutation", "chance 0.5000"]
+    {
         assert!(two.contains(part), "{part:?} is not in {two}");
     }
 }
@@ -129,7 +139,8 @@ fn a_table_fits_a_terminal_and_says_what_is_what() {
 #[test]
 fn some_examples_are_drawn_and_some_tasks_chosen() {
     let scratch = with_suite();
-    let some = ["eval", "run", "--suite", "animals.toml", "smoke", "--task", "pairs", "--limit", "4", "--json"];
+    let some =
+        ["eval", "run", "--suite", "animals.toml", "smoke", "--task", "pairs", "--limit", "4", "--json"];
     let report = scratch.run(&some).json();
     let tasks = report["suites"][0]["tasks"].as_array().expect("tasks");
     assert_eq!((tasks.len(), &tasks[0]["examples"]), (1, &4.into()));
@@ -149,14 +160,30 @@ fn what_is_wrong_with_a_suite_is_said_before_any_model_is_asked() {
     check(&task("kind = \"perplexity\"\ndatta = \"x\""), &["line 4", "did you mean `data`?"]);
     check(&task("kind = \"minimal-pair\"\ndata = \"x\""), &["line 3", "did you mean `minimal-pairs`?"]);
     check(&task("kind = \"perplexity\"\ndata = \"none.txt\""), &["task `t`", "none.txt", "No such file"]);
-    check(&task("kind = \"perplexity\"\ndata = \"dataset:sst\""), &["no dataset `sst`; did you mean `sst2`?"]);
+    check(
+        &task("kind = \"perplexity\"\ndata = \"dataset:sst\""),
+        &["no dataset `sst`; did you mean `sst2`?"],
+    );
     check(&task("kind = \"perplexity\"\ndata = \"dataset:sst2\""), &["sst2 is not here", "data fetch sst2"]);
     check(&task("kind = \"minimal-pairs\"\ndata = \"train.txt\""), &["train.txt: plain text has no fields"]);
-    check(&task("kind = \"minimal-pairs\"\ndata = \"pairs.jsonl\"\ngood = \"sentence_god\""), &["line 1", "did you mean `sentence_good`?"]);
-    check(&task("kind = \"perplexity\"\ndata = \"built-in:pairs\""), &["there is no field `text`", "`premise`"]);
-    check(&task("kind = \"perplexity\"\ndata = \"train.txt\"\ncontext = \"x\""), &["`context` is no key of the kind perplexity"]);
-    scratch.run(&["eval", "run", "--suite", "smok"]).fails(2, &["no suite `smok`; did you mean `smoke`?", "blimp"]);
-    scratch.run(&["eval", "run", "--suite", "animals.toml", "--task", "pair"]).fails(2, &["did you mean `pairs`?"]);
+    check(
+        &task("kind = \"minimal-pairs\"\ndata = \"pairs.jsonl\"\ngood = \"sentence_god\""),
+        &["line 1", "did you mean `sentence_good`?"],
+    );
+    check(
+        &task("kind = \"perplexity\"\ndata = \"built-in:pairs\""),
+        &["there is no field `text`", "`premise`"],
+    );
+    check(
+        &task("kind = \"perplexity\"\ndata = \"train.txt\"\ncontext = \"x\""),
+        &["`context` is no key of the kind perplexity"],
+    );
+    scratch
+        .run(&["eval", "run", "--suite", "smok"])
+        .fails(2, &["no suite `smok`; did you mean `smoke`?", "blimp"]);
+    scratch
+        .run(&["eval", "run", "--suite", "animals.toml", "--task", "pair"])
+        .fails(2, &["did you mean `pairs`?"]);
     scratch.run(&["eval", "none", "--suite", "animals.toml"]).fails(2, &["none: there is no such run"]);
     scratch.run(&["eval", "run"]).fails(2, &["--suite"]);
     scratch

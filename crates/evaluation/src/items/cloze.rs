@@ -19,7 +19,7 @@ pub fn cloze(text: &str) -> Option<Cloze> {
 }
 
 impl Cloze {
-    /// A context and a target that stand apart: a space goes between them, if there is none.
+    /// A context and what may follow it, where they stand apart: a space goes between them, if there is none.
     pub fn of(context: &str, target: &str) -> Self {
         let context = context.trim_end();
         let has_space = context.is_empty() || target.starts_with(char::is_whitespace);

@@ -1,8 +1,8 @@
 //! Where the examples of a task come from.
 
-use super::did_you_mean;
 use firebrand_corpus::datasets::SplitName;
 use firebrand_corpus::generator::{Kind, Split};
+use firebrand_corpus::{did_you_mean, nearest};
 use std::path::PathBuf;
 
 /// A file, a dataset by name, or what the built-in grammar makes.
@@ -34,11 +34,8 @@ impl DataSource {
             None => (rest.to_owned(), None),
         };
         let unknown = |what: &str, found: &str, known: &[&str]| {
-            format!(
-                "{text}: there is no {what} `{found}`{}: write {}",
-                did_you_mean(found, known),
-                known.join(", ")
-            )
+            let hint = did_you_mean(nearest(found, known));
+            format!("{text}: there is no {what} `{found}`{hint}: write {}", known.join(", "))
         };
         if let Some(rest) = text.strip_prefix("dataset:") {
             let (name, split) = split_of(rest);

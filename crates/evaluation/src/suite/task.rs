@@ -42,6 +42,8 @@ pub struct TaskFile {
     choices: Option<Vec<String>>,
     /// The field that says which answer is right.
     answer: Option<String>,
+    /// Whether an end of text stands before a context.
+    begins: Option<bool>,
     /// The file of a template.
     template: Option<PathBuf>,
     /// The field of the label; of a dataset the label set.
@@ -141,6 +143,8 @@ pub struct Task {
     pub boundary: Option<DocumentBoundary>,
     /// The field of the text, if it is said.
     pub text: Option<String>,
+    /// Whether an end of text stands before a context, as before a document. (lm-evaluation-harness puts none there.)
+    pub begins: bool,
     /// So many examples, drawn by the seed.
     pub limit: Option<usize>,
 }
@@ -162,8 +166,8 @@ impl KindName {
         match self {
             Self::Perplexity => &["text", "boundary"],
             Self::MinimalPairs => &["good", "bad", "group"],
-            Self::MultipleChoice => &["context", "choices", "answer"],
-            Self::Cloze => &["text", "boundary", "context", "target"],
+            Self::MultipleChoice => &["context", "choices", "answer", "begins"],
+            Self::Cloze => &["text", "boundary", "context", "target", "begins"],
             Self::Classification => &["template", "label", "shots", "pool"],
         }
     }
@@ -257,6 +261,7 @@ impl TaskFile {
             format: self.format,
             boundary: self.boundary,
             text: self.text,
+            begins: self.begins.unwrap_or(true),
             limit: self.limit,
             name: self.name,
         })
@@ -274,6 +279,7 @@ impl TaskFile {
             ("target", self.target.is_some()),
             ("choices", self.choices.is_some()),
             ("answer", self.answer.is_some()),
+            ("begins", self.begins.is_some()),
             ("template", self.template.is_some()),
             ("label", self.label.is_some()),
             ("shots", self.shots.is_some()),

@@ -240,39 +240,23 @@ fn read_layer(file: &Path) -> Result<Layer> {
     Ok(Layer { width: width as usize, values })
 }
 
-/// Good and bad sentences in turn, a line each.
+/// A suite of minimal pairs: the files of a folder.
 fn minimal_pairs(blimp: &Path, folder: &Path) -> Result<PathBuf> {
-    let mut files: Vec<PathBuf> = fs::read_dir(blimp)?.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort();
-    let mut lines = String::new();
-    for file in files {
-        for line in fs::read_to_string(&file)?.lines() {
-            let record: serde_json::Value = json(line)?;
-            for name in ["sentence_good", "sentence_bad"] {
-                lines += record[name].as_str().with_context(|| format!("{}: no {name}", file.display()))?;
-                lines.push('\n');
-            }
-        }
-    }
-    let out = folder.join("blimp.txt");
-    fs::write(&out, lines).with_context(|| format!("cannot write {}", out.display()))?;
-    Ok(out)
+    let blimp = blimp.canonicalize().with_context(|| format!("cannot find {}", blimp.display()))?;
+    let data = toml::Value::String(blimp.to_string_lossy().into_owned());
+    let suite = folder.join("blimp.toml");
+    let task = format!(
+        "[[tasks]]\nname = \"blimp\"\nkind = \"minimal-pairs\"\ndata = {data}\nformat = \"json-lines\"\n"
+    );
+    fs::write(&suite, task).with_context(|| format!("cannot write {}", suite.display()))?;
+    Ok(suite)
 }
 
 /// How often the good sentence is likelier than the bad one.
-fn prefers(firebrand: &Path, run: &Path, pairs: &Path) -> Result<f64> {
-    #[derive(Deserialize)]
-    struct Score {
-        log_likelihood: f64,
-    }
+fn prefers(firebrand: &Path, run: &Path, suite: &Path) -> Result<f64> {
     let mut command = Command::new(firebrand);
-    command.arg("score").arg(run).arg("--file").arg(pairs).args(["--boundary", "line", "--each"]);
-    command.args(["--device", "cpu", "--quiet"]);
-    let printed = process::output("score minimal pairs", &mut command)?;
-    let scores: Vec<Score> = printed.lines().map(json).collect::<Result<_>>()?;
-    let pairs = scores.as_chunks().0;
-    let right =
-        pairs.iter().filter(|[good, bad]: &&[Score; 2]| good.log_likelihood > bad.log_likelihood).count();
-    Ok(right as f64 / pairs.len().max(1) as f64)
+    command.arg("eval").arg(run).arg("--suite").arg(suite).args(["--json", "--device", "cpu", "--quiet"]);
+    let report: serde_json::Value = json(&process::output("ask minimal pairs", &mut command)?)?;
+    let accuracy = report["suites"][0]["tasks"][0]["metrics"][0]["runs"][0]["value"].as_f64();
+    accuracy.context("`firebrand eval --json` gives an accuracy")
 }

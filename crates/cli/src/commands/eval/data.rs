@@ -1,17 +1,20 @@
 //! The examples of a task: from files, from datasets by name, or made by the built-in grammar.
 
+use crate::commands::prompting;
 use crate::exit::usage;
 use crate::named;
 use anyhow::Context;
 use firebrand_corpus::datasets::{
     Dataset, DatasetSplit, Field, Kind as DatasetKind, Layout, MinimalPair, SplitName,
 };
-use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader};
+use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader, LabelledExample};
 use firebrand_corpus::generator::{Grammar, Kind, Split, write_labelled};
 use firebrand_corpus::records::Format;
 use firebrand_corpus::sources::source_files;
-use firebrand_evaluation::items::{Choice, Cloze, choices, cloze, drawn};
-use firebrand_evaluation::suite::{DataSource, Task, TaskKind};
+use firebrand_evaluation::items::{Choice, Cloze, Row, choices, cloze, drawn, rows};
+use firebrand_evaluation::suite::{DataSource, Shots, Task, TaskKind};
+use firebrand_prompt::{Example as Input, Prompt};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -25,6 +28,17 @@ pub(super) enum Examples {
     Pairs(Vec<MinimalPair>),
     Choices(Vec<Choice>),
     Cloze(Vec<Cloze>),
+    Labelled(Labelled),
+}
+
+/// Inputs of a template, with their labels.
+pub(super) struct Labelled {
+    pub(super) prompts: Vec<Prompt>,
+    pub(super) inputs: Vec<Input>,
+    /// How many demonstrations, of what.
+    pub(super) shots: Option<(usize, Vec<Input>)>,
+    /// What these are drawn by.
+    pub(super) seed: u64,
 }
 
 /// Some of the data of a task.
@@ -37,8 +51,7 @@ enum Part {
 
 /// The examples of a task; files are looked for in `base`.
 pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Examples> {
-    let parts =
-        task.data.iter().map(|data| part(data, task, base, seed)).collect::<anyhow::Result<Vec<Part>>>()?;
+    let parts = parts(&task.data, task, task.limit, base, seed)?;
     let examples = match &task.kind {
         TaskKind::Perplexity => {
             let mut texts = Vec::new();
@@ -81,7 +94,16 @@ pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Exampl
             let drawn = drawn(all_texts, task.limit, seed);
             Examples::Cloze(drawn.iter().map(last_word).collect::<anyhow::Result<_>>()?)
         }
-        TaskKind::Classification { .. } => return Err(usage("classification is not there yet")),
+        TaskKind::Classification { template, label, shots } => {
+            let prompt = prompting::template(template, base)?;
+            let label = label.as_deref();
+            let inputs = drawn(labelled(&parts, task, label, &prompt)?, task.limit, seed);
+            let shots = shots.as_ref().map(|Shots { count, pool }| {
+                let pool = labelled(&self::parts(pool, task, None, base, seed)?, task, label, &prompt)?;
+                Ok::<_, anyhow::Error>((*count, pool))
+            });
+            Examples::Labelled(Labelled { prompts: vec![prompt], inputs, shots: shots.transpose()?, seed })
+        }
     };
     if examples.len() == 0 {
         return Err(usage("there are no examples"));
@@ -96,6 +118,7 @@ impl Examples {
             Self::Pairs(pairs) => pairs.len(),
             Self::Choices(choices) => choices.len(),
             Self::Cloze(words) => words.len(),
+            Self::Labelled(labelled) => labelled.inputs.len(),
         }
     }
 }
@@ -113,7 +136,23 @@ fn last_word(example: &Example) -> anyhow::Result<Cloze> {
     }
 }
 
-fn part(data: &DataSource, task: &Task, base: &Path, seed: u64) -> anyhow::Result<Part> {
+fn parts(
+    data: &[DataSource],
+    task: &Task,
+    limit: Option<usize>,
+    base: &Path,
+    seed: u64,
+) -> anyhow::Result<Vec<Part>> {
+    data.iter().map(|data| part(data, task, limit, base, seed)).collect()
+}
+
+fn part(
+    data: &DataSource,
+    task: &Task,
+    limit: Option<usize>,
+    base: &Path,
+    seed: u64,
+) -> anyhow::Result<Part> {
     Ok(match data {
         DataSource::File(path) => Part::Files(source_files(&[base.join(path)], task.format)?),
         DataSource::Dataset { name, split } => {
@@ -123,7 +162,7 @@ fn part(data: &DataSource, task: &Task, base: &Path, seed: u64) -> anyhow::Resul
         }
         DataSource::BuiltIn { kind, split } => {
             let folder = tempfile::tempdir().context("a folder for what the grammar makes")?;
-            make(*kind, *split, seed, task.limit.unwrap_or(MADE), &made(*kind, &folder))?;
+            make(*kind, *split, seed, limit.unwrap_or(MADE), &made(*kind, &folder))?;
             Part::BuiltIn(*kind, folder)
         }
     })
@@ -221,4 +260,51 @@ fn fields(task: &Task, usual: bool) -> Option<(Field, Option<Field>)> {
         TaskKind::Cloze { fields: Some((context, target)) } => Some((name(context), Some(name(target)))),
         _ => task.text.as_ref().map(|text| (name(text), None)),
     }
+}
+
+/// Inputs of a template with the numbers of their labels. `label` is the field, of a dataset the label set.
+fn labelled(parts: &[Part], task: &Task, label: Option<&str>, prompt: &Prompt) -> anyhow::Result<Vec<Input>> {
+    let mut inputs = Vec::new();
+    for part in parts {
+        let rows = match part {
+            Part::Dataset(dataset, split) => rows_of(dataset, *split, label)?,
+            Part::Files(_) | Part::BuiltIn(..) => rows(&records(part, task)?, label.unwrap_or("label"))?,
+        };
+        for Row { fields, label } in rows {
+            if inputs.is_empty() {
+                prompt.check_fields(&fields.keys().map(String::as_str).collect::<Vec<_>>())?;
+            }
+            let number = prompt.labels().iter().position(|known| *known == label);
+            let number = number.ok_or_else(|| {
+                let known = prompt.labels().join(", ");
+                usage(format!(
+                    "the data have the label `{label}`, and the template `{}` has {known}",
+                    prompt.name
+                ))
+            })?;
+            inputs.push(Input { fields, label: Some(number) });
+        }
+    }
+    Ok(inputs)
+}
+
+/// The examples of a dataset: its text is the field `text`, a second one `text_b`, as well as what their columns are called.
+fn rows_of(dataset: &Dataset, split: SplitName, label: Option<&str>) -> anyhow::Result<Vec<Row>> {
+    let split = dataset.split(split)?;
+    let set = dataset.manifest.label_set(label)?;
+    let names = |field: &Option<Field>, usual: &str| match field {
+        Some(Field::Name(name)) => vec![usual.to_owned(), name.clone()],
+        _ => vec![usual.to_owned()],
+    };
+    let (text_names, text_b_names) = (names(&split.spec.text, "text"), names(&split.spec.text_b, "text_b"));
+    let row = |example: Result<LabelledExample, DatasetError>| {
+        let LabelledExample { text, text_b, label } = example?;
+        let mut fields: BTreeMap<String, String> =
+            text_names.iter().map(|name| (name.clone(), text.clone())).collect();
+        if let Some(text_b) = text_b {
+            fields.extend(text_b_names.iter().map(|name| (name.clone(), text_b.clone())));
+        }
+        Ok(Row { fields, label: set.names[label].clone() })
+    };
+    split.labelled(set)?.map(row).collect()
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &EvalArgs, global: &Global) -> anyhow::Result<()> {
                 1 => prepared.task.name.clone(),
                 _ => format!("{}, {}", run.display(), prepared.task.name),
             };
-            let answers = ask::ask(&trained, &prepared.examples, global, &name);
+            let answers = ask::ask(&trained, &prepared.examples, prepared.task.begins, global, &name);
             prepared
                 .answers
                 .push(answers.with_context(|| format!("{}: task `{}`", run.display(), prepared.task.name))?);

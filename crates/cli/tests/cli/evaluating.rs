@@ -190,3 +190,127 @@ fn what_is_wrong_with_a_suite_is_said_before_any_model_is_asked() {
         .run(&["eval", "run", "--suite", "animals.toml", "--examples", "none/x.jsonl"])
         .fails(1, &["--examples none/x.jsonl"]);
 }
+
+/// A small model, questions and answers in `golden/lm_eval`, of which `make.py` says how they were made.
+#[test]
+fn log_likelihoods_are_those_of_lm_evaluation_harness() {
+    let scratch = Scratch::empty();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/lm_eval");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (run, suite) = (path("run"), path("suite.toml"));
+    scratch.run(&["eval", &run, "--suite", &suite, "--examples", "answers.jsonl"]).succeeds();
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("a line of JSON");
+    let answers: Vec<Value> = scratch.text("answers.jsonl").lines().map(parse).collect();
+    let mut largest = 0.0_f64;
+    for task in ["pairs", "choices", "cloze"] {
+        let ours: Vec<&Value> = answers.iter().filter(|answer| answer["task"] == task).collect();
+        let theirs = std::fs::read_to_string(folder.join(format!("{task}.expected.jsonl"))).expect("golden");
+        let theirs: Vec<Value> = theirs.lines().map(parse).collect();
+        assert_eq!(ours.len(), theirs.len(), "{task}");
+        for (ours, theirs) in ours.into_iter().zip(&theirs) {
+            let found = match ours.get("log_likelihoods") {
+                Some(Value::Array(all)) => all.clone(),
+                _ => vec![ours["log_likelihood"].clone()],
+            };
+            let expected = theirs["log_likelihoods"].as_array().expect("a list");
+            assert_eq!(found.len(), expected.len(), "{task}");
+            for (found, expected) in found.iter().zip(expected) {
+                largest = largest.max((number(found) - number(expected)).abs());
+            }
+            if task == "cloze" {
+                assert_eq!(ours["correct"], theirs["greedy"][0]);
+            }
+        }
+    }
+    assert!(largest <= 1e-3, "{largest} nats apart");
+}
+
+const QUESTIONS: &str = r#"
+[[tasks]]
+name = "choices"
+kind = "multiple-choice"
+data = "choices.jsonl"
+context = "question"
+
+[[tasks]]
+name = "words"
+kind = "cloze"
+data = "train.txt"
+boundary = "blank-line"
+limit = 6
+"#;
+
+const CHOICES: &str = r#"{"question": "Once there was a", "choices": ["fox with 3 friends.", "with friends fox."], "answer": 0}
+{"question": "The crow wanted grain.", "choices": ["at.", "It got grain at last.", "Once"], "answer": "B"}
+{"question": "The hen", "choices": ["wanted shade.", "hen hen hen"], "answer": "wanted shade."}
+"#;
+
+/// A run and a suite with questions that go on.
+fn with_questions(config: &str) -> Scratch {
+    let scratch = Scratch::with_text();
+    scratch.write("choices.jsonl", CHOICES);
+    scratch.write("pairs.jsonl", PAIRS);
+    scratch.write("all.toml", format!("{SUITE}{QUESTIONS}"));
+    let data = ["data.texts=train.txt", "data.tokenizer=tok", "data.boundary=blank-line"];
+    let args = ["pretrain", "--config", config, "--out", "run"];
+    scratch.run(&[&args[..], &data.map(|set| ["--set", set]).concat()].concat()).succeeds();
+    scratch
+}
+
+#[test]
+fn every_kind_of_model_that_predicts_tokens_answers() {
+    for objective in ["bidirectional", "masked", "span-corruption", "denoising", "permutation", "prefix"] {
+        let scratch = with_questions(&format!("{objective}-smoke"));
+        let report = scratch.run(&["eval", "run", "--suite", "all.toml", "--json"]).json();
+        let tasks = report["suites"][0]["tasks"].as_array().expect("tasks");
+        assert_eq!(tasks.len(), 4);
+        for task in tasks {
+            let metrics = task["metrics"].as_array().expect("metrics");
+            assert!(!metrics.is_empty(), "{objective}: {task}");
+            for metric in metrics {
+                assert!(number(&metric["runs"][0]["value"]) >= 0.0, "{objective}: {task}");
+            }
+        }
+        let first = &tasks[0]["metrics"][0]["metric"];
+        let expected = if objective == "masked" { "pseudo-perplexity" } else { "bits per byte" };
+        assert_eq!(first, expected, "{objective}");
+    }
+    let scratch = with_questions("replaced-token-smoke");
+    scratch
+        .run(&["eval", "run", "--suite", "all.toml"])
+        .fails(2, &["run: task `text`", "trained to find replaced tokens"]);
+}
+
+#[test]
+fn what_follows_a_context_is_as_likely_as_the_difference_of_two_texts() {
+    let scratch = with_questions("causal-smoke");
+    let eval = [
+        "eval",
+        "run",
+        "--suite",
+        "all.toml",
+        "--task",
+        "choices",
+        "--task",
+        "words",
+        "--examples",
+        "a.jsonl",
+    ];
+    scratch.run(&eval).succeeds();
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("a line of JSON");
+    let answers: Vec<Value> = scratch.text("a.jsonl").lines().map(parse).collect();
+    assert_eq!(answers.len(), 9);
+    let likely = |text: &str| {
+        number(&scratch.run(&["score", "run", "--text", text, "--json"]).json()["log_likelihood"])
+    };
+    for (line, answer) in CHOICES.lines().zip(&answers) {
+        let (question, texts) = (parse(line)["question"].clone(), parse(line)["choices"].clone());
+        let question = question.as_str().expect("a text");
+        for (i, text) in texts.as_array().expect("a list").iter().enumerate() {
+            // No token holds the end of a word and the space behind it, so the tokens of the question are those of the whole.
+            let whole = likely(&format!("{question} {}", text.as_str().expect("a text")));
+            let found = number(&answer["log_likelihoods"][i]);
+            assert!((found - (whole - likely(question))).abs() < 1e-3, "{line}: {found}");
+        }
+    }
+}

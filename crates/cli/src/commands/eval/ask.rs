@@ -4,7 +4,7 @@ use super::data::{Examples, Labelled};
 use crate::args::Global;
 use crate::commands::prompting;
 use crate::commands::score::{TextScore, texts};
-use crate::output::bar;
+use crate::output::named_bar;
 use crate::run::Trained;
 use firebrand_evaluation::items::Cloze;
 use firebrand_evaluation::results::{
@@ -93,8 +93,7 @@ fn continued(
             question(&before, whole.collect(), begins, &|begins| scorer.most_ids(begins))
         })
         .collect();
-    let progress =
-        bar(global, questions.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let progress = named_bar(global, name, questions.len());
     let scores = scorer.score(&questions, &mut |done| progress.inc(done as u64))?;
     progress.finish_and_clear();
     Ok(scores)
@@ -134,8 +133,7 @@ fn labels(trained: &Trained, labelled: &Labelled, global: &Global, name: &str) -
     let classifier =
         Classifier { prompts, tokenizer: trained.tokenizer()?, scorer: scorer.as_ref(), shots, embed: None };
     let fields: Vec<_> = inputs.iter().map(|input| input.fields.clone()).collect();
-    let progress =
-        bar(global, inputs.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let progress = named_bar(global, name, inputs.len());
     let classified = classifier.classify(&fields, &mut |done| progress.inc(done as u64))?;
     progress.finish_and_clear();
     let answers = inputs.iter().zip(&classified).map(|(input, classified)| LabelAnswer {

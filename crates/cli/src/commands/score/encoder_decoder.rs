@@ -6,6 +6,7 @@ use super::windows::{self, Window};
 use crate::args::Global;
 use crate::commands::generate::Knows;
 use crate::exit::usage;
+use crate::output::named_bar;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_pretrain::Mode;
 use firebrand_tokenizer::Tokenizer;
@@ -55,7 +56,7 @@ pub(super) fn nats(
         return Err(usage(format!("the model's context of {context} leaves no room for a text")));
     };
     let windows = windows::windows(documents, room);
-    let progress = windows::progress(global, name, windows.len());
+    let progress = named_bar(global, name, windows.len());
     let mut nats = vec![0.0; documents.len()];
     for batch in windows::batches(&windows) {
         for (window, of_window) in batch.iter().zip(nats_of(model, &given, batch, &model.device())) {

@@ -3,11 +3,11 @@
 //!
 //! It is not the logarithm of a probability: what it says of a text compares with what the same model says of others alone.
 
-use super::{documents, windows};
+use super::documents;
 use crate::args::{Global, ScoreArgs, WeightsName};
 use crate::commands::masked::Masked;
 use crate::exit::usage;
-use crate::output::line;
+use crate::output::{line, named_bar};
 use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -129,7 +129,7 @@ fn nats(
     global: &Global,
     name: &str,
 ) -> Vec<(f64, usize)> {
-    let progress = windows::progress(global, name, hidden.len());
+    let progress = named_bar(global, name, hidden.len());
     let mut nats = vec![(0.0, 0); texts.len()];
     for of_length in hidden.chunk_by(|a, b| a.len == b.len) {
         let rows_at_once = (4096 / of_length[0].len).max(1);

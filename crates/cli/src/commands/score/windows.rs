@@ -4,10 +4,9 @@ use super::documents::Scored;
 use super::predictor::Predictor;
 use crate::args::Global;
 use crate::commands::narrow;
-use crate::output::bar;
+use crate::output::named_bar;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_transformer::CpuDecoder;
-use indicatif::ProgressBar;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
@@ -40,11 +39,6 @@ pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     windows
 }
 
-/// Shows how many of `len` windows are done.
-pub(super) fn progress(global: &Global, name: &str, len: usize) -> ProgressBar {
-    bar(global, len as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"))
-}
-
 /// Windows that are computed together: of like length, about 4,096 tokens.
 pub(super) fn batches(windows: &[Window]) -> impl Iterator<Item = &[Window]> {
     let mut rest = windows;
@@ -60,7 +54,7 @@ pub(super) fn batches(windows: &[Window]) -> impl Iterator<Item = &[Window]> {
 /// Nats of all targets of each document; `name` says on the bar what is done.
 pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global, name: &str) -> Vec<f64> {
     let windows = windows(documents, model.most_targets());
-    let progress = progress(global, name, windows.len());
+    let progress = named_bar(global, name, windows.len());
     let device = model.device();
     let mut nats = vec![0.0; documents.len()];
     for batch in batches(&windows) {
@@ -86,7 +80,7 @@ pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global, nam
 pub(super) fn narrow_nats(model: &CpuDecoder, documents: &[Scored], global: &Global) -> Vec<f64> {
     let windows = windows(documents, model.config().seq_len);
     let name = model.format().name();
-    let progress = progress(global, name, windows.len());
+    let progress = named_bar(global, name, windows.len());
     let mut nats = vec![0.0; documents.len()];
     for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
         let ids: Vec<(&[u32], usize)> =

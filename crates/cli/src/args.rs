@@ -3,6 +3,7 @@
 mod data;
 mod eval;
 mod inference;
+mod prompt;
 mod tokenizer;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -15,6 +16,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
+pub(crate) use prompt::{ClassifyArgs, MeasureName, PromptArgs, ShotsBy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
@@ -107,6 +109,8 @@ pub(crate) enum Command {
     Score(ScoreArgs),
     /// Ask runs the tasks of a suite: how well they do, how sure that is, how they differ
     Eval(EvalArgs),
+    /// Give texts labels: with a template, by the answers that a model finds most probable in its blank
+    Classify(Box<ClassifyArgs>),
     /// What a model makes of each token: states of its layers, for other programs
     Embed(EmbedArgs),
     /// What a run is, how it was made, its curve

@@ -53,6 +53,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Pretrain(command) => commands::pretrain::run(command, &cli.global),
         Command::Generate(command) => commands::generate::run(command, &cli.global),
         Command::Eval(command) => commands::eval::run(command, &cli.global),
+        Command::Classify(command) => commands::classify::run(command, &cli.global),
         Command::Embed(command) => commands::embed::run(command, &cli.global),
         Command::Score(command) => commands::score::run(command, &cli.global),
         Command::Show(command) => commands::show::run(command, &cli.global),

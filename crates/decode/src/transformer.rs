@@ -16,7 +16,7 @@ pub struct DecoderModel<'a> {
 
 #[derive(Debug, Clone)]
 enum Way<'a> {
-    Tensors(&'a Decoder),
+    Tensors(Box<Cow<'a, Decoder>>),
     Slices(Box<Cow<'a, CpuDecoder>>),
 }
 
@@ -39,6 +39,14 @@ impl<'a> DecoderModel<'a> {
         }
     }
 
+    /// The same, with the decoder in it.
+    pub fn owning(decoder: Decoder) -> DecoderModel<'static> {
+        match CpuDecoder::new(&decoder, WeightFormat::F32) {
+            Ok(decoder) => DecoderModel::on_cpu(Cow::Owned(decoder)),
+            Err(_) => DecoderModel { way: Way::Tensors(Box::new(Cow::Owned(decoder))) },
+        }
+    }
+
     /// Wraps a decoder for the CPU, whose weights may be stored in less than 32 bits.
     pub fn on_cpu(decoder: Cow<'a, CpuDecoder>) -> Self {
         Self { way: Way::Slices(Box::new(decoder)) }
@@ -46,7 +54,7 @@ impl<'a> DecoderModel<'a> {
 
     /// Wraps a decoder without autodiff, and uses tensors wherever it is.
     pub fn on_tensors(decoder: &'a Decoder) -> Self {
-        Self { way: Way::Tensors(decoder) }
+        Self { way: Way::Tensors(Box::new(Cow::Borrowed(decoder))) }
     }
 
     fn config(&self) -> &firebrand_transformer::ModelConfig {

@@ -47,7 +47,7 @@ pub use error::TransformerError;
 pub use inference::{CpuCache, CpuDecoder, Wanted, WeightFormat};
 pub use memory::Activations;
 pub use model::{AnyModel, Model};
-pub use permutation::{FactorizationOrder, Permutation};
+pub use permutation::{FactorizationOrder, Permutation, TokenTree};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{NamedTensor, StoredTensor, TensorHandle, named_tensors, tensor_handles, with_tensors};

@@ -64,6 +64,58 @@ impl FactorizationOrder {
     }
 }
 
+/// Texts that share their beginnings: each token once, behind the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenTree {
+    /// Of each node the one before it, which has a lower number; the first token of a text has none.
+    pub parents: Vec<Option<usize>>,
+    /// The nodes that are predicted, each from those before it. None may be a first token, which sees nothing.
+    pub predicted: Vec<usize>,
+}
+
+impl TokenTree {
+    /// The same with more nodes and predictions, which mean nothing: trees of one batch are alike. It has a prediction, if more of them are
+    /// wanted.
+    #[must_use]
+    pub fn padded(&self, nodes: usize, predicted: usize) -> Self {
+        let mut tree = self.clone();
+        tree.parents.resize(nodes, None);
+        let last = self.predicted.last().copied();
+        tree.predicted.extend((self.predicted.len()..predicted).filter_map(|_| last));
+        tree
+    }
+
+    /// How many tokens stand before each node.
+    fn depths(&self) -> Vec<usize> {
+        let mut depths: Vec<usize> = Vec::with_capacity(self.parents.len());
+        for parent in &self.parents {
+            depths.push(parent.map_or(0, |parent| depths[parent] + 1));
+        }
+        depths
+    }
+
+    /// Where each node, and then each predicted one, stands in its text.
+    fn positions(&self) -> Vec<usize> {
+        let depths = self.depths();
+        depths.iter().copied().chain(self.predicted.iter().map(|&node| depths[node])).collect()
+    }
+
+    /// Who must not see whom, `[nodes + predicted, nodes + predicted]`: content first.
+    fn hidden(&self) -> Vec<bool> {
+        let (nodes, all) = (self.parents.len(), self.parents.len() + self.predicted.len());
+        let mut hidden = vec![true; all * all];
+        for query in 0..all {
+            // Content sees itself, and a query what stands before its node.
+            let mut at = if query < nodes { Some(query) } else { self.parents[self.predicted[query - nodes]] };
+            while let Some(node) = at {
+                hidden[query * all + node] = false;
+                at = self.parents[node];
+            }
+        }
+        hidden
+    }
+}
+
 impl Permutation {
     /// Final states of the predicted tokens, normalized, `[batch, predicted, d_model]`. `ids` is `[batch, seq]`; there is an order for each
     /// row, and all predict as many.
@@ -83,16 +135,48 @@ impl Permutation {
             assert_eq!((order.ranks.len(), order.predicted.len()), (seq, count), "rows are alike");
             assert!(order.predicted.iter().all(|&position| order.ranks[position] > 0), "{order:?}");
         }
-        let all = seq + count;
-        let hidden: Vec<bool> = orders.iter().flat_map(FactorizationOrder::hidden).collect();
-        let hidden = Tensor::<3, Bool>::from_data(TensorData::new(hidden, [batch, all, all]), &ids.device());
+        let hidden = orders.iter().flat_map(FactorizationOrder::hidden).collect();
         let positions: Vec<Vec<usize>> =
             orders.iter().map(|order| (0..seq).chain(order.predicted.iter().copied()).collect()).collect();
+        self.two_streams(ids, hidden, &positions, dropout)
+    }
+
+    /// The same for texts that share their beginnings, from left to right: final states of the predicted tokens of each tree,
+    /// `[batch, predicted, d_model]`. `ids`, `[batch, nodes]`, stand at the nodes of their tree.
+    ///
+    /// # Panics
+    /// When the trees do not fit `ids` or each other, or predict what nothing comes before.
+    pub fn predictions_in_trees(&self, ids: Tensor<2, Int>, trees: &[TokenTree]) -> Tensor<3> {
+        let [batch, nodes] = ids.dims();
+        let count = trees.first().map_or(0, |tree| tree.predicted.len());
+        assert_eq!(trees.len(), batch, "a tree for each row");
+        for tree in trees {
+            assert_eq!((tree.parents.len(), tree.predicted.len()), (nodes, count), "rows are alike");
+            assert!(tree.predicted.iter().all(|&node| tree.parents[node].is_some()), "{tree:?}");
+        }
+        let hidden = trees.iter().flat_map(TokenTree::hidden).collect();
+        let positions: Vec<Vec<usize>> = trees.iter().map(TokenTree::positions).collect();
+        self.two_streams(ids, hidden, &positions, None)
+    }
+
+    /// Final states of queries. `hidden` says who must not see whom, `[batch, seq + queries, seq + queries]`, and `positions` where each
+    /// stands; content comes first.
+    fn two_streams(
+        &self,
+        ids: Tensor<2, Int>,
+        hidden: Vec<bool>,
+        positions: &[Vec<usize>],
+        dropout: Option<&mut Dropout>,
+    ) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let all = positions[0].len();
+        let count = all - seq;
+        let hidden = Tensor::<3, Bool>::from_data(TensorData::new(hidden, [batch, all, all]), &ids.device());
         let decoder = self.decoder();
         let queries = self.query.val().unsqueeze::<3>().expand([batch, count, self.config.d_model]);
         let x = Tensor::cat(vec![decoder.embed(ids), queries], 1);
         let states =
-            decoder.through_layers(x, &positions, &AttentionMask::Hidden(hidden), None, dropout, &mut |_| {});
+            decoder.through_layers(x, positions, &AttentionMask::Hidden(hidden), None, dropout, &mut |_| {});
         states.narrow(1, seq, count)
     }
 

@@ -3,9 +3,8 @@
 use crate::config::MASK;
 use crate::exit::usage;
 use crate::run::Trained;
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_backend::ops::AttentionMask;
+use firebrand_decode::processors::log_sum_exp;
+use firebrand_prompt::score::{Slots, mask_logits};
 use firebrand_tokenizer::{TokenTable, Tokenizer};
 use firebrand_transformer::{AnyModel, Encoder, Model};
 
@@ -37,8 +36,8 @@ impl<'a> Masked<'a> {
             )));
         }
         let tokenizer = trained.tokenizer()?;
-        let mask = [MASK, "<mask>"].iter().find_map(|name| tokenizer.token_to_id(name));
-        let mask = mask.ok_or_else(|| usage(format!("the tokenizer of this model has no {MASK} token")))?;
+        let mask = mask_of(tokenizer)
+            .ok_or_else(|| usage(format!("the tokenizer of this model has no {MASK} token")))?;
         Ok(Self { model, tokenizer, table: tokenizer.token_table(), mask })
     }
 
@@ -60,21 +59,20 @@ impl<'a> Masked<'a> {
 
     /// The log-probabilities of all tokens at one position of each row: `rows` are of one length, each with its position.
     pub(crate) fn log_probs(&self, rows: &[(Vec<u32>, usize)]) -> Vec<Vec<f32>> {
-        let (batch, seq) = (rows.len(), rows[0].0.len());
-        let device = self.model.device();
-        let ids: Vec<i32> = rows.iter().flat_map(|(ids, _)| ids.iter().map(|&id| id as i32)).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [batch, seq]), &device);
-        let places: Vec<i32> =
-            rows.iter().enumerate().map(|(row, &(_, at))| (row * seq + at) as i32).collect();
-        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [batch]), &device);
-        let hidden = self.model.hidden(ids, None, &AttentionMask::Full, None);
-        let hidden = hidden.reshape([batch * seq, self.model.config().d_model]).select(0, places);
-        let logits = self.model.masked_logits(hidden).expect("looked at when it was opened");
-        let vocab = logits.dims()[1];
-        let values = log_softmax(logits, 1).into_data().convert::<f32>();
-        let values: Vec<f32> = values.try_into_vec().expect("converted to f32 just now");
-        values.chunks(vocab).map(<[f32]>::to_vec).collect()
+        let slots: Vec<Slots> =
+            rows.iter().map(|(ids, at)| Slots { ids: ids.clone(), places: vec![*at] }).collect();
+        let logits = mask_logits(self.model, &slots.iter().collect::<Vec<_>>());
+        let log_probs = |logits: &[f32]| {
+            let sum = log_sum_exp(logits);
+            logits.iter().map(|&logit| (f64::from(logit) - sum) as f32).collect()
+        };
+        logits.chunks_exact(self.model.config().vocab_size).map(log_probs).collect()
     }
+}
+
+/// The token that stands for a hidden one.
+pub(crate) fn mask_of(tokenizer: &Tokenizer) -> Option<u32> {
+    [MASK, "<mask>"].iter().find_map(|name| tokenizer.token_to_id(name))
 }
 
 /// What stands before and behind a text for an encoder: `[CLS]` and `[SEP]` where the tokenizer has them, else ends of text, as in

@@ -1,6 +1,7 @@
 //! The commands, a module each.
 
 pub(crate) mod bench;
+pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
@@ -10,6 +11,7 @@ mod masked;
 mod narrow;
 pub(crate) mod prepare;
 pub(crate) mod pretrain;
+mod prompting;
 pub(crate) mod score;
 pub(crate) mod show;
 pub(crate) mod tokenizer;

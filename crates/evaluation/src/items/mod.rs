@@ -2,11 +2,9 @@
 
 mod choice;
 mod cloze;
-mod rows;
 
 pub use choice::{Choice, choices};
 pub use cloze::{Cloze, cloze};
-pub use rows::{Row, rows};
 
 use firebrand_corpus::batches::{below, keyed_rng};
 

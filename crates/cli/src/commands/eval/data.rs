@@ -1,5 +1,6 @@
 //! The examples of a task: from files, from datasets by name, or made by the built-in grammar.
 
+use crate::commands::classify::records;
 use crate::commands::prompting;
 use crate::exit::usage;
 use crate::named;
@@ -7,14 +8,13 @@ use anyhow::Context;
 use firebrand_corpus::datasets::{
     Dataset, DatasetSplit, Field, Kind as DatasetKind, Layout, MinimalPair, SplitName,
 };
-use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader, LabelledExample};
+use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader};
 use firebrand_corpus::generator::{Grammar, Kind, Split, write_labelled};
 use firebrand_corpus::records::Format;
 use firebrand_corpus::sources::source_files;
-use firebrand_evaluation::items::{Choice, Cloze, Row, choices, cloze, drawn, rows};
+use firebrand_evaluation::items::{Choice, Cloze, choices, cloze, drawn};
 use firebrand_evaluation::suite::{DataSource, Shots, Task, TaskKind};
 use firebrand_prompt::{Example as Input, Prompt};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -82,7 +82,7 @@ pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Exampl
         TaskKind::MultipleChoice { context, choices: fields, answer } => {
             let mut all = Vec::new();
             for part in &parts {
-                all.extend(choices(&records(part, task)?, context.as_deref(), fields, answer)?);
+                all.extend(choices(&files_with_fields(part, task)?, context.as_deref(), fields, answer)?);
             }
             Examples::Choices(drawn(all, task.limit, seed))
         }
@@ -95,11 +95,14 @@ pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Exampl
             Examples::Cloze(drawn.iter().map(last_word).collect::<anyhow::Result<_>>()?)
         }
         TaskKind::Classification { template, label, shots } => {
-            let prompt = prompting::template(template, base)?;
+            // Beside the suite, or one that is built in.
+            let beside = base.join(template);
+            let template = if beside.is_file() { &beside } else { template };
+            let prompt = prompting::prompt(&template.display().to_string())?;
             let label = label.as_deref();
-            let inputs = drawn(labelled(&parts, task, label, &prompt)?, task.limit, seed);
+            let inputs = drawn(labelled(&parts, label, &prompt)?, task.limit, seed);
             let shots = shots.as_ref().map(|Shots { count, pool }| {
-                let pool = labelled(&self::parts(pool, task, None, base, seed)?, task, label, &prompt)?;
+                let pool = labelled(&self::parts(pool, task, None, base, seed)?, label, &prompt)?;
                 Ok::<_, anyhow::Error>((*count, pool))
             });
             Examples::Labelled(Labelled { prompts: vec![prompt], inputs, shots: shots.transpose()?, seed })
@@ -182,7 +185,7 @@ fn make(kind: Kind, split: Split, seed: u64, count: usize, path: &Path) -> anyho
 }
 
 /// The files of a part whose records have named fields, and their formats.
-fn records(part: &Part, task: &Task) -> anyhow::Result<Vec<(PathBuf, Format)>> {
+fn files_with_fields(part: &Part, task: &Task) -> anyhow::Result<Vec<(PathBuf, Format)>> {
     let files: Vec<(PathBuf, Format)> = match part {
         Part::Files(paths) => paths.iter().map(|path| (path.clone(), format(path, task))).collect(),
         Part::BuiltIn(kind, folder) => vec![(made(*kind, folder), Format::JsonLines)],
@@ -263,48 +266,21 @@ fn fields(task: &Task, usual: bool) -> Option<(Field, Option<Field>)> {
 }
 
 /// Inputs of a template with the numbers of their labels. `label` is the field, of a dataset the label set.
-fn labelled(parts: &[Part], task: &Task, label: Option<&str>, prompt: &Prompt) -> anyhow::Result<Vec<Input>> {
+fn labelled(parts: &[Part], label: Option<&str>, prompt: &Prompt) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for part in parts {
-        let rows = match part {
-            Part::Dataset(dataset, split) => rows_of(dataset, *split, label)?,
-            Part::Files(_) | Part::BuiltIn(..) => rows(&records(part, task)?, label.unwrap_or("label"))?,
-        };
-        for Row { fields, label } in rows {
-            if inputs.is_empty() {
-                prompt.check_fields(&fields.keys().map(String::as_str).collect::<Vec<_>>())?;
+        // The field is named, so that it has to be there.
+        let field = Some(label.unwrap_or("label"));
+        let (paths, label) = match part {
+            Part::Files(paths) => (paths.clone(), field),
+            Part::BuiltIn(kind, folder) => (vec![made(*kind, folder)], field),
+            Part::Dataset(dataset, split) => {
+                (vec![format!("dataset:{}/{}", dataset.manifest.name, split.name()).into()], label)
             }
-            let number = prompt.labels().iter().position(|known| *known == label);
-            let number = number.ok_or_else(|| {
-                let known = prompt.labels().join(", ");
-                usage(format!(
-                    "the data have the label `{label}`, and the template `{}` has {known}",
-                    prompt.name
-                ))
-            })?;
-            inputs.push(Input { fields, label: Some(number) });
-        }
+        };
+        let read = records::read(&paths, label, prompt.labels(), None)?;
+        prompt.check_fields(&read.fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+        inputs.extend(read.examples);
     }
     Ok(inputs)
-}
-
-/// The examples of a dataset: its text is the field `text`, a second one `text_b`, as well as what their columns are called.
-fn rows_of(dataset: &Dataset, split: SplitName, label: Option<&str>) -> anyhow::Result<Vec<Row>> {
-    let split = dataset.split(split)?;
-    let set = dataset.manifest.label_set(label)?;
-    let names = |field: &Option<Field>, usual: &str| match field {
-        Some(Field::Name(name)) => vec![usual.to_owned(), name.clone()],
-        _ => vec![usual.to_owned()],
-    };
-    let (text_names, text_b_names) = (names(&split.spec.text, "text"), names(&split.spec.text_b, "text_b"));
-    let row = |example: Result<LabelledExample, DatasetError>| {
-        let LabelledExample { text, text_b, label } = example?;
-        let mut fields: BTreeMap<String, String> =
-            text_names.iter().map(|name| (name.clone(), text.clone())).collect();
-        if let Some(text_b) = text_b {
-            fields.extend(text_b_names.iter().map(|name| (name.clone(), text_b.clone())));
-        }
-        Ok(Row { fields, label: set.names[label].clone() })
-    };
-    split.labelled(set)?.map(row).collect()
 }

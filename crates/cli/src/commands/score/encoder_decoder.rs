@@ -4,33 +4,21 @@
 use super::documents::Scored;
 use super::windows::{self, Window};
 use crate::args::Global;
-use crate::commands::generate::Knows;
+use crate::commands::prompting::special_ids_of;
 use crate::exit::usage;
 use crate::output::named_bar;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use firebrand_pretrain::Mode;
+use firebrand_prompt::score::Given;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{EncoderDecoder, Model};
 
-/// What the encoder reads, and what the decoder has written before the text.
-struct Given {
-    input: Vec<u32>,
-    begin: Vec<u32>,
+/// What the model is given, and the end of text that stands before documents.
+struct Reading {
+    given: Given,
     end_of_text: Option<u32>,
 }
 
-impl Given {
-    fn new(model: &EncoderDecoder, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Self> {
-        let knows = Knows::new(model, tokenizer)?;
-        let end_of_text = tokenizer.and_then(Tokenizer::end_of_text);
-        let sentinel = (!knows.sentinels.is_empty()).then(|| knows.sentinels.id(0));
-        let mode = knows.modes.map(|modes| modes.id(Mode::S));
-        let input: Vec<u32> = mode.into_iter().chain(sentinel.or(knows.mask)).chain(end_of_text).collect();
-        // Without a tokenizer there is no end of text: then what the decoder begins with is all that is read.
-        let input = if input.is_empty() { vec![knows.start] } else { input };
-        Ok(Self { input, begin: [knows.start].into_iter().chain(sentinel).collect(), end_of_text })
-    }
-
+impl Reading {
     /// What the decoder writes for a window, the last `counted` ids of which count.
     fn written(&self, window: &Window) -> Vec<u32> {
         // An end of text before a text is for models that continue it; here the beginning takes its place.
@@ -38,7 +26,7 @@ impl Given {
             Some((&first, text)) if Some(first) == self.end_of_text => text,
             _ => &window.ids,
         };
-        [&self.begin, text].concat()
+        [&self.given.begin, text].concat()
     }
 }
 
@@ -50,16 +38,17 @@ pub(super) fn nats(
     global: &Global,
     name: &str,
 ) -> anyhow::Result<Vec<f64>> {
-    let given = Given::new(model, tokenizer)?;
+    let special = special_ids_of(model.config(), tokenizer);
+    let reading = Reading { given: Given::new(&special)?, end_of_text: special.end_of_text };
     let context = model.config().seq_len;
-    let Some(room) = context.checked_sub(given.begin.len()).filter(|&room| room > 0) else {
+    let Some(room) = context.checked_sub(reading.given.begin.len()).filter(|&room| room > 0) else {
         return Err(usage(format!("the model's context of {context} leaves no room for a text")));
     };
     let windows = windows::windows(documents, room);
     let progress = named_bar(global, name, windows.len());
     let mut nats = vec![0.0; documents.len()];
     for batch in windows::batches(&windows) {
-        for (window, of_window) in batch.iter().zip(nats_of(model, &given, batch, &model.device())) {
+        for (window, of_window) in batch.iter().zip(nats_of(model, &reading, batch, &model.device())) {
             nats[window.document] += of_window;
         }
         progress.inc(batch.len() as u64);
@@ -69,8 +58,8 @@ pub(super) fn nats(
 }
 
 /// Nats of the counted targets of each window.
-fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Device) -> Vec<f64> {
-    let rows: Vec<Vec<u32>> = batch.iter().map(|window| given.written(window)).collect();
+fn nats_of(model: &EncoderDecoder, reading: &Reading, batch: &[Window], device: &Device) -> Vec<f64> {
+    let rows: Vec<Vec<u32>> = batch.iter().map(|window| reading.written(window)).collect();
     let seq = rows.iter().map(|row| row.len() - 1).max().unwrap_or(1);
     let tensor = |rows: Vec<Vec<u32>>, seq: usize| {
         let n = rows.len();
@@ -79,8 +68,8 @@ fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Dev
         Tensor::<2, Int>::from_data(TensorData::new(ids, [n, seq]), device)
     };
     let n = rows.len();
-    let input = tensor(vec![given.input.clone(); n], given.input.len());
-    let encoded = model.encode(input, &vec![given.input.len(); n], None);
+    let input = tensor(vec![reading.given.input.clone(); n], reading.given.input.len());
+    let encoded = model.encode(input, &vec![reading.given.input.len(); n], None);
     let lens: Vec<usize> = rows.iter().map(|row| row.len() - 1).collect();
     let ids = tensor(rows.iter().map(|row| row[..row.len() - 1].to_vec()).collect(), seq);
     let targets = tensor(rows.iter().map(|row| row[1..].to_vec()).collect(), seq).reshape([n * seq]);

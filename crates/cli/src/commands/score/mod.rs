@@ -1,8 +1,8 @@
 //! `firebrand score`: log-likelihood, perplexity, bits per byte, logits; of encoders the pseudo-log-likelihood (`pseudo`).
 
+mod directions;
 mod documents;
 mod encoder_decoder;
-mod predictor;
 mod pseudo;
 mod texts;
 mod windows;
@@ -16,8 +16,8 @@ use crate::output::{line, size};
 use crate::run::Trained;
 use anyhow::Context;
 use documents::Scored;
+use firebrand_prompt::score::Predictor;
 use firebrand_transformer::{AnyModel, CpuDecoder};
-use predictor::Predictor;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         let score = Score::of(&documents, nats.iter().sum(), floor, device);
         return if global.json { line(score.json(&[])) } else { score.print(&[]) };
     }
-    let directions = predictor::directions(&model, tokenizer.as_ref(), documents);
+    let directions = directions::directions(&model, tokenizer.as_ref(), documents);
     let reading = |(name, predictor, documents)| {
         Reading::new(name, predictor, documents, args.weights, &device, global)
     };
@@ -245,6 +245,8 @@ fn logits(model: &Predictor, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow
     }
     match narrow {
         Some(model) => Ok(narrow::logits(model, ids)),
-        None => model.logits(ids),
+        None => model
+            .logits(ids)
+            .ok_or_else(|| usage("--logits are those of a decoder, and this model predicts in any order")),
     }
 }

@@ -1,7 +1,7 @@
 //! How likely texts are, by whatever kind of model.
 
 use super::documents::{self, Scored};
-use super::{encoder_decoder, predictor, pseudo, windows};
+use super::{directions, encoder_decoder, pseudo, windows};
 use crate::args::Global;
 use crate::commands::masked::Masked;
 use crate::run::Trained;
@@ -50,7 +50,7 @@ pub(crate) fn texts(
         AnyModel::EncoderDecoder(model) => {
             vec![encoder_decoder::nats(model, trained.tokenizer.as_ref(), &documents, global, name)?]
         }
-        model => predictor::directions(model, trained.tokenizer.as_ref(), documents)
+        model => directions::directions(model, trained.tokenizer.as_ref(), documents)
             .into_iter()
             .map(|(direction, predictor, documents)| {
                 let name = direction.map_or(name.to_owned(), |direction| format!("{name}, {direction}"));

@@ -1,11 +1,11 @@
 //! Texts longer than a context, and what their tokens cost a model.
 
 use super::documents::Scored;
-use super::predictor::Predictor;
 use crate::args::Global;
 use crate::commands::narrow;
 use crate::output::named_bar;
 use burn::tensor::{Int, Tensor, TensorData};
+use firebrand_prompt::score::Predictor;
 use firebrand_transformer::CpuDecoder;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as

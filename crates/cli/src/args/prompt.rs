@@ -1,0 +1,133 @@
+//! The command line of prompts.
+
+use clap::{Args, ValueEnum};
+use firebrand_prompt::{Measure, ShotChoice};
+use std::path::PathBuf;
+
+const PROMPT: &str = "Prompts";
+const EXAMPLES: &str = "Labelled examples for prompts";
+
+#[derive(Debug, Args)]
+#[command(after_help = "Built-in templates: reviews, reviews-verdict. A file of one's own is TOML:
+  text = \"{text} It was [Z].\"
+  [labels]
+  positive = [\"great\", \"good\"]
+  negative = [\"terrible\"]
+{text} is a field of the input, [Z] the blank; also {if field}…{else}…{end}.
+
+Examples:
+  firebrand classify runs/mine --template reviews \"The staff were kind.\"
+  firebrand classify runs/mine --template reviews \\
+    --data dataset:firebrand-reviews/test --measure calibrated
+  firebrand classify runs/mine --template mine.toml --data new.jsonl --json
+  firebrand classify runs/mine --template a.toml --template b.toml \\
+    --examples few.jsonl --choose --data new.jsonl")]
+pub(crate) struct ClassifyArgs {
+    /// A run, or a Hugging Face folder (Llama, GPT-2, BERT, T5)
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Texts to classify [default: stdin, a text a line]
+    #[arg(value_name = "TEXT", conflicts_with = "data")]
+    pub(crate) texts: Vec<String>,
+    /// Records to classify: JSON lines, CSV, TSV, Parquet, or dataset:NAME/SPLIT
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Vec<PathBuf>,
+    /// The field of the label; of a dataset with several sets of labels, which set
+    #[arg(long, value_name = "NAME")]
+    pub(crate) label: Option<String>,
+    /// No more records than this
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// A line for each record of labelled data too, instead of what they have in common
+    #[arg(long, requires = "data")]
+    pub(crate) each: bool,
+    #[command(flatten)]
+    pub(crate) prompt: PromptArgs,
+}
+
+// Not a doc comment, which clap would print as the description of the command.
+// What a model is asked with.
+#[derive(Debug, Args)]
+pub(crate) struct PromptArgs {
+    /// Ask by this template: a TOML file, or the name of a built-in one; several are an ensemble
+    #[arg(long = "template", value_name = "FILE|NAME", required = true, help_heading = PROMPT)]
+    pub(crate) templates: Vec<String>,
+    /// In which sense the best answer is the best
+    #[arg(long, value_enum, default_value_t = MeasureName::Sum, help_heading = PROMPT)]
+    pub(crate) measure: MeasureName,
+    /// Read every filled text anew and as a whole, whatever it shares with others: to see what that costs
+    #[arg(long, conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
+    pub(crate) one_by_one: bool,
+    /// Labelled records for what follows, read as --data is
+    #[arg(long, value_name = "FILE", help_heading = EXAMPLES)]
+    pub(crate) examples: Vec<PathBuf>,
+    /// Use no more of them than this, the first ones
+    #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]
+    pub(crate) few: Option<usize>,
+    /// Show so many of them before each input
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = EXAMPLES)]
+    pub(crate) shots: usize,
+    /// Which ones
+    #[arg(long, value_enum, default_value_t = ShotsBy::Balanced, help_heading = EXAMPLES)]
+    pub(crate) shots_by: ShotsBy,
+    /// Of demonstrations chosen by chance: another seed, other ones
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = EXAMPLES)]
+    pub(crate) seed: u64,
+    /// Use only the template that finds most of their labels
+    #[arg(long, requires = "examples", help_heading = EXAMPLES)]
+    pub(crate) choose: bool,
+    /// Find so many answers for each label by them, in place of those of the template
+    #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]
+    pub(crate) find_answers: Option<usize>,
+}
+
+/// In which sense an answer is the best.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum MeasureName {
+    /// The log-probability of what differs
+    Sum,
+    /// For each token of that
+    PerToken,
+    /// For each character of the answer
+    PerCharacter,
+    /// For each byte of it
+    PerByte,
+    /// How much likelier the input makes it than empty fields do
+    Pmi,
+    /// Compared with inputs that say nothing
+    Calibrated,
+}
+
+impl From<MeasureName> for Measure {
+    fn from(name: MeasureName) -> Self {
+        match name {
+            MeasureName::Sum => Self::Sum,
+            MeasureName::PerToken => Self::PerToken,
+            MeasureName::PerCharacter => Self::PerCharacter,
+            MeasureName::PerByte => Self::PerByte,
+            MeasureName::Pmi => Self::Pmi,
+            MeasureName::Calibrated => Self::Calibrated,
+        }
+    }
+}
+
+/// How demonstrations are chosen.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ShotsBy {
+    /// By the seed
+    Random,
+    /// By the seed, as many of each label
+    Balanced,
+    /// For each input those nearest to it by their embeddings, the nearest last
+    Nearest,
+}
+
+impl From<ShotsBy> for ShotChoice {
+    fn from(by: ShotsBy) -> Self {
+        match by {
+            ShotsBy::Random => Self::Random,
+            ShotsBy::Balanced => Self::Balanced,
+            ShotsBy::Nearest => Self::Nearest,
+        }
+    }
+}

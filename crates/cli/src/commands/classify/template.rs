@@ -1,0 +1,213 @@
+//! Classification by template: which answer the model finds most probable in the blank.
+
+mod print;
+
+use super::records::{Inputs, read};
+use crate::args::{ClassifyArgs, Global, PromptArgs};
+use crate::commands::prompting::{embed, prompt, scorer, special_ids};
+use crate::exit::usage;
+use crate::output::{bar, say};
+use crate::run::Trained;
+use anyhow::Context;
+use firebrand_prompt::{
+    Classified, Classifier, Example, Fields, Measure, Prompt, PromptError, Scorer, ShotChoice, Shots,
+    Verbalizer, answers_of, best_template, one_by_one, qualities, words,
+};
+use firebrand_tokenizer::Tokenizer;
+use std::io::BufRead;
+
+/// Words of the vocabulary that are tried as answers.
+const MOST_WORDS: usize = 4000;
+
+pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
+    let asked = &args.prompt;
+    let mut prompts: Vec<Prompt> =
+        asked.templates.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
+    let trained = Trained::open(&args.run, global)?;
+    let tokenizer = trained.tokenizer()?;
+    let scorer = scorer(&trained)?;
+    let pool = match asked.examples.as_slice() {
+        [] => Inputs::default(),
+        paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few)?,
+    };
+    if !asked.examples.is_empty() {
+        check_fields(&prompts, &pool.fields, "--examples")?;
+    }
+    if let Some(count) = asked.find_answers {
+        find_answers(&mut prompts, count, &pool.examples, tokenizer, scorer.as_ref(), global)?;
+    }
+    let embed = embed(&trained);
+    let shots = (asked.shots > 0).then(|| Shots {
+        pool: &pool.examples,
+        count: asked.shots,
+        choice: ShotChoice::from(asked.shots_by),
+        seed: asked.seed,
+    });
+    if shots.is_some() && asked.examples.is_empty() {
+        return Err(usage("--shots: give labelled examples to show, --examples FILE"));
+    }
+    let chosen;
+    if asked.choose {
+        let classifier =
+            Classifier { prompts: &prompts, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
+        chosen = choose(&classifier, &pool.examples, asked, global)?;
+    } else {
+        chosen = prompts;
+    }
+    let inputs = inputs(args, &chosen)?;
+    check_fields(&chosen, &inputs.fields, "the input")?;
+    let classifier =
+        Classifier { prompts: &chosen, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
+    let fields: Vec<Fields> = inputs.examples.iter().map(|example| example.fields.clone()).collect();
+    if asked.one_by_one {
+        return read_anew(&classifier, &fields, &trained, global);
+    }
+    let progress = bar(global, fields.len() as u64, "classifying {bar:30} {pos}/{len}, {eta} left");
+    let classified =
+        classifier.classify(&fields, &mut |count| progress.inc(count as u64)).map_err(explained)?;
+    progress.finish_and_clear();
+    warn(&classified, asked.shots, global);
+    let labelled = inputs.examples.iter().all(|example| example.label.is_some());
+    let measure = Measure::from(asked.measure);
+    if !labelled || args.each {
+        print::each(&classified, &inputs.examples, measure, global)?;
+    }
+    match labelled {
+        true if !args.each => print::report(&classified, &inputs.examples, measure, global),
+        _ => Ok(()),
+    }
+}
+
+/// What a user gave is wrong, or the model fails.
+fn explained(error: PromptError) -> anyhow::Error {
+    match error {
+        PromptError::Score(error) => error.into(),
+        error => usage(error.to_string()),
+    }
+}
+
+fn check_fields(prompts: &[Prompt], known: &[String], whose: &str) -> anyhow::Result<()> {
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    prompts
+        .iter()
+        .try_for_each(|prompt| prompt.check_fields(&known))
+        .map_err(|error| usage(format!("{whose}: {error}")))
+}
+
+/// What is to be classified: records, or texts.
+fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
+    if !args.data.is_empty() {
+        return read(&args.data, args.label.as_deref(), prompts[0].labels(), args.limit);
+    }
+    let mut names: Vec<&str> = prompts.iter().flat_map(Prompt::fields).collect();
+    names.sort_unstable();
+    names.dedup();
+    let field = match names.as_slice() {
+        [] => "text",
+        [field] => field,
+        _ => {
+            return Err(usage(format!(
+                "the template has several fields ({}), and a text is one: give records with --data",
+                names.join(", ")
+            )));
+        }
+    };
+    let mut texts = args.texts.clone();
+    if texts.is_empty() {
+        for text in std::io::stdin().lock().lines() {
+            texts.push(text.context("stdin")?);
+        }
+    }
+    texts.truncate(args.limit.unwrap_or(usize::MAX));
+    if texts.is_empty() {
+        return Err(usage("nothing to classify: give texts, --data, or texts on stdin, one a line"));
+    }
+    let example = |text: String| Example { fields: [(field.to_owned(), text)].into(), label: None };
+    Ok(Inputs { examples: texts.into_iter().map(example).collect(), fields: vec![field.to_owned()] })
+}
+
+/// Puts answers that the model tells labels by in the place of those of the prompts.
+fn find_answers(
+    prompts: &mut [Prompt],
+    count: usize,
+    examples: &[Example],
+    tokenizer: &Tokenizer,
+    scorer: &dyn Scorer,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let words = words(&tokenizer.token_table(), MOST_WORDS);
+    for prompt in prompts {
+        let template = prompt.templates[0].clone();
+        let found =
+            answers_of(prompt, &template, &words, examples, count, tokenizer, scorer).map_err(explained)?;
+        let labels = prompt.labels().to_vec();
+        for (label, answers) in labels.iter().zip(&found) {
+            let answers: Vec<String> =
+                answers.iter().map(|answer| format!("{} ({:+.2})", answer.word, answer.ratio)).collect();
+            say(global, format!("{}: answers of {label}: {}", prompt.name, answers.join(", ")));
+        }
+        let answers =
+            found.into_iter().map(|found| found.into_iter().map(|found| (found.word, 1.0)).collect());
+        prompt.verbalizer = Verbalizer::new(labels.into_iter().zip(answers).collect()).map_err(explained)?;
+    }
+    Ok(())
+}
+
+/// The template that finds most labels of the examples, alone.
+fn choose(
+    classifier: &Classifier<'_>,
+    examples: &[Example],
+    asked: &PromptArgs,
+    global: &Global,
+) -> anyhow::Result<Vec<Prompt>> {
+    let progress = bar(global, examples.len() as u64, "choosing {bar:30} {pos}/{len}, {eta} left");
+    let classified =
+        classifier.classify_pool(examples, &mut |count| progress.inc(count as u64)).map_err(explained)?;
+    progress.finish_and_clear();
+    let qualities = qualities(&classified, examples, Measure::from(asked.measure)).map_err(explained)?;
+    for ((_, template), quality) in classifier.templates().zip(&qualities) {
+        say(
+            global,
+            format!(
+                "{:5.1} % of the examples, {:.4} nats: {:?}",
+                100.0 * quality.accuracy,
+                -quality.log_prob,
+                template.source()
+            ),
+        );
+    }
+    let best = best_template(&qualities);
+    let (prompt, template) = classifier.templates().nth(best).expect("one of them");
+    say(global, format!("chosen: {:?}", template.source()));
+    Ok(vec![Prompt { templates: vec![template.clone()], ..prompt.clone() }])
+}
+
+/// Says what was cut.
+fn warn(classified: &[Classified<'_>], shots: usize, global: &Global) {
+    let all = || classified.iter().flat_map(|classified| &classified.templates);
+    let (fewer, cut) =
+        (all().filter(|of| of.demonstrations < shots).count(), all().filter(|of| of.trimmed).count());
+    if fewer > 0 {
+        say(global, format!("{fewer} filled templates had no room for all {shots} demonstrations"));
+    }
+    if cut > 0 {
+        say(global, format!("{cut} filled templates were too long for the context, and fields were cut"));
+    }
+}
+
+/// Scores all filled texts by themselves, for the time that it takes; prints how many and their sum.
+fn read_anew(
+    classifier: &Classifier<'_>,
+    fields: &[Fields],
+    trained: &Trained,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let questions = classifier.questions(fields).map_err(explained)?;
+    let scores = one_by_one(&trained.model, &special_ids(trained), &questions)?;
+    let sum: f64 = scores.iter().flatten().sum();
+    let texts = scores.iter().map(Vec::len).sum::<usize>();
+    match global.json {
+        true => crate::output::line(serde_json::json!({"texts": texts, "log_prob": sum})),
+        false => crate::output::line(format!("{texts} texts, {sum:.4} nats")),
+    }
+}

@@ -1,0 +1,102 @@
+//! What prompts need of a run: its special tokens, a scorer, embeddings, templates by name.
+
+use super::masked::{around, mask_of};
+use crate::config::did_you_mean;
+use crate::exit::usage;
+use crate::run::Trained;
+use burn::tensor::{Int, Tensor, TensorData};
+use firebrand_pretrain::{Mode, ModeTokens, Sentinels};
+use firebrand_prompt::{Prompt, Scorer, SpecialIds};
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{ModelConfig, ModelKind};
+use std::path::Path;
+
+/// The templates that `--template` knows by name.
+pub(crate) const TEMPLATES: [(&str, &str); 2] = [
+    ("reviews", include_str!("../../../../configs/templates/reviews.toml")),
+    ("reviews-verdict", include_str!("../../../../configs/templates/reviews-verdict.toml")),
+];
+
+/// A template from a file, or a built-in one.
+pub(crate) fn prompt(name: &str) -> anyhow::Result<Prompt> {
+    if Path::new(name).is_file() {
+        return Prompt::read(Path::new(name)).map_err(|error| usage(error.to_string()));
+    }
+    let Some((name, text)) = TEMPLATES.iter().find(|(known, _)| *known == name) else {
+        let known = TEMPLATES.map(|(name, _)| name);
+        return Err(usage(format!(
+            "--template {name}: there is no such file, and no built-in template of that name (there is {}){}",
+            known.join(", "),
+            did_you_mean(name, &known)
+        )));
+    };
+    Ok(Prompt::parse(text, name)?)
+}
+
+/// The ids of the tokens by which a model is asked.
+pub(crate) fn special_ids(trained: &Trained) -> SpecialIds {
+    special_ids_of(trained.model.config(), trained.tokenizer.as_ref())
+}
+
+/// The same of a model and a tokenizer.
+pub(crate) fn special_ids_of(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> SpecialIds {
+    let id = |name: &str| tokenizer.and_then(|tokenizer| tokenizer.token_to_id(name));
+    let (before, after) = tokenizer.map_or((None, None), around);
+    let sentinels = Sentinels::of(id);
+    let modes = ModeTokens::of(id);
+    SpecialIds {
+        end_of_text: tokenizer.and_then(Tokenizer::end_of_text),
+        before,
+        after,
+        mask: tokenizer.and_then(mask_of),
+        sentinels: (0..sentinels.len()).map(|number| sentinels.id(number)).collect(),
+        spans_mode: modes.as_ref().map(|modes| modes.id(Mode::R)),
+        text_mode: modes.as_ref().map(|modes| modes.id(Mode::S)),
+        decoder_start: config.decoder_start,
+    }
+}
+
+/// What says how probable texts are to a run's model.
+pub(crate) fn scorer(trained: &Trained) -> anyhow::Result<Box<dyn Scorer + '_>> {
+    firebrand_prompt::scorer(&trained.model, &special_ids(trained)).map_err(|error| usage(error.to_string()))
+}
+
+/// What a text is to a run's model: the mean over its tokens of the last layer's states.
+pub(crate) fn embed<'a>(trained: &'a Trained) -> impl Fn(&[u32]) -> Vec<f32> + 'a {
+    let special = special_ids(trained);
+    let (before, after) = match trained.model.config().kind {
+        ModelKind::Encoder => (special.before, special.after),
+        ModelKind::Bidirectional => (special.end_of_text, special.end_of_text),
+        ModelKind::EncoderDecoder => (None, special.end_of_text),
+        ModelKind::Decoder | ModelKind::Permutation => (special.end_of_text, None),
+    };
+    move |ids| {
+        let room = trained.model.config().seq_len - [before, after].iter().flatten().count();
+        let ids = before.iter().chain(&ids[..ids.len().min(room)]).chain(&after);
+        let ids: Vec<i32> = ids.map(|&id| id as i32).collect();
+        let len = ids.len();
+        if len == 0 {
+            return Vec::new();
+        }
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, len]), &trained.model.device());
+        let last = trained.model.layer_states(ids).pop().expect("a model has at least its embedding");
+        let mean = last.mean_dim(1).into_data().convert::<f32>();
+        mean.try_into_vec().expect("converted to f32 just now")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_template_is_one() {
+        for (name, _) in TEMPLATES {
+            let prompt = prompt(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(prompt.labels(), ["negative", "positive"], "{name}: the labels of the reviews");
+            assert_eq!(prompt.fields(), ["text"]);
+        }
+        let error = prompt("review").expect_err("no such template").to_string();
+        assert!(error.contains("did you mean `reviews`?"), "{error}");
+    }
+}

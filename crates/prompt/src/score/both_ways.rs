@@ -1,0 +1,44 @@
+//! Bidirectional models: from left to right and from right to left, each as a model that reads one way.
+
+use super::{Causal, Scorer, SpecialIds};
+use crate::error::ScoreError;
+use crate::question::{Question, Score};
+use firebrand_decode::DecoderModel;
+use firebrand_transformer::Bidirectional;
+
+/// The mean of what the two halves say.
+pub(super) struct BothWays {
+    forward: Causal<DecoderModel<'static>>,
+    backward: Causal<DecoderModel<'static>>,
+}
+
+impl BothWays {
+    pub(super) fn new(model: &Bidirectional, special: &SpecialIds) -> Self {
+        let half = |decoder| Causal::new(DecoderModel::owning(decoder), special.end_of_text);
+        Self { forward: half(model.forward()), backward: half(model.backward()) }
+    }
+}
+
+impl Scorer for BothWays {
+    fn most_ids(&self, begins: bool) -> usize {
+        self.forward.most_ids(begins)
+    }
+
+    fn score(
+        &self,
+        questions: &[Question],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<Score>>, ScoreError> {
+        let reversed: Vec<Question> = questions.iter().map(Question::reversed).collect();
+        let forward = self.forward.score(questions, &mut |_| {})?;
+        let backward = self.backward.score(&reversed, progress)?;
+        let mean = |(forward, backward): (Score, Score)| Score {
+            log_prob: (forward.log_prob + backward.log_prob) / 2.0,
+            tokens: forward.tokens,
+            greedy: forward.greedy && backward.greedy,
+        };
+        let of_question =
+            |(forward, backward): (Vec<Score>, Vec<Score>)| forward.into_iter().zip(backward).map(mean).collect();
+        Ok(forward.into_iter().zip(backward).map(of_question).collect())
+    }
+}

@@ -109,7 +109,8 @@ mod tests {
         // 1 of 5: (1 + 5) / 32, twice.
         assert!((mcnemar(1, 4) - 0.375).abs() < 1e-12);
         assert!((mcnemar(0, 6) - 2.0 / 64.0).abs() < 1e-12);
-        assert_eq!((mcnemar(3, 3), mcnemar(0, 0), mcnemar(2, 1)), (1.0, 1.0, 1.0));
+        assert_eq!((mcnemar(3, 3), mcnemar(0, 0)), (1.0, 1.0));
+        assert!((mcnemar(2, 1) - 1.0).abs() < 1e-12);
         assert_eq!(mcnemar(7, 30), mcnemar(30, 7));
         assert_eq!(mcnemar(0, 100_000), 0.0);
     }
@@ -142,7 +143,8 @@ mod tests {
     fn the_test_is_the_one_that_suits() {
         let right = |pattern: &str| Statistic::accuracy(pattern.chars().map(|c| c == '+'));
         let paired = Paired::of(&right("++++++-"), &right("------+"), 0, 100).expect("both are accuracies");
-        assert_eq!((paired.test, paired.p), (Test::McNemar, 2.0 * 8.0 / 128.0));
+        assert_eq!(paired.test, Test::McNemar);
+        assert!((paired.p - 2.0 * 8.0 / 128.0).abs() < 1e-12);
         let nats = |numerators: &[f64], denominators: &[f64]| Statistic::Ratio {
             numerators: numerators.to_vec(),
             denominators: denominators.to_vec(),

@@ -111,14 +111,12 @@ fn question(before: &[u32], whole: Vec<Vec<u32>>, begins: bool, most: &dyn Fn(bo
     let longest = whole.iter().map(Vec::len).max().unwrap_or(0);
     // Something has to be left to go on from.
     let cut = longest.saturating_sub(most(begins)).min(given.saturating_sub(1));
-    let candidate =
-        |ids: Vec<u32>| Candidate { answers: vec![given - cut..ids.len() - cut], ids: ids[cut..].to_vec() };
-    Question {
-        candidates: whole.into_iter().map(candidate).collect(),
-        given: given - cut,
-        given_behind: 0,
-        begins,
-    }
+    let candidate = |ids: Vec<u32>| {
+        let answer = given - cut..ids.len() - cut;
+        Candidate { answers: vec![answer], ids: ids[cut..].to_vec() }
+    };
+    let candidates = whole.into_iter().map(candidate).collect();
+    Question { candidates, given: given - cut, given_behind: 0, begins }
 }
 
 fn labels(trained: &Trained, labelled: &Labelled, global: &Global, name: &str) -> anyhow::Result<Answers> {

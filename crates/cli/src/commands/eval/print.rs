@@ -4,7 +4,7 @@ use super::suite::Asked;
 use crate::args::EvalArgs;
 use crate::output::{line, thousands};
 use crate::table::{self, Column, shorten};
-use firebrand_evaluation::results::{GroupReport, MetricReport, TaskReport, Value};
+use firebrand_evaluation::results::{Difference, GroupReport, MetricReport, TaskReport, Value};
 
 /// A difference with a lower probability by chance is marked.
 const SURE: f64 = 0.05;
@@ -15,12 +15,14 @@ pub(super) fn print(asked: &Asked, reports: &[TaskReport], args: &EvalArgs) -> a
     let title = if asked.suite.title.is_empty() { String::new() } else { format!(": {}", asked.suite.title) };
     line(format!("{}{title}", asked.name))?;
     line("")?;
-    let columns = match runs.len() {
-        1 => of_one(reports, width),
-        _ => of_several(reports, &runs, width),
+    let dropped = match runs.len() {
+        1 => {
+            let (columns, dropped) = table::fit(of_one(reports, width), width);
+            table::lines(&columns).iter().try_for_each(line)?;
+            dropped
+        }
+        _ => print_several(reports, &runs, width)?,
     };
-    let (columns, dropped) = table::fit(columns, width);
-    table::lines(&columns).iter().try_for_each(line)?;
     for report in reports.iter().filter(|report| args.by_group && !report.groups.is_empty()) {
         line("")?;
         line(format!("{}, {} by group:", report.task, report.metrics[0].metric))?;
@@ -58,55 +60,52 @@ fn of_one(reports: &[TaskReport], width: usize) -> Vec<Column> {
     ]
 }
 
-/// A row a metric and run, under a row that says what they are of.
-fn of_several(reports: &[TaskReport], runs: &[String], width: usize) -> Vec<Column> {
-    // What is left beside values, intervals and differences.
-    let room = width.saturating_sub(58).max(12);
-    let mut cells: [Vec<String>; 6] = Default::default();
-    let mut row =
-        |texts: [String; 6]| cells.iter_mut().zip(texts).for_each(|(column, text)| column.push(text));
-    let blank = String::new;
-    for (i, report) in reports.iter().enumerate() {
+/// A block a metric, with a line a run. Returns the columns for which there was no room.
+fn print_several(reports: &[TaskReport], runs: &[String], width: usize) -> anyhow::Result<Vec<String>> {
+    let (columns, dropped) = table::fit(of_several(reports, runs, width), width);
+    let lines = table::lines(&columns);
+    let Some((heading, mut rows)) = lines.split_first() else { return Ok(dropped) };
+    line(heading)?;
+    for report in reports {
         for metric in &report.metrics {
-            if i > 0 || !std::ptr::eq(metric, &report.metrics[0]) {
-                row(std::array::from_fn(|_| blank()));
-            }
             let chance =
                 metric.chance.map(|chance| format!(", chance {}", number(chance))).unwrap_or_default();
-            let heading = format!(
-                "{}: {} of {}{chance}",
-                report.task,
-                metric.metric,
-                thousands(report.examples as u64)
-            );
-            row([heading, blank(), blank(), blank(), blank(), blank()]);
-            for (run, value) in runs.iter().zip(&metric.runs) {
-                let difference = value.difference.as_ref();
-                row([
-                    format!("  {}", shorten(run, room - 2)),
-                    number(value.value),
-                    interval(value.low, value.high),
-                    difference.map_or_else(blank, |difference| signed(difference.value)),
-                    difference
-                        .map_or_else(blank, |difference| signed_interval(difference.low, difference.high)),
-                    difference.map_or_else(blank, |difference| probability(difference.p)),
-                ]);
-            }
+            let examples = thousands(report.examples as u64);
+            let title = format!("{}: {} of {examples}{chance}", report.task, metric.metric);
+            line("")?;
+            line(shorten(&title, width))?;
+            let (block, after) = rows.split_at(runs.len());
+            block.iter().try_for_each(line)?;
+            rows = after;
         }
     }
-    let headings = [
-        ("run", false, 10),
-        ("value", true, 9),
-        ("interval", false, 6),
-        ("less the first", true, 8),
-        ("interval", false, 5),
-        ("p", true, 7),
-    ];
-    headings
-        .into_iter()
-        .zip(cells)
-        .map(|((heading, right, importance), cells)| Column::new(heading, right, importance, cells))
-        .collect()
+    Ok(dropped)
+}
+
+/// A row a metric and run.
+fn of_several(reports: &[TaskReport], runs: &[String], width: usize) -> Vec<Column> {
+    // What is left beside values, intervals and differences.
+    let room = width.saturating_sub(65).max(12);
+    let rows =
+        || reports.iter().flat_map(|report| &report.metrics).flat_map(|metric| runs.iter().zip(&metric.runs));
+    let column = |heading: &str, right, importance, cell: &dyn Fn(&str, &Value) -> String| {
+        let cells = rows().map(|(run, value)| cell(run, value)).collect();
+        Column::new(heading, right, importance, cells)
+    };
+    let of_difference = |value: &Value, cell: &dyn Fn(&Difference) -> String| {
+        value.difference.as_ref().map(cell).unwrap_or_default()
+    };
+    let ends = |difference: &Difference| signed_interval(difference.low, difference.high);
+    vec![
+        column("run", false, 10, &|run, _| format!("  {}", shorten(run, room - 2))),
+        column("value", true, 9, &|_, value| number(value.value)),
+        column("interval", false, 6, &|_, value| interval(value.low, value.high)),
+        column("difference", true, 8, &|_, value| {
+            of_difference(value, &|difference| signed(difference.value))
+        }),
+        column("interval", false, 5, &|_, value| of_difference(value, &ends)),
+        column("p", true, 7, &|_, value| of_difference(value, &|difference| probability(difference.p))),
+    ]
 }
 
 /// A row a group, the runs beside each other.

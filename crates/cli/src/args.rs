@@ -16,7 +16,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
-pub(crate) use prompt::{ClassifyArgs, MeasureName, PromptArgs, ShotsBy};
+pub(crate) use prompt::{BenchPromptArgs, ClassifyArgs, PromptArgs};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{
@@ -137,6 +137,8 @@ pub(crate) enum Command {
     BenchLstm(BenchLstmArgs),
     #[command(hide = true)]
     BenchCost(BenchCostArgs),
+    #[command(hide = true)]
+    BenchPrompt(BenchPromptArgs),
     #[command(hide = true)]
     BenchGenerator,
     #[command(hide = true)]

@@ -63,6 +63,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::BenchCost(command) => commands::bench::cost(command, &cli.global),
         Command::BenchGenerate(command) => commands::bench::generate(command, &cli.global),
         Command::BenchLstm(command) => commands::bench::lstm(command, &cli.global),
+        Command::BenchPrompt(command) => commands::bench::prompt(command, &cli.global),
         Command::BenchGenerator => commands::bench::generator(&cli.global),
         Command::BenchTokenizer(command) => commands::bench::tokenizer(command, &cli.global),
     }

@@ -110,7 +110,11 @@ impl<'a> Classifier<'a> {
     ///
     /// # Errors
     /// As [`classify`](Self::classify).
-    pub fn classify_pool(&self, pool: &[Example], progress: &mut dyn FnMut(usize)) -> Result<Vec<Classified<'a>>, PromptError> {
+    pub fn classify_pool(
+        &self,
+        pool: &[Example],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Classified<'a>>, PromptError> {
         let inputs: Vec<Fields> = pool.iter().map(|example| example.fields.clone()).collect();
         self.run(&inputs, true, progress)
     }
@@ -122,7 +126,8 @@ impl<'a> Classifier<'a> {
     pub fn questions(&self, inputs: &[Fields]) -> Result<Vec<Question>, PromptError> {
         let mut questions = Vec::new();
         for (prompt, template) in self.templates() {
-            let filling = Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
+            let filling =
+                Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
             for (input, fields) in inputs.iter().enumerate() {
                 questions.push(filling.ask(input, fields, &[])?.question);
             }
@@ -139,13 +144,15 @@ impl<'a> Classifier<'a> {
         if let Some(shots) = &self.shots {
             shots.check()?;
         }
-        let mut all: Vec<Classified<'a>> = inputs.iter().map(|_| Classified { templates: Vec::new() }).collect();
+        let mut all: Vec<Classified<'a>> =
+            inputs.iter().map(|_| Classified { templates: Vec::new() }).collect();
         let n_templates = self.templates().count();
         let mut done = 0;
         let chosen = self.chosen(inputs, of_pool)?;
         for (prompt, template) in self.templates() {
             let labels = self.labels_of(prompt)?;
-            let filling = Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
+            let filling =
+                Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
             let mut known: Vec<(Vec<usize>, WithoutContent)> = Vec::new();
             for start in (0..inputs.len()).step_by(AT_ONCE) {
                 let part = start..(start + AT_ONCE).min(inputs.len());
@@ -222,7 +229,9 @@ impl<'a> Classifier<'a> {
             return Ok((0..inputs.len()).map(|input| shots.chosen(itself(input))).collect());
         }
         let embed = self.embed.ok_or_else(|| {
-            PromptError::Shots("demonstrations that are near need embeddings, which this model has not".into())
+            PromptError::Shots(
+                "demonstrations that are near need embeddings, which this model has not".into(),
+            )
         })?;
         let most = self.scorer.most_ids(true);
         let embedding = |fields: &Fields| {
@@ -230,7 +239,8 @@ impl<'a> Classifier<'a> {
             embed(&self.tokenizer.encode_at_most(&values.join(" "), most))
         };
         let pool: Vec<Vec<f32>> = shots.pool.iter().map(|example| embedding(&example.fields)).collect();
-        let near = |(input, fields): (usize, &Fields)| shots.nearest(&embedding(fields), &pool, itself(input));
+        let near =
+            |(input, fields): (usize, &Fields)| shots.nearest(&embedding(fields), &pool, itself(input));
         Ok(inputs.iter().enumerate().map(near).collect())
     }
 
@@ -251,7 +261,9 @@ impl<'a> Classifier<'a> {
         shots: &[Vec<usize>],
     ) -> Result<Vec<WithoutContent>, PromptError> {
         let names = filling.template.fields();
-        let filled = |text: &str| -> Fields { names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect() };
+        let filled = |text: &str| -> Fields {
+            names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect()
+        };
         let mut questions = Vec::with_capacity(CONTENT_FREE.len() * shots.len());
         for shots in shots {
             let shown = self.shown(filling, shots);
@@ -315,5 +327,6 @@ pub fn qualities(
 /// The template that finds most labels; of these the one that is surest of the right ones.
 pub fn best_template(qualities: &[Quality]) -> usize {
     let better = |a: &Quality, b: &Quality| (a.accuracy, a.log_prob) > (b.accuracy, b.log_prob);
-    (0..qualities.len()).fold(0, |best, next| if better(&qualities[next], &qualities[best]) { next } else { best })
+    (0..qualities.len())
+        .fold(0, |best, next| if better(&qualities[next], &qualities[best]) { next } else { best })
 }

@@ -2,9 +2,8 @@
 
 use crate::error::PromptError;
 use crate::template::Fields;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use firebrand_corpus::batches::{below, keyed_rng};
+use std::collections::BTreeMap;
 
 /// An input, and its label where it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -66,10 +65,13 @@ impl Shots<'_> {
     pub fn chosen(&self, without: Option<usize>) -> Vec<usize> {
         let mut numbers: Vec<usize> =
             self.labelled().into_iter().filter(|&number| Some(number) != without).collect();
-        numbers.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let mut draws = keyed_rng(self.seed, "demonstrations", 0);
+        for last in (1..numbers.len()).rev() {
+            numbers.swap(last, below(&mut draws, last as u64 + 1) as usize);
+        }
         if self.choice == ShotChoice::Balanced {
             // The first of each label, then the second of each, and so on.
-            let mut seen = std::collections::BTreeMap::new();
+            let mut seen = BTreeMap::new();
             let mut ranked: Vec<(usize, usize)> = numbers
                 .iter()
                 .map(|&number| {
@@ -131,7 +133,8 @@ mod tests {
 
     #[test]
     fn balanced_demonstrations_show_each_label_as_often_as_any_other() {
-        let labels: Vec<Option<usize>> = (0..40).map(|i| Some(usize::from(i % 10 == 0) + usize::from(i % 20 == 0))).collect();
+        let labels: Vec<Option<usize>> =
+            (0..40).map(|i| Some(usize::from(i % 10 == 0) + usize::from(i % 20 == 0))).collect();
         let pool = pool(&labels);
         for seed in 0..20 {
             let mut counts = [0; 3];

@@ -1,5 +1,6 @@
 //! Everything that can go wrong.
 
+use firebrand_corpus::did_you_mean;
 use std::error::Error;
 
 /// Why a question has no scores.
@@ -87,7 +88,7 @@ pub enum PromptError {
         error: crate::template::TemplateError,
     },
     /// A template asks for a field that is not there.
-    #[error("the template asks for the field `{field}`, which is not there: there is {known}{}", firebrand_corpus::did_you_mean(nearest.as_deref()))]
+    #[error("the template asks for the field `{field}`, which is not there: there is {known}{}", did_you_mean(.nearest.as_deref()))]
     UnknownField {
         /// The field.
         field: String,
@@ -108,10 +109,14 @@ pub enum PromptError {
         text: String,
     },
     /// Answers that the tokenizer does not tell apart.
-    #[error("the answers `{0}` and `{1}` are the same tokens: the tokenizer does not know their characters, or makes them alike")]
+    #[error(
+        "the answers `{0}` and `{1}` are the same tokens: the tokenizer does not know their characters, or makes them alike"
+    )]
     SameTokens(String, String),
     /// The conditions of a template leave no blank.
-    #[error("input {input} leaves the template without a blank: every part of a condition needs one, or the text around")]
+    #[error(
+        "input {input} leaves the template without a blank: every part of a condition needs one, or the text around"
+    )]
     NoBlank {
         /// The number of the input, from 1.
         input: usize,
@@ -119,7 +124,7 @@ pub enum PromptError {
     /// The filled text is longer than the context.
     #[error(
         "input {input} has {tokens} tokens in the template, and the model's context has room for {most}: {}",
-        if *trims { "what stands around the fields is too long" } else { "let a field be cut by `trim`, or cut the text" }
+        way_out(.trims)
     )]
     TooLong {
         /// The number of the input, from 1.
@@ -140,4 +145,12 @@ pub enum PromptError {
     /// No scores.
     #[error(transparent)]
     Score(#[from] ScoreError),
+}
+
+/// What to do about a text that is too long.
+fn way_out(trims: &bool) -> &'static str {
+    match trims {
+        true => "what stands around the fields is too long",
+        false => "let a field be cut by `trim`, or cut the text",
+    }
 }

@@ -38,14 +38,23 @@ impl Filling<'_> {
     ///
     /// # Errors
     /// An answer that is no token; a text that is too long with everything cut that may be.
-    pub fn ask(&self, input: usize, fields: &Fields, demonstrations: &[String]) -> Result<Asked, PromptError> {
+    pub fn ask(
+        &self,
+        input: usize,
+        fields: &Fields,
+        demonstrations: &[String],
+    ) -> Result<Asked, PromptError> {
         let mut fields = fields.clone();
         let mut shots = demonstrations;
         loop {
             let candidates = self.candidates(input, &fields, shots)?;
             let longest = longest(&candidates);
             if longest <= self.most {
-                let asked = Asked { question: Question::compare(candidates), demonstrations: shots.len(), trimmed: false };
+                let asked = Asked {
+                    question: Question::compare(candidates),
+                    demonstrations: shots.len(),
+                    trimmed: false,
+                };
                 return Ok(asked);
             }
             if shots.is_empty() {
@@ -70,19 +79,22 @@ impl Filling<'_> {
         self.template.fill(fields, self.prompt.verbalizer.example(label)).text
     }
 
-    fn candidates(&self, input: usize, fields: &Fields, shots: &[String]) -> Result<Vec<Candidate>, PromptError> {
+    fn candidates(
+        &self,
+        input: usize,
+        fields: &Fields,
+        shots: &[String],
+    ) -> Result<Vec<Candidate>, PromptError> {
         let separator = &self.prompt.separator;
-        let before: String = shots.iter().flat_map(|shot| [shot.as_str(), separator]).collect();
+        let before: String = shots.iter().flat_map(|shot| [shot.as_str(), separator.as_str()]).collect();
         let candidate = |answer: &str| {
             let filled = self.template.fill(fields, answer);
             if filled.answers.is_empty() {
                 return Err(PromptError::NoBlank { input: input + 1 });
             }
             let filled = filled.behind(&before);
-            encode(self.tokenizer, &filled).ok_or_else(|| PromptError::NoTokens {
-                answer: answer.to_owned(),
-                text: filled.text,
-            })
+            encode(self.tokenizer, &filled)
+                .ok_or_else(|| PromptError::NoTokens { answer: answer.to_owned(), text: filled.text })
         };
         let answers = self.prompt.verbalizer.answers();
         let candidates: Vec<Candidate> =
@@ -135,14 +147,17 @@ fn kept<'a>(text: &'a str, places: &[usize], count: usize, end: TrimEnd) -> &'a 
         TrimEnd::Last => {
             let part = &text[..places.get(count).copied().unwrap_or(text.len())];
             let is_whole = text[part.len()..].starts_with(char::is_whitespace) || part.len() == text.len();
-            let words = part.rfind(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[..space]);
+            let words =
+                part.rfind(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[..space]);
             if words.trim().is_empty() { part } else { words.trim_end() }
         }
         TrimEnd::First => {
             let start = places.len().checked_sub(count).and_then(|first| places.get(first).copied());
             let part = &text[start.unwrap_or(text.len())..];
-            let is_whole = text[..text.len() - part.len()].ends_with(char::is_whitespace) || part.len() == text.len();
-            let words = part.find(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[space..]);
+            let is_whole =
+                text[..text.len() - part.len()].ends_with(char::is_whitespace) || part.len() == text.len();
+            let words =
+                part.find(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[space..]);
             if words.trim().is_empty() { part } else { words.trim_start() }
         }
     }

@@ -66,11 +66,16 @@ impl AnswerScores {
             Measure::PerToken => per(&|i| self.tokens[i]),
             Measure::PerCharacter => per(&|i| text(i).chars().count()),
             Measure::PerByte => per(&|i| text(i).len()),
-            Measure::Pmi => self.log_probs.iter().zip(&self.null).map(|(log_prob, null)| log_prob - null).collect(),
+            Measure::Pmi => {
+                self.log_probs.iter().zip(&self.null).map(|(log_prob, null)| log_prob - null).collect()
+            }
             Measure::Calibrated => {
                 let p = normalized(&self.log_probs);
                 // What has probability 0 without content, to the last bit, is as likely as can be told.
-                p.iter().zip(&self.content_free).map(|(p, cf)| p.ln() - cf.max(f64::MIN_POSITIVE).ln()).collect()
+                p.iter()
+                    .zip(&self.content_free)
+                    .map(|(p, cf)| p.ln() - cf.max(f64::MIN_POSITIVE).ln())
+                    .collect()
             }
         }
     }
@@ -79,8 +84,11 @@ impl AnswerScores {
     /// is that of the best answer.
     pub fn label_probabilities(&self, measure: Measure, verbalizer: &Verbalizer) -> Vec<f64> {
         let values = self.values(measure, verbalizer);
-        let weighted: Vec<f64> =
-            values.iter().zip(verbalizer.answers()).map(|(value, answer)| value + answer.weight.ln()).collect();
+        let weighted: Vec<f64> = values
+            .iter()
+            .zip(verbalizer.answers())
+            .map(|(value, answer)| value + answer.weight.ln())
+            .collect();
         let mut best = vec![f64::NEG_INFINITY; verbalizer.labels().len()];
         for (value, answer) in weighted.iter().zip(verbalizer.answers()) {
             best[answer.label] = best[answer.label].max(*value);

@@ -88,7 +88,8 @@ impl Prompt {
     /// A file that cannot be read, or as [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self, PromptError> {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| PromptError::Read { path: shown.clone(), source })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| PromptError::Read { path: shown.clone(), source })?;
         Self::parse(&text, &shown)
     }
 
@@ -98,7 +99,8 @@ impl Prompt {
     /// What is wrong, with its place.
     pub fn parse(text: &str, path: &str) -> Result<Self, PromptError> {
         let wrong = |message: String| PromptError::File { path: path.to_owned(), message };
-        let file: File = toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let file: File =
+            toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
         let sources: Vec<&Spanned<String>> = file.text.iter().chain(&file.texts).collect();
         if sources.is_empty() {
             return Err(wrong("there is no template: text = \"{text} It was [Z].\"".into()));
@@ -138,7 +140,8 @@ impl Prompt {
             }
         };
         let verbalizer = Verbalizer::new(labels).map_err(|error| wrong(error.to_string()))?;
-        let stem = Path::new(path).file_stem().map_or_else(|| path.to_owned(), |stem| stem.to_string_lossy().into());
+        let stem =
+            Path::new(path).file_stem().map_or_else(|| path.to_owned(), |stem| stem.to_string_lossy().into());
         let prompt = Self {
             name: file.name.unwrap_or(stem),
             templates,
@@ -209,13 +212,18 @@ mod tests {
     #[test]
     fn wrong_files_say_where_and_what() {
         let error = |text: &str| parse(text).expect_err("wrong");
-        assert!(error("text = \"{text}\"\nanswers = [\"a\", \"b\"]").contains("dir/mine.toml, line 1: the template is wrong: line 1, column 7"));
+        assert!(
+            error("text = \"{text}\"\nanswers = [\"a\", \"b\"]")
+                .contains("dir/mine.toml, line 1: the template is wrong: line 1, column 7")
+        );
         assert!(error("\ntext = \"{text\"\nanswers = [\"a\", \"b\"]").contains("mine.toml, line 2"));
         assert!(error("texts = []\nanswers = [\"a\", \"b\"]").contains("there is no template"));
         assert!(error("text = \"[Z]\"").contains("there are no answers"));
         assert!(error("text = \"[Z]\"\nanswer = [\"a\"]").contains("unknown field `answer`"));
         let trim = "text = \"{text} [Z]\"\ntrim = [\"txet\"]\nanswers = [\"a\", \"b\"]";
-        assert!(error(trim).ends_with("trim names the field `txet`, which no template has; did you mean `text`?"));
+        assert!(
+            error(trim).ends_with("trim names the field `txet`, which no template has; did you mean `text`?")
+        );
     }
 
     #[test]

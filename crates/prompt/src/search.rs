@@ -61,7 +61,9 @@ pub fn answers_of(
         examples.iter().filter_map(|example| Some((example, example.label?))).collect();
     for (label, name) in prompt.labels().iter().enumerate() {
         if !labelled.iter().any(|&(_, of)| of == label) {
-            return Err(PromptError::Shots(format!("there is no example of the label `{name}` to find answers by")));
+            return Err(PromptError::Shots(format!(
+                "there is no example of the label `{name}` to find answers by"
+            )));
         }
     }
     if words.len() < n_labels * count {

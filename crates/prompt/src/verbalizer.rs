@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn an_example_is_written_with_the_answer_of_most_weight() {
-        let answers = verbalizer(&[("+", &[("a", 0.5), ("b", 2.0), ("c", 2.0)]), ("-", &[("d", 1.0)])]).expect("good");
+        let answers =
+            verbalizer(&[("+", &[("a", 0.5), ("b", 2.0), ("c", 2.0)]), ("-", &[("d", 1.0)])]).expect("good");
         assert_eq!((answers.example(0), answers.example(1)), ("b", "d"));
         assert_eq!(answers.answers()[3].label, 1);
     }
@@ -104,11 +105,22 @@ mod tests {
     #[test]
     fn answers_that_decide_nothing_are_refused() {
         let twice = verbalizer(&[("good", &[("yes", 1.0)]), ("bad", &[("no", 1.0), ("yes", 1.0)])]);
-        let message = "the labels `good` and `bad` have the same answer `yes`: it can stand for one of them only";
+        let message =
+            "the labels `good` and `bad` have the same answer `yes`: it can stand for one of them only";
         assert_eq!(twice.expect_err("two labels with one answer"), message);
-        assert!(verbalizer(&[("good", &[("", 1.0)]), ("bad", &[("no", 1.0)])]).expect_err("empty").contains("empty"));
-        assert!(verbalizer(&[("good", &[("a", 0.0)]), ("bad", &[("b", 1.0)])]).expect_err("weight").contains("above 0"));
-        assert!(verbalizer(&[("good", &[]), ("bad", &[("b", 1.0)])]).expect_err("none").contains("has no answer"));
+        assert!(
+            verbalizer(&[("good", &[("", 1.0)]), ("bad", &[("no", 1.0)])])
+                .expect_err("empty")
+                .contains("empty")
+        );
+        assert!(
+            verbalizer(&[("good", &[("a", 0.0)]), ("bad", &[("b", 1.0)])])
+                .expect_err("weight")
+                .contains("above 0")
+        );
+        assert!(
+            verbalizer(&[("good", &[]), ("bad", &[("b", 1.0)])]).expect_err("none").contains("has no answer")
+        );
         assert!(verbalizer(&[("good", &[("a", 1.0)])]).expect_err("one").contains("1 label,"));
         assert!(verbalizer(&[("good", &[("a", 1.0), ("a", 1.0)])]).expect_err("twice").contains("twice"));
     }

@@ -46,7 +46,10 @@ impl Encoded {
     pub fn select(&self, rows: &[usize]) -> Self {
         let index: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &self.states.device());
-        Self { states: self.states.clone().select(0, index), lens: rows.iter().map(|&row| self.lens[row]).collect() }
+        Self {
+            states: self.states.clone().select(0, index),
+            lens: rows.iter().map(|&row| self.lens[row]).collect(),
+        }
     }
 
     /// What of the texts `queries` positions in every row see: all but the padding.

@@ -106,7 +106,8 @@ impl TokenTree {
         let mut hidden = vec![true; all * all];
         for query in 0..all {
             // Content sees itself, and a query what stands before its node.
-            let mut at = if query < nodes { Some(query) } else { self.parents[self.predicted[query - nodes]] };
+            let mut at =
+                if query < nodes { Some(query) } else { self.parents[self.predicted[query - nodes]] };
             while let Some(node) = at {
                 hidden[query * all + node] = false;
                 at = self.parents[node];

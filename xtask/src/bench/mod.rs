@@ -7,6 +7,7 @@ mod generator;
 mod objectives;
 mod peer;
 mod prepare;
+mod prompt;
 mod shakespeare;
 mod tokenizer;
 mod tokenizer_peers;
@@ -115,6 +116,8 @@ enum Bench {
     /// Every pretraining objective on the same stories, as many parameters each: bits per byte, probes on labelled texts, BLiMP,
     /// speed, memory. Half an hour.
     Objectives,
+    /// Four answers behind each of a thousand inputs, sharing what they share, against reading each text anew and transformers. Minutes.
+    Prompt,
 }
 
 impl Bench {
@@ -128,6 +131,7 @@ impl Bench {
             Self::Tokenizer => "tokenizer",
             Self::Shakespeare => "shakespeare",
             Self::Objectives => "objectives",
+            Self::Prompt => "prompt",
         }
     }
 
@@ -141,6 +145,7 @@ impl Bench {
             Self::Tokenizer => tokenizer::run(firebrand, options),
             Self::Shakespeare => shakespeare::run(firebrand, options),
             Self::Objectives => objectives::run(firebrand, options),
+            Self::Prompt => prompt::run(firebrand, options),
         }
     }
 }

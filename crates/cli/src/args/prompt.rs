@@ -131,3 +131,30 @@ impl From<ShotsBy> for ShotChoice {
         }
     }
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchPromptArgs {
+    #[arg(long, default_value_t = 4096)]
+    pub(crate) vocab: usize,
+    #[arg(long, default_value_t = 256)]
+    pub(crate) seq: usize,
+    #[arg(long, default_value_t = 4)]
+    pub(crate) layers: usize,
+    #[arg(long, default_value_t = 4)]
+    pub(crate) heads: usize,
+    #[arg(long, default_value_t = 128)]
+    pub(crate) d_model: usize,
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) inputs: usize,
+    #[arg(long, default_value_t = 4)]
+    pub(crate) answers: usize,
+    /// Tokens of an input, in the mean.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) tokens: usize,
+    /// Tokens that all inputs begin with, as demonstrations are.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) shared: usize,
+    /// Write model and questions here, for a peer.
+    #[arg(long)]
+    pub(crate) save: Option<PathBuf>,
+}

@@ -4,11 +4,13 @@ mod cost;
 mod gemm;
 mod generate;
 mod lstm;
+mod prompt;
 mod tokenizer;
 
 pub(crate) use cost::cost;
 pub(crate) use generate::generate;
 pub(crate) use lstm::lstm;
+pub(crate) use prompt::prompt;
 pub(crate) use tokenizer::tokenizer;
 
 use crate::args::{BenchTrainArgs, Global};

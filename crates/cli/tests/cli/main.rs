@@ -18,6 +18,7 @@ mod interruptions;
 mod memory;
 mod objectives;
 mod preparing;
+mod prompting;
 mod resuming;
 mod scoring;
 mod showing;

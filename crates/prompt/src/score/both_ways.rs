@@ -37,8 +37,9 @@ impl Scorer for BothWays {
             tokens: forward.tokens,
             greedy: forward.greedy && backward.greedy,
         };
-        let of_question =
-            |(forward, backward): (Vec<Score>, Vec<Score>)| forward.into_iter().zip(backward).map(mean).collect();
+        let of_question = |(forward, backward): (Vec<Score>, Vec<Score>)| {
+            forward.into_iter().zip(backward).map(mean).collect()
+        };
         Ok(forward.into_iter().zip(backward).map(of_question).collect())
     }
 }

@@ -82,12 +82,7 @@ impl<M: LanguageModel> Scorer for Causal<M> {
 }
 
 impl<M: LanguageModel> Causal<M> {
-    fn feed(
-        &self,
-        state: &mut M::State,
-        ids: &[&[u32]],
-        positions: Positions,
-    ) -> Result<Logits, ScoreError> {
+    fn feed(&self, state: &mut M::State, ids: &[&[u32]], positions: Positions) -> Result<Logits, ScoreError> {
         self.model.step(state, ids, positions).map_err(|error| ScoreError::Model(Box::new(error)))
     }
 

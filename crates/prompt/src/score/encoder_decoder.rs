@@ -61,6 +61,13 @@ struct Task {
     given: usize,
 }
 
+/// A task, and which candidate of which question it is for.
+struct Wanted {
+    question: usize,
+    candidate: usize,
+    task: Task,
+}
+
 impl<'a> SpanScorer<'a> {
     pub(super) fn new(model: &'a EncoderDecoder, special: &SpecialIds) -> Result<Self, ScoreError> {
         Ok(Self { model, special: special.clone(), start: start(special)? })
@@ -124,13 +131,13 @@ impl<'a> SpanScorer<'a> {
     }
 
     /// Whole texts share their beginnings: those of a question are a tree, which the decoder walks; questions are rows beside each other.
-    fn in_trees(&self, input: &[u32], tasks: &[&[(usize, usize, Task)]]) -> Result<Vec<Vec<Score>>, ScoreError> {
-        let question = |tasks: &&[(usize, usize, Task)]| Question {
-            candidates: tasks
+    fn in_trees(&self, input: &[u32], tasks: &[&[Wanted]]) -> Result<Vec<Vec<Score>>, ScoreError> {
+        let question = |wanted: &&[Wanted]| Question {
+            candidates: wanted
                 .iter()
-                .map(|(_, _, task)| Candidate { ids: task.written.clone(), answers: Vec::new() })
+                .map(|wanted| Candidate { ids: wanted.task.written.clone(), answers: Vec::new() })
                 .collect(),
-            given: tasks[0].2.given,
+            given: wanted[0].task.given,
             given_behind: 0,
             begins: false,
         };
@@ -143,7 +150,8 @@ impl<'a> SpanScorer<'a> {
         let lens: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
         let encoded = self.model.encode(self.padded(inputs), &lens, None);
         let of_tasks: Vec<usize> = tasks.iter().map(|&(input, _)| input).collect();
-        let read: Vec<&[u32]> = tasks.iter().map(|(_, task)| &task.written[..task.written.len() - 1]).collect();
+        let read: Vec<&[u32]> =
+            tasks.iter().map(|(_, task)| &task.written[..task.written.len() - 1]).collect();
         let lens: Vec<usize> = read.iter().map(|ids| ids.len()).collect();
         let hidden = self.model.hidden(&encoded.select(&of_tasks), self.padded(&read), &lens, None);
         let [rows, seq, d_model] = hidden.dims();
@@ -209,36 +217,40 @@ impl Scorer for SpanScorer<'_> {
 impl SpanScorer<'_> {
     fn batch(&self, questions: &[Question], now: &[usize], all: &mut [Vec<Score>]) -> Result<(), ScoreError> {
         // Each input once, with who wants it read.
-        let mut inputs: BTreeMap<Vec<u32>, Vec<(usize, usize, Task)>> = BTreeMap::new();
+        let mut inputs: BTreeMap<Vec<u32>, Vec<Wanted>> = BTreeMap::new();
         for &number in now {
             let question = &questions[number];
             all[number] = vec![NOTHING; question.candidates.len()];
             for (index, candidate) in question.candidates.iter().enumerate() {
                 let task = self.task(question, candidate)?;
-                inputs.entry(task.input.clone()).or_default().push((number, index, task));
+                let wanted = Wanted { question: number, candidate: index, task };
+                inputs.entry(wanted.task.input.clone()).or_default().push(wanted);
             }
         }
-        let spans = |(number, index, _): &(usize, usize, Task)| {
-            self.writes_spans() && !questions[*number].candidates[*index].answers.is_empty()
+        let is_span = |wanted: &Wanted| {
+            let candidate = &questions[wanted.question].candidates[wanted.candidate];
+            self.writes_spans() && !candidate.answers.is_empty()
         };
-        let (mut beside, mut read): (Vec<(usize, &(usize, usize, Task))>, Vec<&[u32]>) = (vec![], vec![]);
-        for (input, tasks) in &inputs {
-            if tasks.iter().all(spans) {
-                beside.extend(tasks.iter().map(|task| (read.len(), task)));
+        // Spans are written beside each other, each to its input.
+        let (mut spans, mut read): (Vec<(usize, &Wanted)>, Vec<&[u32]>) = (Vec::new(), Vec::new());
+        for (input, wanted) in &inputs {
+            if wanted.iter().all(is_span) {
+                spans.extend(wanted.iter().map(|wanted| (read.len(), wanted)));
                 read.push(input);
                 continue;
             }
-            let of_questions: Vec<&[(usize, usize, Task)]> = tasks.chunk_by(|a, b| a.0 == b.0).collect();
-            for (tasks, scores) in of_questions.iter().zip(self.in_trees(input, &of_questions)?) {
-                for ((number, index, _), score) in tasks.iter().zip(scores) {
-                    all[*number][*index] = score;
+            let of_questions: Vec<&[Wanted]> = wanted.chunk_by(|a, b| a.question == b.question).collect();
+            for (wanted, scores) in of_questions.iter().zip(self.in_trees(input, &of_questions)?) {
+                for (wanted, score) in wanted.iter().zip(scores) {
+                    all[wanted.question][wanted.candidate] = score;
                 }
             }
         }
-        if !beside.is_empty() {
-            let tasks: Vec<(usize, &Task)> = beside.iter().map(|(input, (_, _, task))| (*input, task)).collect();
-            for ((_, (number, index, _)), score) in beside.iter().zip(self.beside(&read, &tasks)?) {
-                all[*number][*index] = score;
+        if !spans.is_empty() {
+            let tasks: Vec<(usize, &Task)> =
+                spans.iter().map(|(input, wanted)| (*input, &wanted.task)).collect();
+            for ((_, wanted), score) in spans.iter().zip(self.beside(&read, &tasks)?) {
+                all[wanted.question][wanted.candidate] = score;
             }
         }
         Ok(())

@@ -64,9 +64,10 @@ impl<'a> MaskScorer<'a> {
                  masked has",
             ));
         }
-        let mask = special
-            .mask
-            .ok_or(ScoreError::NoToken { token: "[MASK]", reason: "what it hides is what such a model predicts" })?;
+        let mask = special.mask.ok_or(ScoreError::NoToken {
+            token: "[MASK]",
+            reason: "what it hides is what such a model predicts",
+        })?;
         Ok(Self { model, mask, before: special.before, after: special.after })
     }
 

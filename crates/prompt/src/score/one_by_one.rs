@@ -81,8 +81,12 @@ impl Predictor {
             let id = |row: usize, at: usize| rows[row].0.get(at).map_or(0, |&id| id as i32);
             let ids: Vec<i32> = now.iter().flat_map(|&row| (0..=seq).map(move |at| id(row, at))).collect();
             let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [now.len(), seq + 1]), &self.device());
-            let nats: Vec<f32> =
-                self.nats(ids).into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
+            let nats: Vec<f32> = self
+                .nats(ids)
+                .into_data()
+                .convert::<f32>()
+                .try_into_vec()
+                .expect("converted to f32 just now");
             for (&row, nats) in now.iter().zip(nats.chunks_exact(seq)) {
                 let (ids, given) = &rows[row];
                 all[row] = -nats[given - 1..ids.len() - 1].iter().map(|&nats| f64::from(nats)).sum::<f64>();
@@ -111,7 +115,9 @@ pub fn one_by_one(
         };
         let rows: Vec<(Vec<u32>, usize)> = questions
             .iter()
-            .flat_map(|question| question.candidates.iter().map(|candidate| row(question, &candidate.ids)))
+            .flat_map(|question| {
+                question.candidates.iter().map(move |candidate| row(question, &candidate.ids))
+            })
             .collect();
         let mut all = predictor.log_probs(&rows).into_iter();
         questions.iter().map(|question| all.by_ref().take(question.candidates.len()).collect()).collect()
@@ -125,8 +131,9 @@ pub fn one_by_one(
             let forward = read(&decoder(model.forward()), questions);
             let backward = read(&decoder(model.backward()), &reversed);
             let mean = |(forward, backward): (f64, f64)| (forward + backward) / 2.0;
-            let of_question =
-                |(forward, backward): (Vec<f64>, Vec<f64>)| forward.into_iter().zip(backward).map(mean).collect();
+            let of_question = |(forward, backward): (Vec<f64>, Vec<f64>)| {
+                forward.into_iter().zip(backward).map(mean).collect()
+            };
             forward.into_iter().zip(backward).map(of_question).collect()
         }
         // These share nothing when they are asked by themselves.

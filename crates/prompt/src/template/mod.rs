@@ -43,7 +43,7 @@ struct Condition {
 
 /// What is wrong with a template, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}\n  {shown}\n  {}^", " ".repeat(column - 1))]
+#[error("line {line}, column {column}: {message}\n  {shown}\n  {}^", caret(.column))]
 pub struct TemplateError {
     /// The line, from 1.
     pub line: usize,
@@ -53,6 +53,11 @@ pub struct TemplateError {
     pub message: String,
     /// The line.
     pub shown: String,
+}
+
+/// What stands before a sign below a column.
+fn caret(column: &usize) -> String {
+    " ".repeat(column - 1)
 }
 
 /// A filled template.
@@ -111,7 +116,9 @@ impl Filled {
     #[must_use]
     pub fn behind(mut self, text: &str) -> Self {
         self.text.insert_str(0, text);
-        self.answers.iter_mut().for_each(|answer| *answer = answer.start + text.len()..answer.end + text.len());
+        self.answers
+            .iter_mut()
+            .for_each(|answer| *answer = answer.start + text.len()..answer.end + text.len());
         self
     }
 }

@@ -33,7 +33,8 @@ pub(super) fn parts(source: &str) -> Result<Vec<Part>, TemplateError> {
         return Err(parser.error(open.at, "this condition has no {end}"));
     }
     if parser.blanks == 0 {
-        return Err(parser.error(source.len(), format!("there is no blank: write {BLANK} where the answer is to stand")));
+        return Err(parser
+            .error(source.len(), format!("there is no blank: write {BLANK} where the answer is to stand")));
     }
     Ok(parser.parts)
 }
@@ -119,7 +120,8 @@ impl Parser<'_> {
                 let value = value.trim();
                 let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
                 let Some(value) = quoted else {
-                    return Err(self.error(at, "what a field is compared with stands in quotes: {if name = \"value\"}"));
+                    return Err(self
+                        .error(at, "what a field is compared with stands in quotes: {if name = \"value\"}"));
                 };
                 Condition { field: self.name(at, name.trim())?, value: Some(value.to_owned()), negated }
             }

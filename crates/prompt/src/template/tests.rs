@@ -50,8 +50,14 @@ fn all_fields_are_known_those_of_conditions_too() {
 
 #[test]
 fn errors_point_at_the_line_and_column() {
-    assert_eq!(error("{text} is."), (1, 11, "there is no blank: write [Z] where the answer is to stand".into()));
-    assert_eq!(error("ü [Z] {text"), (1, 7, "this { has no } on its line: a brace in the text is written {{".into()));
+    assert_eq!(
+        error("{text} is."),
+        (1, 11, "there is no blank: write [Z] where the answer is to stand".into())
+    );
+    assert_eq!(
+        error("ü [Z] {text"),
+        (1, 7, "this { has no } on its line: a brace in the text is written {{".into())
+    );
     assert_eq!(error("[Z]\n a } b").1, 4);
     assert_eq!(error("[Z]\n a } b").0, 2);
     assert_eq!(error("[Z] {if a} b").1, 5);

@@ -43,25 +43,33 @@ fn near(found: &[f64], expected: &[f64]) {
 
 /// `x` speaks for `a`, `y` for `b` — but the model likes `a` whatever it reads.
 fn biased(tokenizer: &Tokenizer) -> Fake {
-    let rows =
-        [("x", 0.9, 0.05), ("y", 0.5, 0.4), ("A", 0.8, 0.2), (END_OF_TEXT, 0.6, 0.2), ("]", 0.7, 0.3)];
+    let rows = [("x", 0.9, 0.05), ("y", 0.5, 0.4), ("A", 0.8, 0.2), (END_OF_TEXT, 0.6, 0.2), ("]", 0.7, 0.3)];
     after(tokenizer, &rows)
 }
 
-fn classified<'a>(prompts: &'a [Prompt], tokenizer: &'a Tokenizer, model: Fake, texts: &[&str]) -> Vec<Classified<'a>> {
-    let scorer = Causal::new(model, tokenizer.end_of_text());
+fn asked(tokenizer: &Tokenizer) -> Causal<Fake> {
+    Causal::new(biased(tokenizer), tokenizer.end_of_text())
+}
+
+fn classified<'a>(
+    prompts: &'a [Prompt],
+    tokenizer: &'a Tokenizer,
+    scorer: &'a Causal<Fake>,
+    texts: &[&str],
+) -> Vec<Classified<'a>> {
     let inputs: Vec<Fields> = texts.iter().map(|text| fields(text)).collect();
-    let classifier = Classifier { prompts, tokenizer, scorer: &scorer, shots: None, embed: None };
-    let templates = classifier.classify(&inputs, &mut |_| {}).expect("classified");
-    templates
+    let classifier = Classifier { prompts, tokenizer, scorer, shots: None, embed: None };
+    classifier.classify(&inputs, &mut |_| {}).expect("classified")
 }
 
 #[test]
 fn calibration_and_pmi_are_as_worked_by_hand() {
     let tokenizer = characters();
+    let scorer = asked(&tokenizer);
     let prompts = [prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"b\"]")];
-    let all = classified(&prompts, &tokenizer, biased(&tokenizer), &["x", "y"]);
-    let values = |input: usize, measure| all[input].templates[0].scores.values(measure, &prompts[0].verbalizer);
+    let all = classified(&prompts, &tokenizer, &scorer, &["x", "y"]);
+    let values =
+        |input: usize, measure| all[input].templates[0].scores.values(measure, &prompts[0].verbalizer);
     near(&values(1, Measure::Sum), &[0.5_f64.ln(), 0.4_f64.ln()]);
     // The same template with an empty field: the end of text is read, and then the answer.
     near(&values(1, Measure::Pmi), &[(0.5_f64 / 0.6).ln(), (0.4_f64 / 0.2).ln()]);
@@ -74,8 +82,9 @@ fn calibration_and_pmi_are_as_worked_by_hand() {
 #[test]
 fn calibration_puts_a_biased_model_right() {
     let tokenizer = characters();
+    let scorer = asked(&tokenizer);
     let prompts = [prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"b\"]")];
-    let all = classified(&prompts, &tokenizer, biased(&tokenizer), &["x", "y"]);
+    let all = classified(&prompts, &tokenizer, &scorer, &["x", "y"]);
     let labels = |measure| all.iter().map(|classified| classified.label(measure)).collect::<Vec<_>>();
     for measure in [Measure::Sum, Measure::PerToken, Measure::PerCharacter, Measure::PerByte] {
         assert_eq!(labels(measure), [0, 0], "{}: the model says a to everything", measure.name());
@@ -86,17 +95,19 @@ fn calibration_puts_a_biased_model_right() {
 #[test]
 fn a_field_that_is_given_does_not_change_what_is_said_without_it() {
     let tokenizer = characters();
+    let scorer = asked(&tokenizer);
     let prompts = [prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"b\"]")];
-    let one = classified(&prompts, &tokenizer, biased(&tokenizer), &["x"]);
-    let many = classified(&prompts, &tokenizer, biased(&tokenizer), &["y", "z", "x"]);
+    let one = classified(&prompts, &tokenizer, &scorer, &["x"]);
+    let many = classified(&prompts, &tokenizer, &scorer, &["y", "z", "x"]);
     assert_eq!(one[0].templates[0].scores, many[2].templates[0].scores);
 }
 
 #[test]
 fn an_ensemble_is_the_mean_of_its_templates() {
     let tokenizer = characters();
+    let scorer = asked(&tokenizer);
     let both = [prompt("texts = [\"{text}[Z]\", \"{text}y[Z]\"]\nanswers = [\"a\", \"b\"]")];
-    let all = classified(&both, &tokenizer, biased(&tokenizer), &["x"]);
+    let all = classified(&both, &tokenizer, &scorer, &["x"]);
     let p = all[0].label_probabilities(Measure::Sum);
     near(&p, &[(18.0 / 19.0 + 5.0 / 9.0) / 2.0, (1.0 / 19.0 + 4.0 / 9.0) / 2.0]);
     // Two prompts whose labels stand in another order are an ensemble as well.
@@ -104,6 +115,6 @@ fn an_ensemble_is_the_mean_of_its_templates() {
         prompt("text = \"{text}[Z]\"\n[labels]\nfirst = [\"a\"]\nsecond = [\"b\"]"),
         prompt("text = \"{text}y[Z]\"\n[labels]\nsecond = [\"b\"]\nfirst = [\"a\"]"),
     ];
-    let all = classified(&prompts, &tokenizer, biased(&tokenizer), &["x"]);
+    let all = classified(&prompts, &tokenizer, &scorer, &["x"]);
     near(&all[0].label_probabilities(Measure::Sum), &p);
 }

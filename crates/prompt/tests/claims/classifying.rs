@@ -11,7 +11,13 @@ fn example(text: &str, label: usize) -> Example {
     Example { fields: fields(text), label: Some(label) }
 }
 
-fn label(prompts: &[Prompt], tokenizer: &Tokenizer, model: Fake, shots: Option<Shots<'_>>, text: &str) -> usize {
+fn label(
+    prompts: &[Prompt],
+    tokenizer: &Tokenizer,
+    model: Fake,
+    shots: Option<Shots<'_>>,
+    text: &str,
+) -> usize {
     let scorer = Causal::new(model, tokenizer.end_of_text());
     let classifier = Classifier { prompts, tokenizer, scorer: &scorer, shots, embed: None };
     classifier.classify(&[fields(text)], &mut |_| {}).expect("classified")[0].label(Measure::Sum)
@@ -38,7 +44,13 @@ fn demonstrations_stand_in_front_with_their_answers() {
     let pool = [example("x", 1), example("y", 0)];
     let shots = Shots { pool: &pool, count: 2, choice: ShotChoice::Balanced, seed: 0 };
     let scorer = Causal::new(model, tokenizer.end_of_text());
-    let classifier = Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: Some(shots), embed: None };
+    let classifier = Classifier {
+        prompts: &prompts,
+        tokenizer: &tokenizer,
+        scorer: &scorer,
+        shots: Some(shots),
+        embed: None,
+    };
     let inputs = [fields("x"), fields("y")];
     let classified = classifier.classify(&inputs, &mut |_| {}).expect("classified");
     assert_eq!([0, 1].map(|i| classified[i].label(Measure::Sum)), [1, 0]);
@@ -67,14 +79,25 @@ fn near_demonstrations_are_chosen_for_each_input() {
     let pool = [example("xx", 0), example("yy", 1), example("xy", 1)];
     let shots = Shots { pool: &pool, count: 1, choice: ShotChoice::Nearest, seed: 0 };
     let scorer = Causal::new(model, tokenizer.end_of_text());
-    let classifier =
-        Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: Some(shots), embed: Some(&embed) };
+    let classifier = Classifier {
+        prompts: &prompts,
+        tokenizer: &tokenizer,
+        scorer: &scorer,
+        shots: Some(shots),
+        embed: Some(&embed),
+    };
     let inputs: Vec<Fields> = ["xxx", "y", "xyxy"].map(fields).to_vec();
-    let labels: Vec<usize> =
-        classifier.classify(&inputs, &mut |_| {}).expect("classified").iter().map(|c| c.label(Measure::Sum)).collect();
+    let labels: Vec<usize> = classifier
+        .classify(&inputs, &mut |_| {})
+        .expect("classified")
+        .iter()
+        .map(|c| c.label(Measure::Sum))
+        .collect();
     assert_eq!(labels, [0, 1, 1]);
     let without = Classifier { embed: None, ..classifier };
-    assert!(without.classify(&inputs, &mut |_| {}).is_err_and(|error| error.to_string().contains("embeddings")));
+    assert!(
+        without.classify(&inputs, &mut |_| {}).is_err_and(|error| error.to_string().contains("embeddings"))
+    );
 }
 
 #[test]
@@ -84,7 +107,8 @@ fn the_best_template_is_chosen_by_labelled_examples_alone() {
     let rows = [("x", 0.8, 0.1), ("y", 0.1, 0.8), (":", 0.5, 0.4), (END_OF_TEXT, 0.5, 0.5)];
     let scorer = Causal::new(after(&tokenizer, &rows), tokenizer.end_of_text());
     let prompts = [prompt("texts = [\"{text}:[Z]\", \"{text}[Z]\"]\nanswers = [\"a\", \"b\"]")];
-    let classifier = Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
+    let classifier =
+        Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
     let examples = [example("x", 0), example("y", 1)];
     let classified = classifier.classify_pool(&examples, &mut |_| {}).expect("classified");
     let qualities = qualities(&classified, &examples, Measure::Sum).expect("labelled");
@@ -95,7 +119,12 @@ fn the_best_template_is_chosen_by_labelled_examples_alone() {
     let prompts = [prompt("texts = [\"{text}[Z]\", \"{text}:[Z]\"]\nanswers = [\"a\", \"b\"]")];
     let classifier = Classifier { prompts: &prompts, ..classifier };
     let classified = classifier.classify_pool(&examples[..1], &mut |_| {}).expect("classified");
-    assert_eq!(best_template(&firebrand_prompt::qualities(&classified, &examples[..1], Measure::Sum).expect("labelled")), 0);
+    assert_eq!(
+        best_template(
+            &firebrand_prompt::qualities(&classified, &examples[..1], Measure::Sum).expect("labelled")
+        ),
+        0
+    );
 }
 
 #[test]
@@ -106,7 +135,8 @@ fn prompts_with_other_labels_are_no_ensemble() {
         prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"x\"]"),
     ];
     let scorer = Causal::new(after(&tokenizer, &[]), tokenizer.end_of_text());
-    let classifier = Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
+    let classifier =
+        Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
     let error = classifier.classify(&[fields("x")], &mut |_| {}).expect_err("refused").to_string();
     assert!(error.contains("`test` has a, b, and `test` has a, x"), "{error}");
 }
@@ -116,7 +146,8 @@ fn progress_is_told_in_whole_inputs() {
     let tokenizer = characters();
     let prompts = [prompt("texts = [\"{text}:[Z]\", \"{text}[Z]\"]\nanswers = [\"a\", \"b\"]")];
     let scorer = Causal::new(after(&tokenizer, &[]), tokenizer.end_of_text());
-    let classifier = Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
+    let classifier =
+        Classifier { prompts: &prompts, tokenizer: &tokenizer, scorer: &scorer, shots: None, embed: None };
     let mut done = 0;
     classifier.classify(&vec![fields("x"); 7], &mut |count| done += count).expect("classified");
     assert_eq!(done, 7);

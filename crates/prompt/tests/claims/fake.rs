@@ -13,13 +13,17 @@ pub(crate) struct Fake {
     pub(crate) read: Cell<usize>,
     /// How many rows each state was started or forked with.
     pub(crate) rows: RefCell<Vec<usize>>,
-    pub(crate) max_len: Option<usize>,
+    max_len: Option<usize>,
 }
 
 impl Fake {
     pub(crate) fn new(vocab_size: usize, logits: impl Fn(&[u32]) -> Vec<f32> + 'static) -> Self {
         let (read, rows) = (Cell::new(0), RefCell::new(Vec::new()));
         Self { vocab_size, logits: Box::new(logits), read, rows, max_len: None }
+    }
+
+    pub(crate) fn with_max_len(self, most: usize) -> Self {
+        Self { max_len: Some(most), ..self }
     }
 
     /// Logits that depend on everything that was read, in order.
@@ -29,7 +33,9 @@ impl Fake {
             for &id in prefix {
                 state = mixed(state ^ (u64::from(id) + 1));
             }
-            (0..vocab_size as u64).map(|id| (mixed(state ^ (id << 32)) % 4001) as f32 / 1000.0 - 2.0).collect()
+            (0..vocab_size as u64)
+                .map(|id| (mixed(state ^ (id << 32)) % 4001) as f32 / 1000.0 - 2.0)
+                .collect()
         })
     }
 

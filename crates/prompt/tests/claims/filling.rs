@@ -7,13 +7,24 @@ use firebrand_tokenizer::{ByteLevelConfig, END_OF_TEXT, Tokenizer};
 
 /// Tokens that carry the space before a word.
 pub(crate) fn words() -> Tokenizer {
-    let text = "the service was great and the room was terrible. It was great. It was terrible. not good not bad ".repeat(20);
-    let config =
-        ByteLevelConfig { vocab_size: 330, special_tokens: vec![END_OF_TEXT.into()], ..ByteLevelConfig::default() };
+    let text =
+        "the service was great and the room was terrible. It was great. It was terrible. not good not bad "
+            .repeat(20);
+    let config = ByteLevelConfig {
+        vocab_size: 330,
+        special_tokens: vec![END_OF_TEXT.into()],
+        ..ByteLevelConfig::default()
+    };
     Tokenizer::train_byte_level([text.as_str()], &config).expect("a tokenizer")
 }
 
-fn ask(prompt: &Prompt, tokenizer: &Tokenizer, most: usize, fields: &Fields, shots: &[String]) -> Result<Asked, PromptError> {
+fn ask(
+    prompt: &Prompt,
+    tokenizer: &Tokenizer,
+    most: usize,
+    fields: &Fields,
+    shots: &[String],
+) -> Result<Asked, PromptError> {
     Filling { prompt, template: &prompt.templates[0], tokenizer, most }.ask(0, fields, shots)
 }
 
@@ -44,7 +55,11 @@ fn answers_that_begin_alike_differ_later_and_are_whole_nevertheless() {
     let not = tokenizer.encode("It was not").len();
     assert_eq!(asked.question.given, not, "what both begin with is given");
     let answer = asked.question.candidates[0].answers[0].clone();
-    assert_eq!(asked.question.candidates[0].ids[answer], tokenizer.encode(" not good"), "and yet a part of the answer");
+    assert_eq!(
+        asked.question.candidates[0].ids[answer],
+        tokenizer.encode(" not good"),
+        "and yet a part of the answer"
+    );
 }
 
 #[test]
@@ -64,8 +79,12 @@ fn fields_are_cut_to_whole_words_until_all_fits_and_the_blank_never() {
         let more = tokenizer.encode(&format!("{} It was terrible.", &long[..next])).len();
         assert!(more > most, "{kept:?} could be longer: {more} of {most}");
     }
-    let error = ask(&prompt, &tokenizer, around - 1, &fields("the room"), &[]).expect_err("no room").to_string();
-    assert!(error.contains("input 1 has") && error.contains("what stands around the fields is too long"), "{error}");
+    let error =
+        ask(&prompt, &tokenizer, around - 1, &fields("the room"), &[]).expect_err("no room").to_string();
+    assert!(
+        error.contains("input 1 has") && error.contains("what stands around the fields is too long"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -91,8 +110,11 @@ fn the_file_says_which_fields_are_cut_and_at_which_end() {
 fn demonstrations_are_left_out_before_a_field_is_cut() {
     let tokenizer = words();
     let prompt = prompt(SENTIMENT);
-    let shots = ["the room was terrible It was terrible.", "the service was great It was great."].map(String::from);
-    let asked = |most: usize| ask(&prompt, &tokenizer, most, &fields("the service was great"), &shots).expect("a question");
+    let shots =
+        ["the room was terrible It was terrible.", "the service was great It was great."].map(String::from);
+    let asked = |most: usize| {
+        ask(&prompt, &tokenizer, most, &fields("the service was great"), &shots).expect("a question")
+    };
     let all = asked(200);
     assert_eq!((all.demonstrations, all.trimmed), (2, false));
     let text = tokenizer.decode(&all.question.candidates[0].ids).expect("text");
@@ -116,7 +138,8 @@ fn a_condition_that_leaves_no_blank_is_refused_with_the_input() {
 #[test]
 fn an_answer_without_a_token_is_noticed() {
     let tokenizer = words();
-    let filled = |answer| firebrand_prompt::template::Filled { text: "It was good".into(), answers: vec![answer] };
+    let filled =
+        |answer| firebrand_prompt::template::Filled { text: "It was good".into(), answers: vec![answer] };
     assert!(firebrand_prompt::filling::encode(&tokenizer, &filled(11..11)).is_none());
     assert!(firebrand_prompt::filling::encode(&tokenizer, &filled(7..11)).is_some());
 }

@@ -21,8 +21,10 @@ fn models(device: &Device) -> Vec<(&'static str, AnyModel)> {
         config
     };
     let decoder = |config: &ModelConfig| AnyModel::Decoder(Box::new(made::<Decoder>(config, device)));
-    let both = |config: &ModelConfig| AnyModel::Bidirectional(Box::new(made::<Bidirectional>(config, device)));
-    let spans = |config: &ModelConfig| AnyModel::EncoderDecoder(Box::new(made::<EncoderDecoder>(config, device)));
+    let both =
+        |config: &ModelConfig| AnyModel::Bidirectional(Box::new(made::<Bidirectional>(config, device)));
+    let spans =
+        |config: &ModelConfig| AnyModel::EncoderDecoder(Box::new(made::<EncoderDecoder>(config, device)));
     vec![
         ("llama", decoder(&config(Preset::Llama, |c| c.n_kv_heads = 2))),
         ("gpt2", decoder(&config(Preset::Gpt2, |_| {}))),
@@ -31,7 +33,8 @@ fn models(device: &Device) -> Vec<(&'static str, AnyModel)> {
         (
             "LSTMs both ways",
             both(&config(Preset::Llama, |c| {
-                (c.kind, c.layers, c.position) = (ModelKind::Bidirectional, LayerKind::Lstm, PositionKind::None);
+                (c.kind, c.layers, c.position) =
+                    (ModelKind::Bidirectional, LayerKind::Lstm, PositionKind::None);
             })),
         ),
         (
@@ -139,7 +142,8 @@ fn scores_of_a_tree_are_those_of_each_text_for_every_kind_and_device() {
 #[test]
 fn whole_texts_are_scored_by_every_kind() {
     let device = device::resolve(Some("cpu")).expect("always there").1;
-    let whole: Vec<Question> = [&[10, 11, 12][..], &[10, 11, 13, 5], &[9]].map(|ids| Question::whole(ids.to_vec())).to_vec();
+    let whole: Vec<Question> =
+        [&[10, 11, 12][..], &[10, 11, 13, 5], &[9]].map(|ids| Question::whole(ids.to_vec())).to_vec();
     for (name, model) in models(&device) {
         check(&model, &special(false), &whole, name);
         check(&model, &special(true), &whole, name);
@@ -184,7 +188,7 @@ fn a_causal_score_of_a_filled_text_is_the_sum_of_its_log_probabilities() {
         near(score(Question::whole(ids.to_vec())).log_prob, each.iter().sum(), name);
         near(score(Question::continued(&ids[..2], &ids[2..])).log_prob, each[2..].iter().sum(), name);
         // What differs is the third token: what stands behind it counts too.
-        let question = Question::compare(candidates(&[(&ids, &[2..4]), (&[10, 11, 5, 12], &[2..3])]));
+        let question = Question::compare(candidates(&[(&ids, 2..4), (&[10, 11, 5, 12], 2..3)]));
         let compared = score(question);
         near(compared.log_prob, each[2..].iter().sum(), name);
         assert_eq!(compared.tokens, 3);
@@ -197,12 +201,17 @@ fn a_permutation_model_is_asked_from_left_to_right() {
     let (_, model) = models(&device).swap_remove(5);
     let AnyModel::Permutation(permutation) = &model else { panic!("a permutation model") };
     let ids = [0, 10, 11, 5, 12];
-    let states = permutation.predictions(tensor(&ids, &device), &[FactorizationOrder::left_to_right(5)], None);
+    let states =
+        permutation.predictions(tensor(&ids, &device), &[FactorizationOrder::left_to_right(5)], None);
     let logits = permutation.decoder().logits(states.reshape([4, 16]));
     let expected: f64 = (1..5).map(|at| log_prob(logits.clone(), at - 1, ids[at])).sum();
     let special = special(false);
     let scorer = scorer(&model, &special).expect("a scorer");
-    near(scorer.score(&[Question::whole(ids[1..].to_vec())], &mut |_| {}).expect("scores")[0][0].log_prob, expected, "whole");
+    near(
+        scorer.score(&[Question::whole(ids[1..].to_vec())], &mut |_| {}).expect("scores")[0][0].log_prob,
+        expected,
+        "whole",
+    );
 }
 
 #[test]
@@ -214,7 +223,7 @@ fn an_encoder_sees_a_mask_for_each_token_of_an_answer() {
     let states = encoder.hidden(tensor(&[1, 10, 3, 3, 12, 2], &device), None, &AttentionMask::Full, None);
     let logits = encoder.masked_logits(states.reshape([6, 16])).expect("a head");
     let expected = log_prob(logits.clone(), 2, 6) + log_prob(logits, 3, 7);
-    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], &[1..3]), (&[10, 5, 12], &[1..2])]));
+    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], 1..3), (&[10, 5, 12], 1..2)]));
     let special = special(false);
     let scorer = scorer(&model, &special).expect("a scorer");
     let scores = scorer.score(&[question], &mut |_| {}).expect("scores");
@@ -234,7 +243,7 @@ fn an_encoder_decoder_scores_the_span_of_the_sentinel_and_what_closes_it() {
     let logits = spans.logits(states.reshape([4, 16]));
     let expected: f64 =
         [(1, 6), (2, 7), (3, 0)].into_iter().map(|(at, id)| log_prob(logits.clone(), at, id)).sum();
-    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], &[1..3]), (&[10, 5, 12], &[1..2])]));
+    let question = Question::compare(candidates(&[(&[10, 6, 7, 12], 1..3), (&[10, 5, 12], 1..2)]));
     let special = special(false);
     let scorer = scorer(&model, &special).expect("a scorer");
     let scores = scorer.score(&[question], &mut |_| {}).expect("scores");
@@ -257,8 +266,14 @@ fn models_that_cannot_be_asked_say_why() {
     let (_, spans) = models(&device).swap_remove(7);
     let nothing = SpecialIds::default();
     assert!(error(&spans, &nothing).contains("what the decoder begins with"));
-    let three = Question::compare(candidates(&[(&[5, 9, 5, 9, 5], &[0..1, 2..3, 4..5])]));
+    let three = Candidate { ids: vec![5, 9, 5, 9, 5], answers: vec![0..1, 2..3, 4..5] };
+    let three = Question::compare(vec![three]);
     let special = special(false);
     let blanks = scorer(&spans, &special).expect("a scorer").score(&[three], &mut |_| {});
-    assert!(blanks.expect_err("refused").to_string().contains("3 blanks, and this model was trained with 2 at most"));
+    assert!(
+        blanks
+            .expect_err("refused")
+            .to_string()
+            .contains("3 blanks, and this model was trained with 2 at most")
+    );
 }

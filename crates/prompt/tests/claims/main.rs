@@ -9,13 +9,15 @@ mod searching;
 mod trees;
 
 use firebrand_prompt::{Candidate, Question};
+use std::ops::Range;
 
-/// Texts as candidates, of which some tokens are the answer.
-fn candidates(texts: &[(&[u32], &[std::ops::Range<usize>])]) -> Vec<Candidate> {
-    texts.iter().map(|(ids, answers)| Candidate { ids: ids.to_vec(), answers: answers.to_vec() }).collect()
+/// Texts of which some tokens are the answer.
+fn candidates(texts: &[(&[u32], Range<usize>)]) -> Vec<Candidate> {
+    texts.iter().map(|(ids, answer)| Candidate { ids: ids.to_vec(), answers: vec![answer.clone()] }).collect()
 }
 
 /// Texts to be compared, without answers.
 fn texts(texts: &[&[u32]]) -> Question {
-    Question::compare(candidates(&texts.iter().map(|ids| (*ids, &[][..])).collect::<Vec<_>>()))
+    let candidate = |ids: &&[u32]| Candidate { ids: ids.to_vec(), answers: Vec::new() };
+    Question::compare(texts.iter().map(candidate).collect())
 }

@@ -30,11 +30,13 @@ fn answers_that_a_model_tells_labels_by_are_found() {
         logits
     });
     let scorer = Causal::new(model, tokenizer.end_of_text());
-    let prompt = prompt("text = \"{text}, it was [Z]\"\n[labels]\nnegative = [\"bad\"]\npositive = [\"good\"]");
+    let prompt =
+        prompt("text = \"{text}, it was [Z]\"\n[labels]\nnegative = [\"bad\"]\npositive = [\"good\"]");
     let example = |text: &str, label| Example { fields: fields(text), label: Some(label) };
     let examples = [example("the service", 1), example("the room", 0), example("and the service", 1)];
     let words = words(&tokenizer.token_table(), 1000);
-    let found = answers_of(&prompt, &prompt.templates[0], &words, &examples, 1, &tokenizer, &scorer).expect("found");
+    let found =
+        answers_of(&prompt, &prompt.templates[0], &words, &examples, 1, &tokenizer, &scorer).expect("found");
     assert_eq!((found[0][0].word.as_str(), found[1][0].word.as_str()), ("terrible", "great"));
     assert!((found[0][0].ratio - 3.0).abs() < 0.2 && found[0][0].ratio > 0.0);
     let error = answers_of(&prompt, &prompt.templates[0], &words, &examples[1..2], 1, &tokenizer, &scorer)

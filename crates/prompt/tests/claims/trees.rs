@@ -18,7 +18,11 @@ fn check(model: Fake, questions: &[Question]) {
                 false => (candidate.ids.clone(), question.given.max(1)),
             };
             let expected = scorer_model(&scorer).log_prob(&ids, from);
-            assert!((score.log_prob - expected).abs() < 1e-9, "{question:?}: {} is not {expected}", score.log_prob);
+            assert!(
+                (score.log_prob - expected).abs() < 1e-9,
+                "{question:?}: {} is not {expected}",
+                score.log_prob
+            );
             assert_eq!(score.tokens, ids.len() - from);
         }
     }
@@ -108,9 +112,12 @@ fn texts_that_cannot_be_scored_are_named_with_their_number() {
         Causal::new(model, begin).score(questions, &mut |_| {}).expect_err("refused").to_string()
     };
     let good = Question::whole(vec![1]);
-    let fake = || Fake { max_len: Some(4), ..Fake::hashed(5, 0) };
+    let fake = || Fake::hashed(5, 0).with_max_len(4);
     assert!(error(fake(), Some(0), &[good.clone(), Question::whole(vec![])]).contains("text 1 has no token"));
-    assert!(error(fake(), None, &[good.clone()]).contains("text 0 has no token"), "nothing stands before it");
+    assert!(
+        error(fake(), None, std::slice::from_ref(&good)).contains("text 0 has no token"),
+        "nothing stands before it"
+    );
     let long = error(fake(), Some(0), &[Question::whole(vec![1; 5])]);
     assert_eq!(long, "text 0 has 5 tokens, and the model's context has room for 4: cut it");
     assert!(error(fake(), Some(0), &[Question::whole(vec![1, 5])]).contains("id 5 of text 0"));
@@ -120,7 +127,7 @@ fn texts_that_cannot_be_scored_are_named_with_their_number() {
 
 #[test]
 fn a_text_that_fills_the_context_is_scored() {
-    let model = Fake { max_len: Some(4), ..Fake::hashed(5, 0) };
+    let model = Fake::hashed(5, 0).with_max_len(4);
     let question = texts(&[&[1, 2, 3, 4], &[1, 2, 4, 4], &[2]]);
     check(model, &[question]);
 }

@@ -46,14 +46,13 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     if shots.is_some() && asked.examples.is_empty() {
         return Err(usage("--shots: give labelled examples to show, --examples FILE"));
     }
-    let chosen;
-    if asked.choose {
+    let chosen = if asked.choose {
         let classifier =
             Classifier { prompts: &prompts, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
-        chosen = choose(&classifier, &pool.examples, asked, global)?;
+        choose(&classifier, &pool.examples, asked, global)?
     } else {
-        chosen = prompts;
-    }
+        prompts
+    };
     let inputs = inputs(args, &chosen)?;
     check_fields(&chosen, &inputs.fields, "the input")?;
     let classifier =

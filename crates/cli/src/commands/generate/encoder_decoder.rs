@@ -13,16 +13,16 @@ use firebrand_transformer::{EncoderDecoder, Model};
 use std::ops::ControlFlow;
 
 /// What a model was trained with, as its tokenizer tells.
-pub(crate) struct Knows {
-    pub(crate) sentinels: Sentinels,
-    pub(crate) mask: Option<u32>,
-    pub(crate) modes: Option<ModeTokens>,
+pub(super) struct Knows {
+    pub(super) sentinels: Sentinels,
+    pub(super) mask: Option<u32>,
+    pub(super) modes: Option<ModeTokens>,
     /// What the decoder begins with.
-    pub(crate) start: u32,
+    pub(super) start: u32,
 }
 
 impl Knows {
-    pub(crate) fn new(model: &EncoderDecoder, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Self> {
+    pub(super) fn new(model: &EncoderDecoder, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Self> {
         let id = |name: &str| tokenizer.and_then(|tokenizer| tokenizer.token_to_id(name));
         let start = model.config().decoder_start.or(tokenizer.and_then(Tokenizer::end_of_text));
         let start = start.ok_or_else(|| {

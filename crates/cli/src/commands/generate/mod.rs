@@ -30,8 +30,6 @@ use stop::{UpToStop, at_ids, when_spelled};
 use strategy::Asked;
 use trace::{Recorded, Recorder};
 
-pub(crate) use encoder_decoder::Knows;
-
 /// A prompt as it was given and as ids.
 struct Prompt {
     /// What is shown in front of the generated text.

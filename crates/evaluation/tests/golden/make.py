@@ -32,7 +32,7 @@ def sign_flips(differences):
     return float(found.pvalue)
 
 
-intervals = [[17, 20, 0.95], [9, 30, 0.8], [25, 40, 0.9]]
+intervals = [[8, 11, 0.95], [9, 25, 0.8], [22, 35, 0.9]]
 discordant = [[1, 4], [0, 6], [12, 30], [250, 310], [3, 3], [40, 0], [5000, 5200]]
 differences = [
     [1.0, 2.0, 3.0],

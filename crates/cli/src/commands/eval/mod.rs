@@ -8,6 +8,7 @@ mod data;
 mod print;
 mod suite;
 
+#[cfg(test)]
 pub(crate) use suite::BUILT_IN;
 
 use crate::args::{EvalArgs, Global};

@@ -104,7 +104,7 @@ pub fn metrics(answers: &Answers) -> Vec<Metric> {
             let nats = words.iter().map(|word| -word.scored.log_likelihood).collect();
             vec![
                 Metric::accuracy("accuracy", words.iter().map(|word| word.greedy), None),
-                Metric::lower("perplexity of the word", Shown::Exponential, nats, vec![1.0; words.len()]),
+                Metric::lower("word perplexity", Shown::Exponential, nats, vec![1.0; words.len()]),
             ]
         }
         Answers::Labels { labels, measures, answers } => {

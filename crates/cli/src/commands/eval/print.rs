@@ -53,11 +53,16 @@ fn of_one(reports: &[TaskReport], width: usize) -> Vec<Column> {
     vec![
         column("task", false, 9, &|report, i, _| first(i, shorten(&report.task, (width / 4).max(12)))),
         column("examples", true, 6, &|report, i, _| first(i, thousands(report.examples as u64))),
-        column("metric", false, 8, &|_, _, metric| metric.metric.clone()),
+        column("metric", false, 8, &|_, _, metric| indented(&metric.metric)),
         column("value", true, 9, &|_, _, metric| number(metric.runs[0].value)),
         column("interval", false, 7, &|_, _, metric| interval(metric.runs[0].low, metric.runs[0].high)),
         column("chance", true, 5, &|_, _, metric| metric.chance.map(number).unwrap_or_default()),
     ]
+}
+
+/// An accuracy of another kind stands below the first one.
+fn indented(metric: &str) -> String {
+    metric.strip_prefix("accuracy, ").map_or_else(|| metric.to_owned(), |kind| format!("  {kind}"))
 }
 
 /// A block a metric, with a line a run. Returns the columns for which there was no room.

@@ -90,7 +90,7 @@ pub fn generate_n_best<M: LanguageModel>(
             .zip(prompts)
             .map(|(sequence, prompt)| beam::search(model, prompt, sequence, config, options, observer))
             .collect::<Result<_, _>>()?,
-        Strategy::BestOf(options) => best_of::draw(model, prompts, config, options)?,
+        Strategy::BestOf(options) => best_of::draw(model, prompts, config, options, observer)?,
     };
     for (index, n_best) in found.iter_mut().enumerate() {
         if observer.candidates() > 0 {

@@ -6,7 +6,7 @@
 //! - [`statistics`]: the bootstrap and the paired tests, numbers only.
 //!
 //! This crate knows text and numbers: not models, tokens or how a log-likelihood is computed. Whoever scores hands in
-//! [`results::Answer`]s, one an example.
+//! [`results::Answers`], one an example.
 
 pub mod items;
 pub mod results;

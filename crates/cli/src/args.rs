@@ -1,6 +1,7 @@
 //! The command line.
 
 mod data;
+mod eval;
 mod finetune;
 mod inference;
 mod prompt;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use data::{
     DataCommand, DataKind, DataSplit, FetchDataArgs, GenerateDataArgs, InspectDataArgs, ListDataArgs,
 };
+pub(crate) use eval::EvalArgs;
 pub(crate) use finetune::{ClassifyArgs, FinetuneArgs};
 use firebrand_corpus::sources::{DocumentBoundary, FormatChoice, HeldOut, InvalidUtf8, Sources};
 pub(crate) use inference::{
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Generate(Box<GenerateArgs>),
     /// How likely a model finds a text: log-likelihood, perplexity, bits per byte, logits
     Score(ScoreArgs),
+    /// Ask runs the tasks of a suite: how well they do, how sure that is, how they differ
+    Eval(EvalArgs),
     /// What a model makes of each token: states of its layers, for other programs
     Embed(EmbedArgs),
     /// What a run is, how it was made, its curve
@@ -396,6 +400,13 @@ mod tests {
     fn help_and_version_name_what_is_built_in() {
         for (name, _) in crate::config::BUILT_IN {
             assert!(CONFIGS.contains(name), "{name} is missing from the help of pretrain");
+        }
+        let help = Cli::command().find_subcommand_mut("eval").map(|eval| eval.render_long_help().to_string());
+        for (name, _) in crate::commands::eval::BUILT_IN {
+            assert!(
+                help.as_ref().is_some_and(|help| help.contains(name)),
+                "{name} is missing from the help of eval"
+            );
         }
         for device in firebrand_backend::device::COMPILED {
             assert!(VERSION.contains(device), "{device} is missing from --version");

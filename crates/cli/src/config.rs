@@ -11,7 +11,7 @@ mod writing;
 pub(crate) use data::DataConfig;
 #[cfg(test)]
 pub(crate) use files::BUILT_IN;
-pub(crate) use files::{did_you_mean, load};
+pub(crate) use files::{did_you_mean, explain, find, load};
 pub(crate) use model::ModelSection;
 pub(crate) use objective::ObjectiveName;
 

@@ -55,6 +55,7 @@ fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Prepare(command) => commands::prepare::run(command, &cli.global),
         Command::Pretrain(command) => commands::pretrain::run(command, &cli.global),
         Command::Finetune(command) => commands::finetune::run(command, &cli.global),
+        Command::Eval(command) => commands::eval::run(command, &cli.global),
         Command::Classify(command) => commands::classify::run(command, &cli.global),
         Command::Merge(command) => commands::merge::run(command, &cli.global),
         Command::Generate(command) => commands::generate::run(command, &cli.global),

@@ -79,6 +79,13 @@ pub(crate) fn bar(global: &Global, len: u64, template: &str) -> ProgressBar {
     bar
 }
 
+/// The same over things of which each takes its time; `name` says what is done.
+pub(crate) fn named_bar(global: &Global, name: &str, len: usize) -> ProgressBar {
+    let bar = bar(global, len as u64, "{prefix} {bar:30} {pos}/{len}, {eta} left");
+    bar.set_prefix(name.to_owned());
+    bar
+}
+
 /// Tells the program that watches over this one how far a bar is, twice a second: `@progress {"position":…}`, a line
 /// each on stderr.
 fn report(bar: WeakProgressBar) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 /// Crates by folder, with their level: a crate uses only crates on lower levels.
-const LEVELS: [(&str, i8); 15] = [
+const LEVELS: [(&str, i8); 16] = [
     // How files are written: the ground under all others.
     ("durable", -1),
     ("tokenizer", 0),
@@ -15,6 +15,7 @@ const LEVELS: [(&str, i8); 15] = [
     ("transformer", 1),
     ("training", 2),
     ("decode", 2),
+    ("evaluation", 2),
     ("pretrain", 3),
     ("finetune", 3),
     ("prompt", 3),
@@ -30,7 +31,7 @@ const XTASK: &str = "xtask";
 /// The one crate that names burn's backends.
 pub(super) const BACKEND: &str = "backend";
 /// Crates that know no tensors: neither they nor what they use may depend on burn.
-const WITHOUT_BURN: [&str; 4] = ["durable", "tokenizer", "corpus", XTASK];
+const WITHOUT_BURN: [&str; 5] = ["durable", "tokenizer", "corpus", "evaluation", XTASK];
 /// How the packages of this workspace are called, before the folder's name.
 const PREFIX: &str = "firebrand-";
 

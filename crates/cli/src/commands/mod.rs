@@ -5,6 +5,7 @@ pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod embed;
+pub(crate) mod eval;
 pub(crate) mod finetune;
 mod frame;
 pub(crate) mod generate;

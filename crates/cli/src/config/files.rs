@@ -40,7 +40,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 27] = [
 
 /// The config called `name` (a file, or one that is built in), with `--set` applied.
 pub(crate) fn load(name: &str, set: &[String]) -> anyhow::Result<PretrainConfig> {
-    let (text, origin) = find(name, &BUILT_IN)?;
+    let (text, origin) = find("config", &BUILT_IN, name)?;
     let config = read::<PretrainConfig>(&text, &origin, |table| {
         set.iter().try_for_each(|assignment| apply(table, assignment))
     });
@@ -66,14 +66,14 @@ pub(super) fn read<C: DeserializeOwned>(
     })
 }
 
-/// The text of the config called `name`, one of `built_in` or a file, and where it is from.
-pub(super) fn find(name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<(String, String)> {
+/// The text of a TOML file, or of one that is built in, and what messages call it; `what` it is: a config, a suite.
+pub(crate) fn find(what: &str, built_in: &[(&str, &str)], name: &str) -> anyhow::Result<(String, String)> {
     if let Some((_, text)) = built_in.iter().find(|(known, _)| *known == name) {
-        return Ok((text.to_string(), format!("the built-in config `{name}`")));
+        return Ok((text.to_string(), format!("the built-in {what} `{name}`")));
     }
     let path = Path::new(name);
     if path.exists() || name.ends_with(".toml") {
-        let text = std::fs::read_to_string(path).with_context(|| format!("config {name}"));
+        let text = std::fs::read_to_string(path).with_context(|| format!("{what} {name}"));
         return match text {
             Ok(text) => Ok((text, name.to_string())),
             Err(error) => Err(usage(format!("{error:#}"))),
@@ -81,7 +81,7 @@ pub(super) fn find(name: &str, built_in: &[(&str, &str)]) -> anyhow::Result<(Str
     }
     let names: Vec<&str> = built_in.iter().map(|(name, _)| *name).collect();
     Err(usage(format!(
-        "no config `{name}`{}: give a .toml file or one of {}",
+        "no {what} `{name}`{}: give a .toml file or one of {}",
         did_you_mean(name, &names),
         names.join(", ")
     )))
@@ -115,7 +115,7 @@ pub(super) fn put(table: &mut Table, key: &str, value: Value) -> Result<(), Stri
 }
 
 /// The error with the nearest known key, where an unknown one is the cause.
-fn explain(origin: &str, error: &toml::de::Error) -> String {
+pub(crate) fn explain(origin: &str, error: &toml::de::Error) -> String {
     let message = error.to_string();
     let quoted: Vec<&str> = error.message().split('`').skip(1).step_by(2).collect();
     let hint = match quoted.split_first() {
@@ -127,7 +127,7 @@ fn explain(origin: &str, error: &toml::de::Error) -> String {
 }
 
 /// `; did you mean …?`, or nothing when nothing is near.
-fn did_you_mean(unknown: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(unknown: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|known| (strsim::jaro_winkler(unknown, known), known))

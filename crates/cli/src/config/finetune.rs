@@ -241,7 +241,7 @@ impl FinetuneConfig {
 
 /// The config that the command line asks for: a file or a built-in one, options and `--set` applied.
 pub(crate) fn load_finetune(args: &FinetuneArgs) -> anyhow::Result<FinetuneConfig> {
-    let (text, origin) = find(args.config.as_deref().unwrap_or(DEFAULT), &BUILT_IN)?;
+    let (text, origin) = find("config", &BUILT_IN, args.config.as_deref().unwrap_or(DEFAULT))?;
     let config = read::<FinetuneConfig>(&text, &origin, |table| {
         options(args, table).map_err(usage)?;
         args.set.iter().try_for_each(|assignment| apply(table, assignment))

@@ -9,6 +9,7 @@ mod distilling;
 mod elmo;
 mod encoder_decoding;
 mod encoders;
+mod evaluating;
 mod faults;
 mod fetching;
 mod finetuning;

@@ -48,6 +48,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         (&["tokenizer", "inspect", "--tokenizer", "tok"], None),
         (&["generate", "run", "--max-new-tokens", "1", "--json"], Some(prompts())),
         (&["completions", "bash"], None),
+        (&["eval", "run", "--suite", "smoke", "--task", "stories"], None),
     ] {
         let mut command = scratch.command(args);
         let mut child =

@@ -68,16 +68,25 @@ impl DatasetSplit<'_> {
                 known: self.spec.labels.keys().cloned().collect(),
             });
         }
-        let mut examples = Examples::of_split(self, Kind::Pairs, None);
-        Ok(std::iter::from_fn(move || {
-            let pair = |example: Example, groups: &[String]| MinimalPair {
+        Ok(MinimalPair::all(Examples::of_split(self, Kind::Pairs, None)))
+    }
+}
+
+impl MinimalPair {
+    /// Examples of two texts as pairs: the first one is the acceptable one, the label what they test.
+    ///
+    /// # Errors
+    /// While reading: as [`DatasetSplit::labelled`].
+    pub fn all(mut examples: Examples) -> impl Iterator<Item = Result<Self, DatasetError>> + use<> {
+        std::iter::from_fn(move || {
+            let pair = |example: Example, groups: &[String]| Self {
                 good: example.text,
                 bad: example.text_b.unwrap_or_default(),
                 group: example.label.map(|group| groups[group].clone()).unwrap_or_default(),
             };
             let next = examples.next_example().transpose()?;
             Some(next.map(|example| pair(example, examples.labels())))
-        }))
+        })
     }
 }
 

@@ -4,7 +4,7 @@ mod columns;
 mod heads;
 mod input;
 mod judged;
-mod records;
+pub(crate) mod records;
 mod said;
 mod tagged;
 mod template;

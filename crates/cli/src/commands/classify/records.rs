@@ -15,9 +15,9 @@ const PREFIX: &str = "dataset:";
 
 /// Inputs, and the names of their fields.
 #[derive(Default)]
-pub(super) struct Inputs {
-    pub(super) examples: Vec<Example>,
-    pub(super) fields: Vec<String>,
+pub(crate) struct Inputs {
+    pub(crate) examples: Vec<Example>,
+    pub(crate) fields: Vec<String>,
 }
 
 /// Where labels are, and what they are called in the prompt.
@@ -29,7 +29,7 @@ struct Labels<'a> {
 }
 
 /// Reads files and datasets. `label` is the field of the label (of a dataset, which set of labels), and `labels` are the prompt's.
-pub(super) fn read(
+pub(crate) fn read(
     paths: &[PathBuf],
     label: Option<&str>,
     labels: &[String],

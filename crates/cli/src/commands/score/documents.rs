@@ -60,7 +60,7 @@ fn held_out(data: &RunData) -> anyhow::Result<Vec<Scored>> {
 }
 
 /// A text after an end of text, where the model knows one.
-fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
+pub(super) fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
     let tokenizer = trained.tokenizer()?;
     let end = trained.end_of_text();
     let mut ids: Vec<u32> = end.into_iter().collect();

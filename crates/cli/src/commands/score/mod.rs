@@ -6,6 +6,7 @@ mod ngram;
 mod predictor;
 mod pseudo;
 mod run_data;
+mod texts;
 mod windows;
 
 use super::narrow;
@@ -23,6 +24,7 @@ use run_data::RunData;
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
+pub(super) use texts::{TextScore, texts};
 use windows::Nats;
 
 /// A model that predicts all tokens but the given ones, and what it is to make of them.
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let ngram = ngram.map(|(order, data)| Baseline::new(usize::from(order), data, &documents)).transpose()?;
     drop(data);
     let device = trained.device.clone();
-    let readings = readings(args, trained, documents)?;
+    let readings = readings(args, &trained, documents)?;
     if let Some(path) = &args.logits {
         write_logits(path, &readings)?;
     }
@@ -100,10 +102,8 @@ fn check(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 /// What of the model reads the documents.
-fn readings(args: &ScoreArgs, trained: Trained, documents: Vec<Scored>) -> anyhow::Result<Vec<Reading>> {
-    let ends = trained.end_of_text();
-    let Trained { model, tokenizer, device, .. } = trained;
-    let reading = |name, predictor: Predictor, documents: Vec<Scored>| {
+fn readings(args: &ScoreArgs, trained: &Trained, documents: Vec<Scored>) -> anyhow::Result<Vec<Reading>> {
+    let reading = |(name, predictor, documents): Direction| {
         let ids = &documents[0].ids;
         let (most, context) = (predictor.most_ids(ids), predictor.config().seq_len);
         if args.logits.is_some() && ids.len() > most {
@@ -112,25 +112,34 @@ fn readings(args: &ScoreArgs, trained: Trained, documents: Vec<Scored>) -> anyho
                 ids.len()
             )));
         }
-        let narrow = predictor.narrow(args.weights, &device)?;
+        let narrow = predictor.narrow(args.weights, &trained.device)?;
         Ok(Reading { name, predictor, narrow, documents })
     };
-    Ok(match model {
+    directions(trained, documents)?.into_iter().map(reading).collect()
+}
+
+/// A way to read, the model that reads so, and what it reads.
+type Direction = (Option<&'static str>, Predictor, Vec<Scored>);
+
+/// The ways in which a model reads documents. What predicts shares the weights of the model.
+fn directions(trained: &Trained, documents: Vec<Scored>) -> anyhow::Result<Vec<Direction>> {
+    let (ends, tokenizer) = (trained.end_of_text(), trained.tokenizer.as_ref());
+    Ok(match &trained.model {
         // A model that sees all of a prompt is given one token of each text: then every other is predicted from those before.
         AnyModel::Decoder(model) => {
-            vec![reading(None, Predictor::Decoder(Box::new(model.reading_causally())), documents)?]
+            vec![(None, Predictor::Decoder(Box::new((**model).clone().reading_causally())), documents)]
         }
-        AnyModel::Permutation(model) => vec![reading(None, Predictor::Permutation(model), documents)?],
+        AnyModel::Permutation(model) => vec![(None, Predictor::Permutation(model.clone()), documents)],
         AnyModel::EncoderDecoder(model) => {
-            let writer = Writer::new(*model, tokenizer.as_ref(), ends)?;
-            vec![reading(None, Predictor::EncoderDecoder(Box::new(writer)), documents)?]
+            let writer = Writer::new((**model).clone(), tokenizer, ends)?;
+            vec![(None, Predictor::EncoderDecoder(Box::new(writer)), documents)]
         }
         AnyModel::Bidirectional(model) => {
-            let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
+            let tokens = tokenizer.map(|tokenizer| tokenizer.token_table());
             let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();
             vec![
-                reading(Some("forward"), Predictor::Decoder(Box::new(model.forward())), documents)?,
-                reading(Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed)?,
+                (Some("forward"), Predictor::Decoder(Box::new(model.forward())), documents),
+                (Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed),
             ]
         }
         AnyModel::Encoder(_) => unreachable!("scored in another way"),

@@ -86,10 +86,9 @@ impl Predictor {
         }
     }
 
-    /// Windows that are read together: of about 4,096 tokens; of slices, which keep all logits, fewer.
-    pub(super) fn rows_at_once(&self) -> usize {
-        let tokens = if matches!(self, Self::Slices(_)) { 512 } else { 4096 };
-        (tokens / self.config().seq_len).max(1)
+    /// Tokens that are read together, about; of slices, which keep all logits, fewer.
+    pub(super) fn tokens_at_once(&self) -> usize {
+        if matches!(self, Self::Slices(_)) { 512 } else { 4096 }
     }
 
     /// `−log P` of each id but the first of each window, from those before.

@@ -8,7 +8,7 @@ use super::run_data::RunData;
 use crate::args::{Global, ScoreArgs, WeightsName};
 use crate::commands::masked::{Frame, Masked};
 use crate::exit::usage;
-use crate::output::{bar, line};
+use crate::output::{line, named_bar};
 use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -19,7 +19,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// A text to score: all its ordinary tokens are.
-struct Text {
+pub(super) struct Text {
     ids: Vec<u32>,
     /// What stands around it, or around each part of it that is looked at.
     marks: Option<[u32; 2]>,
@@ -37,6 +37,18 @@ struct Hidden {
 }
 
 impl Text {
+    pub(super) fn new(text: &str, masked: &Masked<'_>) -> Self {
+        Self::framed_by(masked, masked.tokenizer.encode(text), text.len() as u64)
+    }
+
+    fn framed_by(masked: &Masked<'_>, ids: Vec<u32>, bytes: u64) -> Self {
+        match masked.frame {
+            Frame::Marks(marks) => Self { ids, marks: Some(marks), bytes },
+            // As any other tokens of the stream: a window of it need not begin or end with one.
+            Frame::Ends(_) => Self { ids: masked.frame.around(&ids), marks: None, bytes },
+        }
+    }
+
     /// The window as the model sees it, and where in it the token stands.
     fn window(&self, hidden: &Hidden, mask: u32) -> (Vec<u32>, usize) {
         let mut ids = self.ids[hidden.start..hidden.start + hidden.len].to_vec();
@@ -80,10 +92,9 @@ pub(super) fn run(
     if let (Some(path), [text]) = (&args.logits, texts.as_slice()) {
         write_logits(path, &masked, &text.framed(&text.ids))?;
     }
-    let mut counts = vec![0_usize; texts.len()];
-    hidden.iter().for_each(|hidden| counts[hidden.text] += 1);
     let tokens = hidden.len();
-    let nats = nats(&texts, hidden, &masked, global);
+    let (nats, counts): (Vec<f64>, Vec<usize>) =
+        nats(&texts, hidden, &masked, global, "scoring").into_iter().unzip();
     if args.each {
         for ((nats, tokens), text) in nats.iter().zip(counts).zip(&texts) {
             line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": text.bytes, "pseudo": true}))?;
@@ -110,20 +121,15 @@ fn texts(
     data: Option<&RunData>,
     masked: &Masked<'_>,
 ) -> anyhow::Result<Vec<Text>> {
-    let framed = |ids: Vec<u32>, bytes: u64| match masked.frame {
-        Frame::Marks(marks) => Text { ids, marks: Some(marks), bytes },
-        // As any other tokens of the stream: a window of it need not begin or end with one.
-        Frame::Ends(_) => Text { ids: masked.frame.around(&ids), marks: None, bytes },
-    };
     if let Some(data) = data {
         let text = |ids: Vec<u32>| {
             let ids: Vec<u32> = ids.into_iter().filter(|&id| masked.is_ordinary(id)).collect();
             let bytes = ids.iter().map(|&id| data.table.byte_len(id) as u64).sum();
-            framed(ids, bytes)
+            Text::framed_by(masked, ids, bytes)
         };
         return Ok(data.documents(Split::HeldOut)?.into_iter().map(text).collect());
     }
-    let whole = |text: &str| framed(masked.tokenizer.encode(text), text.len() as u64);
+    let whole = |text: &str| Text::new(text, masked);
     match (&args.text, &args.file, &args.ids) {
         (Some(text), _, _) => Ok(vec![whole(text)]),
         (_, Some(path), _) => {
@@ -164,10 +170,20 @@ fn hidden(texts: &[Text], masked: &Masked<'_>) -> Vec<Hidden> {
     all
 }
 
-/// Nats of all tokens of each text.
-fn nats(texts: &[Text], hidden: Vec<Hidden>, masked: &Masked<'_>, global: &Global) -> Vec<f64> {
-    let progress = bar(global, hidden.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
-    let mut nats = vec![0.0; texts.len()];
+/// Nats of all ordinary tokens of each text, and how many these are; `name` says on the bar what is done.
+pub(super) fn of_all(texts: &[Text], masked: &Masked<'_>, global: &Global, name: &str) -> Vec<(f64, usize)> {
+    nats(texts, hidden(texts, masked), masked, global, name)
+}
+
+fn nats(
+    texts: &[Text],
+    hidden: Vec<Hidden>,
+    masked: &Masked<'_>,
+    global: &Global,
+    name: &str,
+) -> Vec<(f64, usize)> {
+    let progress = named_bar(global, name, hidden.len());
+    let mut nats = vec![(0.0, 0); texts.len()];
     for of_length in hidden.chunk_by(|a, b| a.len == b.len) {
         let rows_at_once = (4096 / of_length[0].len).max(1);
         for batch in of_length.chunks(rows_at_once) {
@@ -176,7 +192,9 @@ fn nats(texts: &[Text], hidden: Vec<Hidden>, masked: &Masked<'_>, global: &Globa
             let places: Vec<(usize, usize)> = places.into_iter().enumerate().collect();
             for (hidden, log_probs) in batch.iter().zip(masked.log_probs(&rows, &places)) {
                 let token = texts[hidden.text].ids[hidden.at];
-                nats[hidden.text] -= f64::from(log_probs[token as usize]);
+                let of_text = &mut nats[hidden.text];
+                of_text.0 -= f64::from(log_probs[token as usize]);
+                of_text.1 += 1;
             }
             progress.inc(batch.len() as u64);
         }

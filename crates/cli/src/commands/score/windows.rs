@@ -3,7 +3,7 @@
 use super::documents::Scored;
 use super::predictor::Predictor;
 use crate::args::Global;
-use crate::output::bar;
+use crate::output::named_bar;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
@@ -45,13 +45,24 @@ fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     windows
 }
 
+/// Windows that are computed together: of like length, about so many tokens.
+fn batches(windows: &[Window], tokens: usize) -> impl Iterator<Item = &[Window]> {
+    let mut rest = windows;
+    std::iter::from_fn(move || {
+        // The first is the longest.
+        let rows = (tokens / rest.first()?.ids.len()).clamp(1, rest.len());
+        let (batch, after) = rest.split_at(rows);
+        rest = after;
+        Some(batch)
+    })
+}
+
 /// What each document costs; `doing` is shown while it is computed.
 pub(super) fn nats(model: &Predictor, doing: &str, documents: &[Scored], global: &Global) -> Vec<Nats> {
     let windows = windows(documents, model.most_targets());
-    let progress =
-        bar(global, windows.len() as u64, &format!("{doing} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let progress = named_bar(global, doing, windows.len());
     let mut nats = vec![Nats::default(); documents.len()];
-    for batch in windows.chunks(model.rows_at_once()) {
+    for batch in batches(&windows, model.tokens_at_once()) {
         for (window, of_targets) in batch.iter().zip(model.target_nats(batch)) {
             let (document, sum) = (&documents[window.document], &mut nats[window.document]);
             let targets = window.ids[1..].iter().zip(of_targets);

@@ -7,15 +7,16 @@
 //! [`Matrix`] is a weight, perhaps in less than 32 bits: decoding reads each weight once a token, so what they take in
 //! memory decides its speed.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
 use crate::fused::kernels::attention::{Heads, Mask, Problem, forward as attend_in_blocks};
 use crate::fused::kernels::gemm::{Panels, Product, Start, View};
 pub use crate::fused::kernels::gemv::Write;
 use crate::fused::kernels::gemv::{self, PANEL, Packed};
+use crate::fused::kernels::query;
+pub use crate::fused::kernels::query::{KeyValueBlock, Rows, SLOTS, Seen};
 use crate::fused::kernels::rope::HeadLayout;
 use crate::fused::kernels::token;
-pub use crate::fused::kernels::token::Seen;
 pub use crate::fused::weights::Vector;
 use crate::fused::weights::either_way;
 pub use crate::ops::Activation;
@@ -51,6 +52,8 @@ impl WeightFormat {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     wide: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
 }
 
 /// A weight, `[d_in, d_out]`.
@@ -129,6 +132,22 @@ impl Matrix {
             Weights::Narrow(packed) => widened(x, packed, bias, y, write, &mut scratch.wide),
         }
     }
+}
+
+/// What `weight`, `[d_in, d_out]`, is once it is stored as `format`: the numbers that products multiply by, and the bytes that they are
+/// stored in. `None` as for [`Matrix::new`].
+pub fn rounded(weight: Tensor<2>, format: WeightFormat) -> Option<(Tensor<2>, usize)> {
+    let Matrix { d_in, d_out, weights } = Matrix::new(weight.clone(), format)?;
+    let packed = match weights {
+        Weights::Wide(panels) => return Some((weight, panels.bytes())),
+        Weights::Narrow(packed) => packed,
+    };
+    let panels = d_out.div_ceil(PANEL);
+    let mut wide = vec![0.0; d_in * panels * PANEL];
+    packed.widen(0, panels, &mut wide);
+    let values = wide.chunks_exact(panels * PANEL).flat_map(|row| row[..d_out].iter().copied()).collect();
+    let values = TensorData::new::<f32, _>(values, [d_in, d_out]);
+    Some((Tensor::from_data(values, &weight.device()), packed.bytes()))
 }
 
 /// The general product with blocks of the weights as f32.
@@ -224,16 +243,24 @@ pub fn attend<'a>(
     let HeadSizes { heads, kv_heads, d_head } = sizes;
     let rows = q.len() / (heads * d_head);
     let work = (0..rows).map(|row| 2 * seen(row).count * heads * d_head).sum();
-    let sizes = token::HeadSizes { heads, kv_heads, d_head, scale: sizes.scale() };
-    token::attend(q, sizes, work, seen, out);
+    let sizes = query::HeadSizes { heads, kv_heads, d_head, scale: sizes.scale() };
+    query::attend(q, sizes, work, seen, out);
 }
 
-/// Attention of the last positions of one sequence: the rows of `q`, `[rows, heads · d_head]`, are the last of the `count`
-/// slots that are seen, and each sees those up to its own. Writes `out`, shaped as `q`.
+/// Attention of the last positions of one sequence: the rows of `q`, `[rows, heads · d_head]`, are the last of what is seen, and each
+/// sees what is up to its own. Their keys and values, which stand in the blocks too, are the rows of `keys` and `values`. Writes
+/// `out`, shaped as `q`.
 ///
 /// # Panics
 /// When the slices do not fit each other.
-pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f32]) {
+pub fn attend_causally(
+    q: &[f32],
+    sizes: HeadSizes,
+    seen: Seen<'_>,
+    [keys, values]: [Rows<'_>; 2],
+    scratch: &mut Scratch,
+    out: &mut [f32],
+) {
     /// With fewer queries than this, blocks of them are not worth their trouble.
     const BLOCKS: usize = 16;
     let HeadSizes { heads, kv_heads, d_head } = sizes;
@@ -241,11 +268,21 @@ pub fn attend_causally(q: &[f32], sizes: HeadSizes, seen: Seen<'_>, out: &mut [f
     if rows < BLOCKS {
         return attend(q, sizes, |row| Seen { count: seen.count + row + 1 - rows, ..seen }, out);
     }
-    let layout = HeadLayout {
-        shape: [1, seen.count, kv_heads, d_head],
-        strides: [kv_heads * seen.room * d_head, d_head, seen.room * d_head],
-    };
-    let [k, v] = [seen.keys, seen.values].map(|values| Heads { values: values.into(), layout });
+    let width = kv_heads * d_head;
+    let [k, v] = if seen.count == rows {
+        [keys, values]
+    } else {
+        let Scratch { keys, values, .. } = scratch;
+        seen.gather(width, keys, values);
+        [&*keys, &*values].map(|values| Rows { values, stride: width, count: seen.count })
+    }
+    .map(|Rows { values, stride, count }| {
+        let shape = [1, count, kv_heads, d_head];
+        Heads {
+            values: values.into(),
+            layout: HeadLayout { shape, strides: [count * stride, stride, d_head] },
+        }
+    });
     let q = Heads { values: q.into(), layout: HeadLayout::contiguous([1, rows, heads, d_head]) };
     let (scale, precision) = (sizes.scale(), Precision::F32);
     let (y, _) =

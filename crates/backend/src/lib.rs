@@ -7,6 +7,7 @@
 //! What it does not know: models, tokens, training. Its functions take tensors and numbers.
 
 pub mod device;
+mod draw;
 mod fused;
 pub mod inference;
 pub mod memory;

@@ -8,7 +8,7 @@
 pub fn keep_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        const NEVER: libc::c_int = libc::c_int::MAX;
+        const NEVER: libc::c_int = -1;
         // With one arena for each thread of the pool, each would hold the gaps that the others' tensors need: memory would
         // grow for many steps, by how much depending on which thread did what.
         const ARENAS: libc::c_int = 1;
@@ -18,11 +18,43 @@ pub fn keep_pages() {
         )]
         // SAFETY: mallopt takes two integers and touches nothing but the allocator's own settings.
         unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, NEVER);
+            libc::mallopt(libc::M_MMAP_MAX, 0);
             libc::mallopt(libc::M_TRIM_THRESHOLD, NEVER);
             libc::mallopt(libc::M_TOP_PAD, 64 << 20);
             libc::mallopt(libc::M_ARENA_MAX, ARENAS);
         }
+        ask_for_huge_pages();
+    }
+}
+
+/// Asks the kernel for pages of 2 MiB where the allocator's memory will be. Reading weights that are larger than a processor's own caches is a
+/// quarter faster on them, as translating addresses takes time too.
+///
+/// The kernel does as asked only for memory that is already mapped, and the allocator maps more as it needs it. So as many addresses as there
+/// is memory are mapped here at once, and given to the allocator without a page of them being touched, which costs nothing.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn ask_for_huge_pages() {
+    const LEAST: u64 = 1 << 28;
+    const HUGE_PAGE: usize = 2 << 20;
+    let mut bytes = total_bytes().unwrap_or(LEAST) / 4 * 3;
+    while bytes >= LEAST {
+        #[allow(
+            unsafe_code,
+            reason = "the allocator's memory is nobody's before it is allocated, so no slice names it"
+        )]
+        // SAFETY: what is allocated is not touched and freed at once; madvise says how pages are to be made, and changes no contents.
+        unsafe {
+            let reserved = libc::malloc(bytes as usize);
+            if !reserved.is_null() {
+                let first = (reserved as usize).next_multiple_of(HUGE_PAGE);
+                let len = (bytes as usize).saturating_sub(first - reserved as usize) / HUGE_PAGE * HUGE_PAGE;
+                libc::madvise(first as *mut libc::c_void, len, libc::MADV_HUGEPAGE);
+                libc::free(reserved);
+                return;
+            }
+        }
+        // A limit on addresses, or a kernel that promises only what it has.
+        bytes /= 2;
     }
 }
 

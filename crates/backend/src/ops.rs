@@ -286,10 +286,25 @@ pub fn cross_entropy(
     targets: Tensor<1, Int>,
     soft_cap: Option<f64>,
 ) -> Tensor<1> {
+    cross_entropy_and_draws(hidden, head, targets, soft_cap, &[]).0
+}
+
+/// As [`cross_entropy`], and from the same logits for each position an id that is as likely as they say: the first at which the
+/// probabilities add up to more than the position's number of `uniform`, in [0, 1). No gradient goes through the ids.
+///
+/// # Panics
+/// When there are numbers, but not `n`.
+pub fn cross_entropy_and_draws(
+    hidden: Tensor<2>,
+    head: Tensor<2>,
+    targets: Tensor<1, Int>,
+    soft_cap: Option<f64>,
+    uniform: &[f64],
+) -> (Tensor<1>, Vec<u32>) {
     if fused::applies(&hidden) {
-        fused::cross_entropy(hidden, head, targets, soft_cap)
+        fused::cross_entropy(hidden, head, targets, soft_cap, uniform)
     } else {
-        primitive::cross_entropy(hidden, head, targets, soft_cap)
+        primitive::cross_entropy(hidden, head, targets, soft_cap, uniform)
     }
 }
 

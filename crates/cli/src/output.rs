@@ -1,11 +1,13 @@
 //! What goes to the terminal: data to stdout, progress to stderr.
 
 use crate::args::Global;
+use crate::exit::usage;
 use crate::interrupt;
 use crate::screen;
 use firebrand_corpus::{Progress, Stage};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Prints one line of data to stdout. A reader that has gone away is an error like any other; `exit` knows it.
@@ -34,6 +36,29 @@ pub(crate) fn say(global: &Global, text: impl std::fmt::Display) {
 pub(crate) fn complain(text: impl std::fmt::Display) {
     if let Some(text) = screen::keep(text.to_string()) {
         writeln!(std::io::stderr().lock(), "{text}").ok();
+    }
+}
+
+/// Whether the file that `option` names can be written, before anything is computed for it. `example` is a name for it in a folder.
+pub(crate) fn check_writable(option: &str, path: &Path, example: &str) -> anyhow::Result<()> {
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(usage(format!(
+            "{option} {shown}: is a folder; name a file in it, such as {shown}/{example}"
+        )));
+    }
+    let folder = firebrand_durable::parent(path);
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(usage(format!(
+            "{option} {shown}: there is no folder {folder}; make it, or name another"
+        )));
+    }
+    match tempfile::tempfile_in(folder) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(usage(format!(
+            "{option} {shown}: nothing can be written there: {error}; name another folder"
+        ))),
     }
 }
 

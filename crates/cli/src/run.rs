@@ -7,6 +7,7 @@ use crate::text::{sha256, sha256_of};
 use anyhow::Context;
 use burn::tensor::Device;
 use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::hugging_face::Conventions;
 use firebrand_transformer::{AnyModel, hugging_face, llama2c};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -293,6 +294,8 @@ pub(crate) struct Trained {
     /// Absent in a folder that has ids only.
     pub(crate) tokenizer: Option<Tokenizer>,
     pub(crate) device: String,
+    /// What the folder says of texts; a model of llama2.c says nothing.
+    pub(crate) conventions: Conventions,
 }
 
 impl Trained {
@@ -319,7 +322,9 @@ impl Trained {
                 model.config().vocab_size
             );
         }
-        Ok(Self { model, tokenizer, device: name })
+        let mut conventions = Conventions::of(dir)?;
+        conventions.ends.retain(|&id| (id as usize) < model.config().vocab_size);
+        Ok(Self { model, tokenizer, device: name, conventions })
     }
 
     /// Opens a model of llama2.c, and the tokenizer (`tok….bin`) that is beside it, if there is one for as many ids.
@@ -340,7 +345,17 @@ impl Trained {
             .filter(is_tokenizer)
             .filter_map(|path| Tokenizer::load(path).ok())
             .find(|tokenizer| tokenizer.vocab_size() == model.config().vocab_size);
-        Ok(Self { model, tokenizer, device: name })
+        Ok(Self { model, tokenizer, device: name, conventions: Conventions::default() })
+    }
+
+    /// The id that ends a text which is read: the tokenizer's; of an encoder–decoder rather what the folder names, as each of its
+    /// texts ends with that.
+    pub(crate) fn end_of_text(&self) -> Option<u32> {
+        let of_tokenizer = self.tokenizer.as_ref().and_then(Tokenizer::end_of_text);
+        match self.model {
+            AnyModel::EncoderDecoder(_) => self.conventions.ends.first().copied().or(of_tokenizer),
+            _ => of_tokenizer,
+        }
     }
 
     /// The tokenizer, or an error that says what to do without.

@@ -97,6 +97,20 @@ pub enum CorpusError {
     #[error("{} holds no example that has a text: there is nothing to learn from it", .0.display())]
     NoExamples(PathBuf),
 
+    /// A fold of a cross-validation that cannot be.
+    #[error(
+        "there is no fold {number} of {of} (they are counted from 0) of {examples} examples: two folds at least, and no \
+         more than examples"
+    )]
+    NoFold {
+        /// The fold that was asked for.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// How many examples there are.
+        examples: usize,
+    },
+
     /// Labelled data that says the same of every text.
     #[error(
         "all {examples} examples have {what}: there is nothing to tell apart; is the right column the label, and is \

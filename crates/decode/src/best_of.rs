@@ -8,6 +8,7 @@ use crate::error::DecodeError;
 use crate::follow::follow;
 use crate::generate::Generation;
 use crate::model::LanguageModel;
+use crate::observe::{Event, Observer, Step};
 use crate::strategy::{Best, BestOf, GenerateConfig};
 
 /// The longest n-grams that are compared.
@@ -19,15 +20,40 @@ pub(crate) fn draw<M: LanguageModel>(
     prompts: &[Vec<u32>],
     config: &GenerateConfig,
     options: &BestOf,
+    observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<Generation>>, DecodeError> {
     let copies: Vec<Vec<u32>> =
         prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt.clone(), options.n)).collect();
     let mut sampling = options.sampling.clone();
     // As many draws a prompt, whatever batch it comes in.
     sampling.first_sequence = sampling.first_sequence.wrapping_mul(options.n as u64);
-    let mut drawn =
-        follow(model, &copies, config, Some(&sampling), &mut |_, _| ControlFlow::Continue(()))?.into_iter();
+    let mut told = Draws { each: options.n, inner: observer };
+    let mut drawn = follow(model, &copies, config, Some(&sampling), &mut told)?.into_iter();
     Ok(prompts.iter().map(|_| rank(drawn.by_ref().take(options.n).collect(), options.by)).collect())
+}
+
+/// Tells of draws by the prompts that they are for. Their ids are handed out when it is known which are best.
+struct Draws<'a> {
+    /// So many a prompt.
+    each: usize,
+    inner: &'a mut dyn Observer,
+}
+
+impl Observer for Draws<'_> {
+    fn on_token(&mut self, _: usize, _: u32) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn candidates(&self) -> usize {
+        self.inner.candidates()
+    }
+
+    fn on_event(&mut self, event: &Event<'_>) {
+        if let Event::Chosen(step) = event {
+            let (sequence, draw) = (step.sequence / self.each, step.sequence % self.each);
+            self.inner.on_event(&Event::Chosen(Step { sequence, draw, ..step.clone() }));
+        }
+    }
 }
 
 fn rank(mut drawn: Vec<Generation>, by: Best) -> Vec<Generation> {

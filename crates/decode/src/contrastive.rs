@@ -72,6 +72,16 @@ pub fn generate_contrastive<M: HiddenStates>(
         return Err(ConfigError::Contrastive.into());
     }
     check_prompts(model, prompts)?;
+    model.throughout(|| search(model, prompts, options, config, observer))
+}
+
+fn search<M: HiddenStates>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    options: &Contrastive,
+    config: &GenerateConfig,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Generation>, DecodeError> {
     let mut sequences: Vec<Sequence> = prompts.iter().map(|prompt| Sequence::new(prompt)).collect();
     if config.max_new_tokens == 0 || prompts.is_empty() {
         return Ok(sequences.into_iter().map(Sequence::into_generation).collect());

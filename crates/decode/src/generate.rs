@@ -80,6 +80,15 @@ pub fn generate_n_best<M: LanguageModel>(
 ) -> Result<Vec<Vec<Generation>>, DecodeError> {
     config.validate(model.vocab_size())?;
     check_prompts(model, prompts)?;
+    model.throughout(|| by_strategy(model, prompts, config, observer))
+}
+
+fn by_strategy<M: LanguageModel>(
+    model: &M,
+    prompts: &[Vec<u32>],
+    config: &GenerateConfig,
+    observer: &mut dyn Observer,
+) -> Result<Vec<Vec<Generation>>, DecodeError> {
     let one = |generations: Vec<Generation>| generations.into_iter().map(|one| vec![one]).collect();
     let mut found: Vec<Vec<Generation>> = match &config.strategy {
         Strategy::Greedy => return Ok(one(follow::follow(model, prompts, config, None, observer)?)),
@@ -90,7 +99,7 @@ pub fn generate_n_best<M: LanguageModel>(
             .zip(prompts)
             .map(|(sequence, prompt)| beam::search(model, prompt, sequence, config, options, observer))
             .collect::<Result<_, _>>()?,
-        Strategy::BestOf(options) => best_of::draw(model, prompts, config, options)?,
+        Strategy::BestOf(options) => best_of::draw(model, prompts, config, options, observer)?,
     };
     for (index, n_best) in found.iter_mut().enumerate() {
         if observer.candidates() > 0 {

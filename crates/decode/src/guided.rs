@@ -131,6 +131,10 @@ impl<M: LanguageModel> LanguageModel for Guided<'_, M> {
         self.model.truncate(main, row, len);
         self.model.truncate(negative, row, len.saturating_add_signed(*more));
     }
+
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.model.throughout(work)
+    }
 }
 
 impl<M: HiddenStates> HiddenStates for Guided<'_, M> {

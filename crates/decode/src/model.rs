@@ -60,6 +60,15 @@ pub trait LanguageModel {
 
     /// Forgets the ids of `row` from the `len`-th on, so that `len` remain; `len` is at most what the row holds.
     fn truncate(&self, state: &mut Self::State, row: usize, len: usize);
+
+    /// Does `work`, which is mostly steps of this model: the strategies do a whole generation in it, so that a model can keep ready
+    /// what each step needs, such as threads.
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T
+    where
+        Self: Sized,
+    {
+        work()
+    }
 }
 
 /// A model that also tells what it made of each id.

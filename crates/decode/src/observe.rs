@@ -66,6 +66,8 @@ pub enum Event<'a> {
 pub struct Step {
     /// The sequence, by the number of its prompt.
     pub sequence: usize,
+    /// Of several draws for this prompt, which one it belongs to, from 0.
+    pub draw: usize,
     /// What was chosen.
     pub id: u32,
     /// The likeliest ids, before processors or after them, and the chosen one; the likeliest for the model first.
@@ -169,6 +171,6 @@ impl Step {
         };
         let mut candidates: Vec<Candidate> = best.into_iter().map(candidate).collect();
         candidates.sort_by(|a, b| b.model.total_cmp(&a.model).then(a.id.cmp(&b.id)));
-        Self { sequence, id, candidates }
+        Self { sequence, draw: 0, id, candidates }
     }
 }

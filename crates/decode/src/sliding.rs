@@ -162,6 +162,10 @@ impl<M: LanguageModel> LanguageModel for Sliding<'_, M> {
         self.model.truncate(&mut state.state, row, 0);
         at.first = usize::MAX;
     }
+
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.model.throughout(work)
+    }
 }
 
 impl<M: HiddenStates> HiddenStates for Sliding<'_, M> {

@@ -118,7 +118,7 @@ pub fn generate_speculative<M: LanguageModel, D: LanguageModel>(
     if config.max_new_tokens == 0 || prompts.is_empty() {
         return Ok((sequences.into_iter().map(Sequence::into_generation).collect(), run.speculation));
     }
-    verify_rounds(model, draft.start(prompts.len()), length, sequences, run, observer)
+    model.throughout(|| verify_rounds(model, draft.start(prompts.len()), length, sequences, run, observer))
 }
 
 /// The rounds of [`generate_speculative`], compiled once for all drafts.

@@ -67,4 +67,8 @@ impl<M: LanguageModel> LanguageModel for Timed<'_, M> {
     fn truncate(&self, state: &mut M::State, row: usize, len: usize) {
         self.model.truncate(state, row, len);
     }
+
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.model.throughout(work)
+    }
 }

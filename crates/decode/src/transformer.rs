@@ -118,6 +118,13 @@ impl LanguageModel for DecoderModel<'_> {
             Held::Tensors(cache) => cache.truncate(row, len),
         }
     }
+
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.way {
+            Way::Slices(decoder) => decoder.throughout(work),
+            Way::Tensors(_) => work(),
+        }
+    }
 }
 
 impl HiddenStates for DecoderModel<'_> {

@@ -61,6 +61,10 @@ impl<M: LanguageModel> LanguageModel for Uncached<'_, M> {
     fn truncate(&self, state: &mut UncachedState, row: usize, len: usize) {
         state.rows[row].truncate(len);
     }
+
+    fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.model.throughout(work)
+    }
 }
 
 impl<M: HiddenStates> HiddenStates for Uncached<'_, M> {

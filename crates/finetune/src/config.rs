@@ -21,6 +21,8 @@ pub struct FinetuneTraining {
     pub activation_checkpointing: bool,
     /// The most tokens of an example; 0 for as many as the model's context has.
     pub seq_len: usize,
+    /// What becomes of texts that are longer than that.
+    pub long_texts: LongTexts,
     /// Put examples of like lengths into a batch, which saves the time that padding takes.
     pub group_by_length: bool,
     /// The global gradient norm is clipped to this; 0 for no clipping.
@@ -46,6 +48,7 @@ impl Default for FinetuneTraining {
             grad_accum_steps: 1,
             activation_checkpointing: false,
             seq_len: 0,
+            long_texts: LongTexts::default(),
             group_by_length: true,
             grad_clip_norm: 1.0,
             eval_every: 0,
@@ -99,6 +102,18 @@ impl FinetuneTraining {
         training.validate()?;
         Ok(training)
     }
+}
+
+/// What becomes of a text that is too long to be read at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LongTexts {
+    /// Its end is cut off.
+    #[default]
+    Cut,
+    /// It is read in parts of like lengths, each an example to train on; what is said of it is the mean of what is said of them. Two
+    /// texts together are cut.
+    Windows,
 }
 
 /// What each class counts in the loss.

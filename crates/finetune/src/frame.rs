@@ -1,5 +1,7 @@
 //! What stands around texts, so that a model reads them as it was trained to read.
 
+use crate::config::LongTexts;
+
 /// The ids before, between and after texts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Frame {
@@ -49,6 +51,23 @@ impl Frame {
         Framed { ids, second: start, cut: a + b - keep_a - keep_b }
     }
 
+    /// [`compose`](Self::compose), or where `long` says so a text that is too long in parts, at least one.
+    pub fn parts(
+        &self,
+        first: &[u32],
+        second: Option<&[u32]>,
+        longest: usize,
+        long: LongTexts,
+    ) -> Vec<Framed> {
+        let room = longest.saturating_sub(self.around(false));
+        if long == LongTexts::Cut || second.is_some() || first.len() <= room || room == 0 {
+            return vec![self.compose(first, second, longest)];
+        }
+        let parts = first.len().div_ceil(room);
+        let edge = |part: usize| first.len() * part / parts;
+        (0..parts).map(|part| self.compose(&first[edge(part)..edge(part + 1)], None, longest)).collect()
+    }
+
     /// How many ids it puts around one text, or around and between two.
     pub fn around(&self, two: bool) -> usize {
         [self.before, self.between.filter(|_| two), self.after].iter().flatten().count()
@@ -73,6 +92,22 @@ mod tests {
         assert_eq!(composed(2, None, 10), (vec![90, 0, 1, 91], None, 0));
         assert_eq!(composed(2, Some(1), 10), (vec![90, 0, 1, 91, 50, 91], Some(4), 0));
         assert_eq!(Frame::default().compose(&[1], Some(&[2]), 9).ids, [1, 2]);
+    }
+
+    #[test]
+    fn a_long_text_in_windows_is_read_as_a_whole_in_parts_of_like_lengths() {
+        let ids: Vec<u32> = (0..10).collect();
+        for longest in 3..14 {
+            let parts = BERT.parts(&ids, None, longest, LongTexts::Windows);
+            let read: Vec<u32> =
+                parts.iter().flat_map(|part| part.ids[1..part.ids.len() - 1].to_vec()).collect();
+            assert_eq!(read, ids, "in {longest}");
+            assert!(parts.iter().all(|part| part.ids.len() <= longest && part.cut == 0));
+            let lengths = || parts.iter().map(|part| part.ids.len());
+            assert!(lengths().max() <= lengths().min().map(|least| least + 1));
+        }
+        assert_eq!(BERT.parts(&ids, None, 6, LongTexts::Cut), [BERT.compose(&ids, None, 6)]);
+        assert_eq!(BERT.parts(&ids, Some(&[1]), 6, LongTexts::Windows), [BERT.compose(&ids, Some(&[1]), 6)]);
     }
 
     #[test]

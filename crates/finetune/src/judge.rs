@@ -1,12 +1,12 @@
 //! From the outputs of a head to a report.
 
 use crate::example::Target;
-use crate::predict::probabilities;
+use crate::predict::mean_probabilities;
 use crate::report::{ClassificationReport, MultiLabelReport, RegressionReport, Report, TaggingReport};
 use firebrand_transformer::{HeadConfig, TaskKind};
 
 /// The report on the outputs of a head for some examples; `texts` says which text each of them is of, in rising order: one that is
-/// too long to be tagged at once is several examples.
+/// too long to be read at once is several examples, and what is said of it is the mean of what is said of them.
 ///
 /// # Panics
 /// When a target is none of the head's task.
@@ -17,8 +17,20 @@ pub fn judge<'a>(
     texts: &[usize],
 ) -> Report {
     let names = &head.labels;
-    let said =
-        || -> Vec<Vec<f64>> { outputs.iter().map(|outputs| probabilities(head.task, outputs)).collect() };
+    // Where a text has several examples they all have its target.
+    let is_first = |example: usize| example == 0 || texts[example] != texts[example - 1];
+    let targets = targets.enumerate();
+    let targets = targets.filter(|(example, _)| head.task == TaskKind::Tagging || is_first(*example));
+    let targets = targets.map(|(_, target)| target);
+    let said = || -> Vec<Vec<f64>> {
+        let mut rest = outputs;
+        let mean = |group: &[usize]| {
+            let (here, behind) = rest.split_at(group.len());
+            rest = behind;
+            mean_probabilities(head.task, here.iter().map(Vec::as_slice))
+        };
+        texts.chunk_by(|one, other| one == other).map(mean).collect()
+    };
     match head.task {
         TaskKind::Classification => {
             let classes: Vec<usize> = targets

@@ -22,7 +22,7 @@ mod testing;
 mod writing;
 
 pub use adapters::AdaptersOf;
-pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions};
+pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions, LongTexts};
 pub use data::ExampleData;
 pub use example::{Example, Examples, Item, Target};
 pub use figures::{Answer, Answers};
@@ -30,7 +30,7 @@ pub use frame::{Frame, Framed};
 pub use judge::judge;
 pub use labelling::{LabelledBatch, Labelling};
 pub use method::{MethodConfig, MethodKind, Unfreeze};
-pub use predict::{predict, probabilities};
+pub use predict::{mean_probabilities, predict, probabilities};
 pub use rewriting::Rewriting;
 pub use tagging::{TagAnswers, Tagging, TaggingBatch};
 pub use writing::{Side, Writing, WritingBatch, Written, pack};

@@ -26,6 +26,21 @@ pub fn predict(model: &Classifier, texts: &[Sequence<'_>], at_once: usize) -> Ve
     all
 }
 
+/// What the outputs of a head for the parts of one text say of it: the mean of what [`probabilities`] says of each.
+pub fn mean_probabilities<'a>(task: TaskKind, parts: impl IntoIterator<Item = &'a [f32]>) -> Vec<f64> {
+    let (mut sum, mut count) = (Vec::new(), 0.0_f64);
+    for outputs in parts {
+        let said = probabilities(task, outputs);
+        count += 1.0;
+        match sum.is_empty() {
+            true => sum = said,
+            false => sum.iter_mut().zip(said).for_each(|(sum, said)| *sum += said),
+        }
+    }
+    sum.iter_mut().for_each(|sum| *sum /= count);
+    sum
+}
+
 /// What the outputs of a head say: of classes their probabilities, which add up to 1; of labels the probability of each; a number
 /// as it is.
 pub fn probabilities(task: TaskKind, outputs: &[f32]) -> Vec<f64> {

@@ -15,11 +15,12 @@ pub struct Masking {
     pub to_mask: f64,
     /// Of those the part that becomes a random ordinary token; the rest stays as it is.
     pub to_random: f64,
-    /// Choose whole words; as many tokens as else, as far as words go in.
+    /// Choose whole words; as many tokens as else, as far as words go in. Where each is longer than that, as in a text without spaces, a
+    /// part of one is chosen.
     pub whole_words: bool,
     /// The id of the mask.
     pub mask: u32,
-    /// For each id, whether it starts a word; nothing for special tokens, which are not chosen.
+    /// For each id, whether it starts a word; nothing for special tokens and ids that no token uses, which are not chosen.
     pub starts_word: Vec<Option<bool>>,
     /// The ids of ordinary tokens.
     pub ordinary: Vec<u32>,
@@ -38,7 +39,7 @@ impl Masking {
     /// With BERT's rates, for tokens that `table` describes: 15 %, of which 80 % become `mask`, 10 % another token.
     pub fn new(table: &TokenTable, mask: u32) -> Self {
         let ids = 0..table.len() as u32;
-        let starts_word = |id| (!table.is_special(id)).then(|| table.starts_word(id));
+        let starts_word = |id| table.is_ordinary(id).then(|| table.starts_word(id));
         Self {
             probability: 0.15,
             to_mask: 0.8,
@@ -46,7 +47,7 @@ impl Masking {
             whole_words: false,
             mask,
             starts_word: ids.clone().map(starts_word).collect(),
-            ordinary: ids.filter(|&id| !table.is_special(id)).collect(),
+            ordinary: ids.filter(|&id| table.is_ordinary(id)).collect(),
         }
     }
 
@@ -90,7 +91,7 @@ impl Masking {
         positions
     }
 
-    /// Words in random order, each of those that still go into `count` tokens; where none does, one longer word.
+    /// Words in random order, each of those that still go into `count` tokens; where none does, so many tokens in a row of one.
     fn choose_words(&self, ids: &[u32], positions: &[usize], count: usize, draws: &mut Draws) -> Vec<usize> {
         let mut words: Vec<Vec<usize>> = Vec::new();
         for &position in positions {
@@ -112,10 +113,12 @@ impl Masking {
                 chosen.extend(word);
             }
         }
-        match chosen.is_empty() {
-            true => words.swap_remove(0),
-            false => chosen,
+        if chosen.is_empty() {
+            // All words are longer than `count`.
+            let start = draws.below(words[0].len() - count + 1);
+            chosen.extend(&words[0][start..start + count]);
         }
+        chosen
     }
 }
 

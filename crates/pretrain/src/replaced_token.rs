@@ -160,11 +160,9 @@ impl Objective for ReplacedToken {
             .expect("the config of the objective's model has a generator");
         let (nats, samples) = match &batch.targets {
             Some(targets) => {
-                let chosen = targets.select(states);
-                let logits = model.generator_logits(chosen.clone()).expect("there is a generator");
-                // Numbers on the host: no gradient goes through them.
-                let samples = sample(logits, &batch.uniform);
-                (model.generator_nats(chosen, targets.ids.clone()).sum(), samples)
+                let (chosen, uniform) = (targets.select(states), &batch.uniform);
+                let (nats, samples) = model.generator_nats_and_draws(chosen, targets.ids.clone(), uniform);
+                (nats.sum(), samples)
             }
             None => (nothing(&states), Vec::new()),
         };
@@ -194,41 +192,9 @@ fn binary_nats(log_odds: Tensor<1>, is_so: Tensor<1>) -> Tensor<1> {
     relu(log_odds.clone()) + log_odds.clone().abs().neg().exp().log1p() - log_odds * is_so
 }
 
-/// For each row of logits `[n, vocab]` the id at which the probabilities add up to more than its number in [0, 1).
-fn sample(logits: Tensor<2>, uniform: &[f64]) -> Vec<u32> {
-    let vocab = logits.dims()[1];
-    let logits =
-        logits.into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32 just now");
-    logits.chunks(vocab).zip(uniform).map(|(logits, &uniform)| sample_one(logits, uniform)).collect()
-}
-
-fn sample_one(logits: &[f32], uniform: f64) -> u32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - largest).exp()).collect();
-    let mut rest = uniform * weights.iter().sum::<f64>();
-    for (id, weight) in weights.iter().enumerate() {
-        rest -= weight;
-        if rest < 0.0 {
-            return id as u32;
-        }
-    }
-    // The sum was rounded: the last of those that are possible.
-    weights.iter().rposition(|&weight| weight > 0.0).unwrap_or(0) as u32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_are_as_likely_as_the_logits_say() {
-        let logits = [0.0, 3.0_f32.ln(), f32::NEG_INFINITY, 0.0];
-        // Away from the borders, where rounding decides.
-        let drawn: Vec<u32> = (0..10).map(|i| sample_one(&logits, f64::from(i) / 10.0 + 0.05)).collect();
-        // Probabilities 0.2, 0.6, 0, 0.2.
-        assert_eq!(drawn, [0, 0, 1, 1, 1, 1, 1, 1, 3, 3]);
-        assert_eq!(sample_one(&logits, 1.0), 3);
-    }
 
     #[test]
     fn binary_nats_are_those_of_the_logistic_function() {

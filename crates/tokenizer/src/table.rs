@@ -94,6 +94,12 @@ impl TokenTable {
     pub fn is_special(&self, id: u32) -> bool {
         self.flags[id as usize].special
     }
+
+    /// Whether a token stands for text. Special ones do not, nor do ids that no token uses, or that are not in the table: for this
+    /// look-up there is no id too large.
+    pub fn is_ordinary(&self, id: u32) -> bool {
+        (id as usize) < self.len() && self.byte_len(id) > 0
+    }
 }
 
 fn starts_with_space(bytes: &[u8]) -> bool {

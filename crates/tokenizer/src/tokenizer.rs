@@ -66,8 +66,8 @@ impl Tokenizer {
         trainer.finish()
     }
 
-    /// This tokenizer with further special tokens, behind all it has: the ids of texts stay what they are. One that is special
-    /// already keeps its id.
+    /// This tokenizer with further special tokens, behind all it has: the ids of texts stay what they are. One that it has, as a special
+    /// token or as another one that is never cut (as some of T5's tokenizers have their `<extra_id_0>`), keeps its id.
     ///
     /// ```
     /// # use firebrand_tokenizer::Tokenizer;
@@ -87,12 +87,19 @@ impl Tokenizer {
         if new.is_empty() {
             return Ok(self.clone());
         }
-        if let Some(token) = new.iter().find(|token| vocabulary.id(token).is_some()) {
+        let is_added = |token: &String| added.tokens().iter().any(|known| known.text == *token);
+        if let Some(token) = new.iter().find(|token| vocabulary.id(token).is_some() && !is_added(token)) {
             let reason = "is an ordinary token of this tokenizer: a text that holds it would be taken for the special one";
             return Err(TokenizerError::SpecialToken { token: (*token).clone(), reason });
         }
-        let all = added.tokens().iter().cloned();
-        let behind = new.iter().zip(vocabulary.len() as u32..);
+        let all = added.tokens().iter().cloned().map(|mut known| {
+            if new.contains(&&known.text) {
+                (known.special, known.normalized) = (true, false);
+            }
+            known
+        });
+        let unknown: Vec<&String> = new.iter().copied().filter(|token| !is_added(token)).collect();
+        let behind = unknown.iter().zip(vocabulary.len() as u32..);
         let all = all.chain(behind.map(|(text, id)| AddedToken {
             text: (*text).clone(),
             id,
@@ -100,7 +107,7 @@ impl Tokenizer {
             normalized: false,
         }));
         Ok(Self::from_parts(Parts {
-            vocabulary: vocabulary.with(new.iter().map(|text| text.as_str())),
+            vocabulary: vocabulary.with(unknown.iter().map(|text| text.as_str())),
             algorithm: Arc::clone(algorithm),
             added: AddedTokens::new(all.collect())?.with_normalization(added.normalization())?,
             frame: frame.clone(),

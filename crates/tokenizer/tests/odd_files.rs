@@ -95,6 +95,35 @@ fn an_added_token_is_special_or_not() {
 }
 
 #[test]
+fn an_added_token_becomes_special_with_the_id_it_has() {
+    let tokenizer = byte_level();
+    let id = tokenizer.vocab_size() as u32;
+    let odd = changed(&tokenizer, |file| add(file, id, "<extra_id_0>", false)).unwrap();
+    assert_eq!(odd.encode("<extra_id_0>"), [id]);
+    let special = odd.with_special_tokens(&["<extra_id_1>", "<extra_id_0>"].map(String::from)).unwrap();
+    let again = changed(&special, |_| {}).unwrap();
+    for tokenizer in [special, again] {
+        let ids = ["<extra_id_0>", "<extra_id_1>"].map(|name| tokenizer.token_to_id(name));
+        assert_eq!(ids, [Some(id), Some(id + 1)], "the one it has stays, the other is put behind");
+        assert!(tokenizer.token_table().is_special(id));
+        assert_eq!(tokenizer.encode_with_special("<extra_id_0>"), [id]);
+        assert!(!tokenizer.encode("<extra_id_0>").contains(&id), "a text cannot spell it any more");
+    }
+}
+
+#[test]
+fn an_id_that_no_token_uses_is_no_ordinary_token() {
+    let tokenizer = byte_level();
+    let hole = tokenizer.vocab_size() as u32;
+    let odd = changed(&tokenizer, |file| add(file, hole + 1, "<pad>", true)).unwrap();
+    let table = odd.token_table();
+    assert_eq!(
+        [hole - 1, hole, hole + 1, hole + 2].map(|id| table.is_ordinary(id)),
+        [true, false, false, false]
+    );
+}
+
+#[test]
 fn what_stands_around_a_text_is_a_token() {
     let frame = json!({
         "type": "TemplateProcessing",

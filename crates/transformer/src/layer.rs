@@ -80,13 +80,13 @@ pub(crate) struct Attention {
 impl Attention {
     fn new(config: &ModelConfig, residual_std: f64, init: &mut Init<'_>) -> Self {
         let (d, bias) = (config.d_model, config.bias);
-        let kv = config.n_kv_heads * config.d_head();
+        let (queries, keys) = (config.d_queries(), config.d_keys());
         let head_norm = |init: &Init<'_>| config.qk_norm.then(|| Norm::new(config, config.d_head(), init));
         Self {
-            query: Linear::new(d, d, bias, STD, init),
-            key: Linear::new(d, kv, bias, STD, init),
-            value: Linear::new(d, kv, bias, STD, init),
-            output: Linear::new(d, d, bias, residual_std, init),
+            query: Linear::new(d, queries, bias, STD, init),
+            key: Linear::new(d, keys, bias, STD, init),
+            value: Linear::new(d, keys, bias, STD, init),
+            output: Linear::new(queries, d, bias, residual_std, init),
             query_norm: head_norm(init),
             key_norm: head_norm(init),
             n_heads: config.n_heads,
@@ -100,7 +100,7 @@ impl Attention {
         [&self.query, &self.key, &self.value].map(Linear::parameters).to_vec()
     }
 
-    /// From queries, keys and values, `[batch, seq, (n_heads + 2 n_kv_heads) · d_head]`, to `[batch, seq, d_model]`. `bias`,
+    /// From queries, keys and values, `[batch, seq, (n_heads + 2 n_kv_heads) · d_head]`, to `[batch, seq, n_heads · d_head]`. `bias`,
     /// `[batch or 1, n_heads, seq, keys]`, is added to the scores.
     fn attend(
         &self,
@@ -146,7 +146,7 @@ impl Attention {
         KeysValues { keys, values: both.narrow(2, self.n_kv_heads, self.n_kv_heads) }
     }
 
-    /// Attention of queries, `[batch, s, d_model]`, to another sequence; returns the like. Rows may share one `memory`, of which they
+    /// Attention of queries, `[batch, s, n_heads · d_head]`, to another sequence; returns the like. Rows may share one `memory`, of which they
     /// then see everything.
     fn look(&self, q: Tensor<3>, memory: &KeysValues, mask: &AttentionMask) -> Tensor<3> {
         let [batch, s, width] = q.dims();

@@ -31,6 +31,7 @@ mod memory;
 mod model;
 mod packed;
 mod permutation;
+mod rounded;
 mod scalar_mix;
 mod stack;
 mod tensor_file;
@@ -55,6 +56,7 @@ pub use memory::Activations;
 pub use model::{AnyModel, Model};
 pub use packed::{Document, Packed};
 pub use permutation::{FactorizationOrder, Permutation};
+pub use rounded::{Rounded, rounded};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};
 pub use weights::{

@@ -47,7 +47,7 @@ impl ModelConfig {
             ModelKind::Permutation => (tokens + tokens.div_ceil(6), tokens.div_ceil(6)),
             ModelKind::Encoder => (tokens, (tokens * 15).div_ceil(100)),
         };
-        let kv = self.n_kv_heads * self.d_head();
+        let (dq, kv) = (self.d_queries(), self.d_keys());
         let (gated, cross) = (self.mlp.is_gated(), self.kind == ModelKind::EncoderDecoder);
         // What products of bf16 read is kept in bf16, two to the f32.
         let narrow = |numbers: usize| if precision == Precision::Bf16 { numbers / 2 } else { numbers };
@@ -60,10 +60,10 @@ impl ModelConfig {
                 NormPlacement::Post => 2 * d,
             };
         // Queries, keys and values as attention reads them, what it returns, two numbers for each head.
-        let heads = d + 2 * kv + d;
+        let heads = dq + 2 * kv + dq;
         let attention = (if self.qk_norm { heads } else { narrow(heads) }) + 2 * self.n_heads;
         // Heads are taken out to be normalized, and kept before and after.
-        let qk_norm = if self.qk_norm { 2 * (d + kv) + self.n_heads + self.n_kv_heads } else { 0 };
+        let qk_norm = if self.qk_norm { 2 * (dq + kv) + self.n_heads + self.n_kv_heads } else { 0 };
         // What the activation takes; what it gives is computed again.
         let mlp = narrow((if gated { 2 } else { 1 }) * ff);
         // What both branches add, and its mask.
@@ -130,20 +130,19 @@ impl ModelConfig {
 
     /// Numbers in the matrices of the layers, which Muon updates.
     pub fn layer_matrix_numbers(&self) -> usize {
-        let (d, kv) = (self.d_model, self.n_kv_heads * self.d_head());
         if self.layers == LayerKind::Lstm {
             return 0;
         }
         let ups = self.mlp.activation().inputs();
-        let attention = 2 * d * d + 2 * d * kv;
+        let attention = self.attention_products();
         let cross =
             if self.kind == ModelKind::EncoderDecoder { self.decoder_layers() * attention } else { 0 };
         let generator = self.generator_layers().map_or(0, |generator| generator.layer_matrix_numbers());
-        self.layers_in_all() * (attention + (ups + 1) * d * self.d_ff) + cross + generator
+        self.layers_in_all() * (attention + (ups + 1) * self.d_model * self.d_ff) + cross + generator
     }
 
     /// Numbers in the largest of them.
     pub fn largest_layer_matrix(&self) -> usize {
-        self.d_model * self.d_ff.max(self.d_model)
+        self.d_model * self.d_ff.max(self.d_queries()).max(self.d_keys())
     }
 }

@@ -37,7 +37,7 @@ fn a_token_allocates_its_logits_and_what_wakes_the_threads() {
         for format in WeightFormat::ALL {
             let model = CpuDecoder::new(&decoder, format).expect("on the CPU");
             let mut cache = model.start(1);
-            // Room for keys and values is a power of two then, and lasts for as many tokens again.
+            // Keys and values take a block of each layer for 32 tokens, which is seldom.
             model.step(&mut cache, &[&[1; 129]], Wanted::Last);
             for _ in 0..3 {
                 model.step(&mut cache, &[&[2]], Wanted::Last);

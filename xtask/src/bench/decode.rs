@@ -2,6 +2,7 @@
 //! the formulas; and speculation with models trained on the built-in stories.
 
 mod cost;
+mod speculation;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,22 +10,18 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::figure::{Figure, TargetIs, median};
+use super::figure::{Figure, TargetIs};
 use super::peer::{PeerResult, python_and_script};
 use super::{Bench, Options, json, tokenizer_peers, without_overrides};
 use crate::{machine, process, workspace};
 
 const LLAMA: &str = "llama-14m";
-const SPECULATION: &str = "speculation";
 /// Of ../shared and of PyPI.
 const TRANSFORMERS: &str = "transformers";
 const LLAMA_CPP: &str = "llama.cpp";
 const NEW: u32 = 128;
 const BEAMS: u32 = 4;
 const CONTEXTS: [usize; 5] = [64, 256, 512, 1024, 1920];
-/// What texts begin with, of which there are many in the stories.
-const PROMPTS: [&str; 4] = ["Once", "The old", "A little", "One day"];
-const NEW_SPECULATED: u32 = 200;
 
 /// What `firebrand bench-generate` prints.
 #[derive(Debug, Deserialize)]
@@ -33,6 +30,9 @@ struct Measured {
     tokens_per_s: f64,
     prompt_tokens_per_s: f64,
     memory_gb_per_s: f64,
+    /// Of weights, while tokens are generated, and at most.
+    gb_per_s: f64,
+    read_gb_per_s: f64,
     prompt_ids: String,
     ids: Vec<u32>,
     beam_step: f64,
@@ -48,22 +48,6 @@ struct Peer {
     prompt_tokens_per_s: Option<f64>,
 }
 
-/// A line of `firebrand generate --draft … --compare --json`.
-#[derive(Debug, Deserialize)]
-struct Generated {
-    speculation: Speculated,
-}
-
-#[derive(Debug, Deserialize)]
-struct Speculated {
-    seconds: f64,
-    plain_seconds: f64,
-    speedup: f64,
-    predicted_speedup: f64,
-    acceptance: Option<f64>,
-    tokens_per_round: Option<f64>,
-}
-
 /// Measures, one side after the other in each round.
 pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
@@ -73,9 +57,7 @@ pub(super) fn run(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
     if options.wants(cost::COST) {
         figures.extend(cost::run(firebrand, options)?);
     }
-    if options.wants(SPECULATION) {
-        figures.extend(speculation(firebrand, options)?);
-    }
+    figures.extend(speculation::run(firebrand, options)?);
     Ok(figures)
 }
 
@@ -132,6 +114,10 @@ fn llama(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
         }),
         figure("tokens/s after the prompt", |ours| ours.tokens_per_s)
             .map(|figure| figure.beside(LLAMA_CPP, &peers(&cpp)).with_target(TargetIs::LeastRatio, 2.0)),
+        figure("tokens/s if nothing but reading weights took time", |ours| {
+            ours.tokens_per_s * ours.read_gb_per_s / ours.gb_per_s
+        }),
+        figure("% of the speed of reading weights", |ours| 100.0 * ours.gb_per_s / ours.read_gb_per_s),
         figure("tokens/s of the prompt", |ours| ours.prompt_tokens_per_s)
             .map(|figure| figure.beside(LLAMA_CPP, &prompts).with_target(TargetIs::LeastRatio, 1.5)),
         figure("× a greedy step, 4 beams", |ours| ours.beam_step)
@@ -155,90 +141,6 @@ fn line(points: &[(usize, f64)]) -> (f64, f64) {
     };
     let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
     (xy / xx, xy * xy / (xx * yy))
-}
-
-fn speculation(firebrand: &Path, options: &Options) -> Result<Vec<Figure>> {
-    let folder = folder("speculation")?;
-    train(firebrand, &folder)?;
-    let mut figures = Vec::new();
-    for (name, draft) in [("small model", "draft"), ("n-grams", "ngram"), ("corpus n-grams", "ngram:s.txt")] {
-        let mut measured = Vec::new();
-        for round in 1..=options.rounds {
-            let mut lines = Vec::new();
-            for prompt in PROMPTS {
-                let mut command = Command::new(firebrand);
-                command.current_dir(&folder).args(["generate", "main", "--prompt", prompt, "--draft", draft]);
-                let new = NEW_SPECULATED.to_string();
-                command.args([
-                    "--max-new-tokens",
-                    &new,
-                    "--min-new-tokens",
-                    &new,
-                    "--compare",
-                    "--json",
-                    "--quiet",
-                ]);
-                command.args(["--device", "cpu", "--threads", &options.threads.to_string()]);
-                without_overrides(&mut command);
-                let generated: Generated = json(&process::output("generate with a draft", &mut command)?)?;
-                lines.push(generated.speculation);
-            }
-            let all = |of: fn(&Speculated) -> f64| lines.iter().map(of).sum::<f64>();
-            let speedup = all(|line| line.plain_seconds) / all(|line| line.seconds);
-            eprintln!(
-                "{SPECULATION}, {name}, round {round}/{}: {speedup:.2} x plain decoding",
-                options.rounds
-            );
-            let of_prompts = |of: fn(&Speculated) -> f64| median(&lines.iter().map(of).collect::<Vec<_>>());
-            measured.push([
-                speedup,
-                of_prompts(|line| line.predicted_speedup / line.speedup).unwrap_or(f64::NAN),
-                100.0 * of_prompts(|line| line.acceptance.unwrap_or(0.0)).unwrap_or(f64::NAN),
-                of_prompts(|line| line.tokens_per_round.unwrap_or(1.0)).unwrap_or(f64::NAN),
-            ]);
-        }
-        let case = format!("{SPECULATION}, {name}");
-        let figure = |unit, which: usize| {
-            let values: Vec<f64> = measured.iter().map(|measured| measured[which]).collect();
-            Figure::new(Bench::Decode.name(), &case, unit, &values)
-        };
-        let speedup = figure("× plain decoding", 0);
-        figures.extend(match name {
-            "small model" => speedup.map(|figure| figure.with_target(TargetIs::LeastValue, 2.0)),
-            _ => speedup,
-        });
-        figures.extend(figure("predicted of the measured", 1));
-        figures.extend(figure("% accepted", 2));
-        figures.extend(figure("tokens a round", 3));
-    }
-    Ok(figures)
-}
-
-/// Trains the model and its draft, once.
-fn train(firebrand: &Path, folder: &Path) -> Result<()> {
-    let run = |what: &str, arguments: &str| {
-        let mut command = Command::new(firebrand);
-        command.current_dir(folder).args(arguments.split(' '));
-        process::run_step(what, &mut command)
-    };
-    if !folder.join("tok/tokenizer.json").exists() {
-        run("generate stories", "data generate --kind stories --bytes 20MB --out s.txt")?;
-        run("train a tokenizer", "tokenizer train s.txt --out tok --vocab-size 4096")?;
-    }
-    for (name, config, steps) in [("draft", "draft-stories", 1500), ("main", "stories", 200)] {
-        if folder.join(name).join("model.safetensors").exists() {
-            continue;
-        }
-        let arguments = match folder.join(name).join("checkpoints").exists() {
-            true => format!("pretrain --out {name} --device cpu --resume"),
-            false => format!(
-                "pretrain --config {config} --set data.texts=s.txt --set data.tokenizer=tok --set training.steps={steps} \
-                 --out {name} --device cpu"
-            ),
-        };
-        run(&format!("train {name}, once"), &arguments)?;
-    }
-    Ok(())
 }
 
 fn folder(name: &str) -> Result<PathBuf> {

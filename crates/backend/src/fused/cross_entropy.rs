@@ -1,24 +1,26 @@
 //! Cross-entropy over the vocabulary. Where a backward pass may follow, the gradients of the nats' sum are computed with
 //! the logits: losses are sums times a number. For any other gradient the logits are computed again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::backend::flex::FlexTensor;
 use burn::tensor::{Int, Tensor};
 
-use super::kernels::cross_entropy::{self as kernel, Problem, Statistics};
+use super::kernels::cross_entropy::{self as kernel, Forward, Problem, Statistics};
 use super::kernels::reduce::scale;
 use super::operation::{Operation, apply};
 use super::tensor::{contiguous, dims, from_vec, into_vec, shape, slice};
 use crate::precision::{self, Precision};
 
-/// `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`, `targets` `[n]`; returns nats, `[n]`.
+/// `hidden` is `[n, d_model]`, `head` `[vocab, d_model]`, `targets` `[n]`; returns nats, `[n]`, and for each number of `uniform`, of which
+/// there are `n` or none, an id that is drawn by it.
 pub(crate) fn cross_entropy(
     hidden: Tensor<2>,
     head: Tensor<2>,
     targets: Tensor<1, Int>,
     soft_cap: Option<f64>,
-) -> Tensor<1> {
+    uniform: &[f64],
+) -> (Tensor<1>, Vec<u32>) {
     let [n, d] = hidden.dims();
     assert_eq!(targets.dims()[0], n, "one target a position");
     assert_eq!(head.dims()[1], d, "the head is [vocab, d_model]");
@@ -26,14 +28,25 @@ pub(crate) fn cross_entropy(
     // A negative target becomes a huge one, which the kernel refuses by name.
     let targets = targets.iter::<i64>().map(|target| usize::try_from(target).unwrap_or(usize::MAX)).collect();
     let (soft_cap, precision) = (soft_cap.map(|cap| cap as f32), precision::current());
-    apply([hidden.into(), head.into()], CrossEntropy { targets, soft_cap, precision })
+    let drawing = Arc::new(Drawing { uniform: uniform.to_vec(), drawn: OnceLock::new() });
+    let operation = CrossEntropy { targets, drawing: Arc::clone(&drawing), soft_cap, precision };
+    let nats = apply([hidden.into(), head.into()], operation);
+    (nats, drawing.drawn.get().cloned().unwrap_or_default())
 }
 
 #[derive(Debug, Clone)]
 struct CrossEntropy {
     targets: Arc<[usize]>,
+    drawing: Arc<Drawing>,
     soft_cap: Option<f32>,
     precision: Precision,
+}
+
+/// What is drawn by, and once the logits were there, what was drawn. Ids are no output that could be differentiated.
+#[derive(Debug)]
+struct Drawing {
+    uniform: Vec<f64>,
+    drawn: OnceLock<Vec<u32>>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +66,7 @@ impl CrossEntropy {
             hidden: slice(hidden),
             head: slice(head),
             targets: &self.targets,
+            uniform: &self.drawing.uniform,
             d,
             vocab,
             soft_cap,
@@ -67,14 +81,14 @@ impl Operation<2> for CrossEntropy {
     fn forward(&self, inputs: [FlexTensor; 2], tracked: bool) -> (FlexTensor, Saved) {
         let [hidden, head] = inputs.map(contiguous);
         let problem = self.problem(&hidden, &head);
-        let (nats, statistics, of_sum) = if tracked && self.soft_cap.is_none() {
-            let (nats, statistics, [d_hidden, d_head]) = kernel::forward_with_gradients(problem);
-            let of_sum = [from_vec(d_hidden, shape(&hidden)), from_vec(d_head, shape(&head))];
-            (nats, statistics, Some(of_sum))
+        let (forward, of_sum) = if tracked && self.soft_cap.is_none() {
+            let (forward, [d_hidden, d_head]) = kernel::forward_with_gradients(problem);
+            (forward, Some([from_vec(d_hidden, shape(&hidden)), from_vec(d_head, shape(&head))]))
         } else {
-            let (nats, statistics) = kernel::forward(problem);
-            (nats, statistics, None)
+            (kernel::forward(problem), None)
         };
+        let Forward { nats, statistics, drawn } = forward;
+        self.drawing.drawn.get_or_init(|| drawn);
         let nats = from_vec(nats, [self.targets.len()].into());
         (nats, Saved { hidden, head, statistics, of_sum })
     }

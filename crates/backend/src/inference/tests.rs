@@ -1,6 +1,7 @@
 //! What runs on slices against what runs on tensors.
 
 use super::*;
+use crate::fused::kernels::query::blocks_of;
 use crate::ops;
 use burn::tensor::{Device, TensorData};
 
@@ -73,6 +74,21 @@ fn many_rows_of_narrow_weights_equal_few() {
 }
 
 #[test]
+fn rounded_weights_are_those_that_products_multiply_by() {
+    // Neither width fills its last panel or group.
+    let (d_in, d_out) = (100, 70);
+    let w = tensor(&numbers(d_in * d_out, 1), [d_in, d_out]);
+    let unit: Vec<f32> = (0..d_in * d_in).map(|i| f32::from(u8::from(i % (d_in + 1) == 0))).collect();
+    for format in WeightFormat::ALL {
+        let matrix = Matrix::new(w.clone(), format).expect("on flex");
+        let mut products = vec![0.0; d_in * d_out];
+        matrix.apply(&unit, None, &mut products, Write::Set, &mut Scratch::default());
+        let (rounded, bytes) = rounded(w.clone(), format).expect("on flex");
+        assert_eq!((values(rounded), bytes), (products, matrix.bytes()), "{}", format.name());
+    }
+}
+
+#[test]
 fn narrow_weights_take_less_memory() {
     let w = tensor(&numbers(256 * 512, 1), [256, 512]);
     let [f32, bf16, int8] =
@@ -87,16 +103,11 @@ fn attention_equals_that_of_tensors() {
     for (rows, count) in [(1, 1), (1, 40), (5, 40), (30, 40), (40, 40)] {
         let (q, k, v) = (numbers(rows * 32, 1), numbers(count * 16, 2), numbers(count * 16, 3));
         let mut out = vec![0.0; rows * 32];
-        let room = count + 3;
-        let by_head = |x: &[f32]| -> Vec<f32> {
-            let number = |i: usize| {
-                let (head, slot, j) = (i / (room * 8), i / 8 % room, i % 8);
-                if slot < count { x[slot * 16 + head * 8 + j] } else { f32::NAN }
-            };
-            (0..2 * room * 8).map(number).collect()
-        };
-        let seen = Seen { keys: &by_head(&k), values: &by_head(&v), count, room };
-        attend_causally(&q, sizes, seen, &mut out);
+        let blocks = blocks_of(&k, &v, 2, 8);
+        let new =
+            [&k, &v].map(|values| Rows { values: &values[(count - rows) * 16..], stride: 16, count: rows });
+        let seen = Seen { blocks: &blocks, count };
+        attend_causally(&q, sizes, seen, new, &mut Scratch::default(), &mut out);
         let expected = ops::attention(
             tensor(&q, [1, rows, 4, 8]),
             tensor(&k, [1, count, 2, 8]),

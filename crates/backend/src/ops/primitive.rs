@@ -8,6 +8,7 @@ use super::{
     Activation, AdamwStep, AdamwTensors, AttentionMask, Before, Heads, LstmStates, Map, Norm, NormKind,
     Scores, vocabulary_logits,
 };
+use crate::draw::draw;
 
 /// [`project`](super::project)
 pub(crate) fn project<const D: usize>(
@@ -195,16 +196,26 @@ fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
     x.unsqueeze_dim::<5>(3).repeat_dim(3, times).reshape([batch, t, kv_heads * times, d_head])
 }
 
-/// [`cross_entropy`](super::cross_entropy)
+/// [`cross_entropy_and_draws`](super::cross_entropy_and_draws)
 pub(crate) fn cross_entropy(
     hidden: Tensor<2>,
     head: Tensor<2>,
     targets: Tensor<1, Int>,
     soft_cap: Option<f64>,
-) -> Tensor<1> {
+    uniform: &[f64],
+) -> (Tensor<1>, Vec<u32>) {
     let logits = vocabulary_logits(hidden, head, soft_cap);
+    let [n, vocab] = logits.dims();
     let log_probs = log_softmax(logits, 1);
-    log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg()
+    let mut drawn = Vec::with_capacity(uniform.len());
+    if !uniform.is_empty() {
+        assert_eq!(uniform.len(), n, "a number for each position");
+        let weights = log_probs.clone().exp().into_data().convert::<f32>();
+        let weights = weights.try_into_vec::<f32>().expect("converted to f32 just now");
+        drawn.extend(weights.chunks(vocab).zip(uniform).map(|(weights, &uniform)| draw(weights, uniform)));
+    }
+    let nats = log_probs.gather(1, targets.unsqueeze_dim::<2>(1)).squeeze_dim::<1>(1).neg();
+    (nats, drawn)
 }
 
 /// [`distillation`](super::distillation)

@@ -57,6 +57,12 @@ pub(crate) struct FinetuneArgs {
     /// Make a run for each of so many seeds, in folders of --out; print mean and deviation
     #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<NonZeroUsize>,
+    /// A cross-validation: make a run for each of so many parts, which it holds out
+    #[arg(long, value_name = "N", conflicts_with = "curve")]
+    pub(crate) folds: Option<NonZeroUsize>,
+    /// A learning curve: make runs on so many training examples each, in folders of --out
+    #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
+    pub(crate) curve: Vec<NonZeroUsize>,
     /// Curves on the whole terminal while it trains; its keys: q saves and stops, ? tells the others
     #[arg(long)]
     pub(crate) tui: bool,

@@ -267,13 +267,13 @@ pub(crate) struct ScoreArgs {
     /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Text to score, after an end of text
+    /// Text to score, after an end of text; a masked model sees what it knows around a text, such as [CLS] and [SEP]
     #[arg(long, value_name = "TEXT", group = "input")]
     pub(crate) text: Option<String>,
-    /// File of documents to score, each after an end of text and with one at its end
+    /// File of documents to score, each after an end of text and with one at its end; for a masked model as --text
     #[arg(long, value_name = "FILE", group = "input")]
     pub(crate) file: Option<PathBuf>,
-    /// Ids to score as they are; the first is given
+    /// Ids to score as they are; the first is given, but a masked model scores all of them that stand for text
     #[arg(long, value_name = "IDS", group = "input")]
     pub(crate) ids: Option<String>,
     /// Where the documents of --file end [default: as in the run's data]
@@ -282,10 +282,11 @@ pub(crate) struct ScoreArgs {
     /// A line of JSON for each document, in their order, instead of what all have in common
     #[arg(long, requires = "file", conflicts_with_all = ["text", "ids"])]
     pub(crate) each: bool,
-    /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
+    /// Store weights like this, and show what that changes: perplexity and memory beside those of f32; not for masked models
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
-    /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token
+    /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token, about the one behind it; of a
+    /// masked model about the token itself, which it sees
     #[arg(long, value_name = "FILE")]
     pub(crate) logits: Option<PathBuf>,
 }
@@ -316,9 +317,9 @@ pub(crate) enum Pool {
     None,
     /// Their mean
     Mean,
-    /// The first token's
+    /// The first token's: of the text itself, not of a [CLS] before it
     First,
-    /// The last token's
+    /// The last token's: of the text itself, not of a [SEP] behind it
     Last,
 }
 
@@ -360,7 +361,7 @@ pub(crate) struct EmbedArgs {
   firebrand show runs --sort time
   firebrand show runs --tensorboard && tensorboard --logdir runs")]
 pub(crate) struct ShowArgs {
-    /// Runs, Hugging Face folders (Llama, GPT-2), or folders of either; several are compared in a table
+    /// Runs, Hugging Face folders (Llama, GPT-2, BERT, T5), or folders of either; several are compared in a table
     #[arg(value_name = "RUN", required = true)]
     pub(crate) runs: Vec<PathBuf>,
     /// Several runs: in what order

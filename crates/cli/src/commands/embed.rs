@@ -1,16 +1,14 @@
 //! `firebrand embed`: the states of a model's layers for texts.
 
 use crate::args::{EmbedArgs, Global, Layer, Pool};
-use crate::commands::frame::frame;
+use crate::commands::masked::Frame;
 use crate::exit::usage;
-use crate::output::{bar, line, say};
+use crate::output::{bar, check_writable, line, say};
 use crate::run::{Trained, parse_ids};
 use anyhow::Context;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use firebrand_finetune::Frame;
-use firebrand_transformer::{AnyModel, NamedTensor, ScalarMix, write_tensors};
+use firebrand_transformer::{AnyModel, ModelKind, NamedTensor, ScalarMix, write_tensors};
 use std::io::BufRead;
-use std::path::Path;
 
 /// What is embedded: ids between those that the model expects around a text.
 struct Text {
@@ -22,7 +20,7 @@ struct Text {
 
 pub(crate) fn run(args: &EmbedArgs, global: &Global) -> anyhow::Result<()> {
     if let Some(path) = &args.out {
-        check_writable(path)?;
+        check_writable("--out", path, "embeddings.safetensors")?;
     }
     let trained = Trained::open(&args.run, global)?;
     let texts = texts(args, &trained)?;
@@ -118,9 +116,15 @@ impl Text {
 }
 
 fn texts(args: &EmbedArgs, trained: &Trained) -> anyhow::Result<Vec<Text>> {
-    let tokenizer = trained.tokenizer.as_ref();
-    let frame = tokenizer.map_or(Frame::default(), |tokenizer| frame(trained.model.config().kind, tokenizer));
-    let Frame { before, after, .. } = frame;
+    let end_of_text = trained.end_of_text();
+    // A text begins after an end of text; whoever reads from the end begins there too. What the encoder of two stacks reads ends with
+    // one.
+    let (before, after) = match trained.model.config().kind {
+        ModelKind::Decoder | ModelKind::Permutation => (end_of_text, None),
+        ModelKind::Bidirectional => (end_of_text, end_of_text),
+        ModelKind::Encoder => Frame::of(trained).ends(),
+        ModelKind::EncoderDecoder => (None, end_of_text),
+    };
     let mut texts = Vec::new();
     for ids in &args.ids {
         let ids = parse_ids(ids)?;
@@ -153,13 +157,4 @@ fn stacked(rows: &[NamedTensor]) -> NamedTensor {
     let width = rows.first().map_or(0, |row| row.shape[1]);
     let values = rows.iter().flat_map(|row| row.values.iter().copied()).collect();
     NamedTensor { name: "embeddings".into(), shape: vec![rows.len(), width], values }
-}
-
-/// Finds out before any work whether the file can be written.
-fn check_writable(path: &Path) -> anyhow::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match folder.is_dir() && !path.is_dir() {
-        true => Ok(()),
-        false => Err(usage(format!("--out {}: give a file in a folder that exists", path.display()))),
-    }
 }

@@ -1,6 +1,7 @@
 //! The configs of `firebrand finetune`.
 
-use super::{WritingConfig, apply, find, put, read};
+use super::WritingConfig;
+use super::files::{apply, find, put, read};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};

@@ -5,6 +5,7 @@
 mod axis;
 
 use crate::exit::usage;
+use crate::output::check_writable;
 use anyhow::Context;
 use axis::Axis;
 use firebrand_durable as durable;
@@ -65,28 +66,13 @@ const MOST_DOTS: usize = 48;
 
 /// Whether a picture can be written to the file that `option` names, before anything is computed for it.
 pub(crate) fn check(option: &str, path: &Path) -> anyhow::Result<()> {
-    let shown = path.display();
-    if path.is_dir() {
+    if !path.is_dir() && !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
         return Err(usage(format!(
-            "{option} {shown}: is a folder; name a file in it, such as {shown}/cost.svg"
+            "{option} {}: is drawn as SVG; name a file that ends in .svg",
+            path.display()
         )));
     }
-    if !path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg")) {
-        return Err(usage(format!("{option} {shown}: is drawn as SVG; name a file that ends in .svg")));
-    }
-    let folder = durable::parent(path);
-    if !folder.is_dir() {
-        let folder = folder.display();
-        return Err(usage(format!(
-            "{option} {shown}: there is no folder {folder}; make it, or name another"
-        )));
-    }
-    match tempfile::tempfile_in(folder) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(usage(format!(
-            "{option} {shown}: nothing can be written there: {error}; name another folder"
-        ))),
-    }
+    check_writable(option, path, "cost.svg")
 }
 
 /// Writes charts, two in a row.

@@ -1,7 +1,9 @@
 //! Encoder–decoders from the command line: trained, and used with every command.
 
+use crate::scoring::{explained_by_logits, weights_are_rounded};
 use crate::support::Scratch;
 use serde_json::Value;
+use std::path::Path;
 
 const OBJECTIVES: [&str; 3] = ["span-corruption", "denoising", "mixture"];
 
@@ -53,6 +55,93 @@ fn a_run_is_scored_embedded_prompted_and_shown() {
 }
 
 #[test]
+fn logits_explain_the_score_with_narrow_weights_too() {
+    for objective in OBJECTIVES {
+        let scratch = with_run(objective);
+        // Behind an end of text, for which what the decoder begins with stands, and as they are.
+        explained_by_logits(&scratch, &[0, 40, 41, 42], &[]);
+        weights_are_rounded(&scratch, &[40, 41, 42, 60, 61]);
+    }
+}
+
+/// A folder of another program that says by itself what begins and ends texts; there is no tokenizer.
+#[test]
+fn what_a_foreign_folder_begins_and_ends_texts_with_is_heeded() {
+    let scratch = Scratch::empty();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../transformer/tests/golden/t5");
+    std::fs::create_dir(scratch.path("t5")).expect("created");
+    for file in ["config.json", "generation_config.json", "model.safetensors"] {
+        scratch.write(&format!("t5/{file}"), std::fs::read(golden.join(file)).expect("committed"));
+    }
+    let generate = |ids: &str| {
+        let args = ["generate", "t5", "--prompt-ids", ids, "--max-new-tokens", "12", "--json"];
+        scratch.run(&args).json()
+    };
+    let says = |key: &str, value: Value| {
+        let mut json: Value = serde_json::from_str(&scratch.text("t5/generation_config.json")).expect("JSON");
+        json[key] = value;
+        scratch.write("t5/generation_config.json", json.to_string());
+    };
+    says("eos_token_id", 31.into());
+    let json = generate("3,14,15,9");
+    let ids: Vec<u32> = serde_json::from_value(json["ids"].clone()).expect("ids");
+    assert_eq!((&json["prompt_ids"], &json["input_ids"]), (&[0].into(), &[3, 14, 15, 9].into()));
+    // Padding is not read.
+    assert_eq!(generate("3,14,15,9,0,0"), json);
+    // Where one of its ids ends texts, it ends there, whichever of several that is.
+    let end = ids[2];
+    let first = ids.iter().position(|&id| id == end).expect("it is there");
+    for (ends, reason) in [(Value::from(end), "end-of-text"), ([30, end].into(), "stopped")] {
+        says("eos_token_id", ends);
+        let json = generate("3,14,15,9");
+        assert_eq!(json["ids"], serde_json::json!(ids[..=first]), "{json}");
+        assert_eq!(json["finish_reason"], reason);
+    }
+    says("decoder_start_token_id", 7.into());
+    let json = generate("3,14,15,9");
+    assert_eq!(json["prompt_ids"], serde_json::json!([7]));
+    assert_ne!(json["ids"], serde_json::json!(ids[..=first]));
+    let score = scratch.run(&["score", "t5", "--ids", "3,14,15", "--json"]).json();
+    assert!(score["loss"].as_f64().is_some_and(|loss| loss > 0.0), "{score}");
+}
+
+#[test]
+fn sentinels_that_a_tokenizer_has_are_used_and_only_missing_ones_are_added() {
+    let scratch = Scratch::with_text();
+    let trained = |tokenizer: &str, special: &[&str]| {
+        let train = ["tokenizer", "train", "train.txt", "--out", tokenizer, "--vocab-size", "310"];
+        let special = special.iter().flat_map(|&name| ["--special", name]);
+        scratch.run(&train.into_iter().chain(special).collect::<Vec<_>>()).succeeds();
+        let run = format!("{tokenizer}-run");
+        let tokenizer = format!("data.tokenizer={tokenizer}");
+        let set = ["data.texts=train.txt", &tokenizer, "training.steps=2"];
+        let args = ["pretrain", "--config", "span-corruption-smoke", "--out", &run];
+        scratch
+            .run(&args.into_iter().chain(set.into_iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>())
+            .succeeds();
+        let json: Value =
+            serde_json::from_str(&scratch.text(&format!("{run}/tokenizer.json"))).expect("JSON");
+        let added = json["added_tokens"].as_array().expect("a list").clone();
+        let ids: Vec<(String, u64)> = added
+            .iter()
+            .map(|token| {
+                (token["content"].as_str().expect("a text").to_owned(), token["id"].as_u64().expect("an id"))
+            })
+            .collect();
+        let config: Value = serde_json::from_str(&scratch.text(&format!("{run}/config.json"))).expect("JSON");
+        (ids, config["vocab_size"].as_u64())
+    };
+    // 32 tokens, 5 of them in 2 spans.
+    let all = ["<|endoftext|>", "<extra_id_2>", "<extra_id_1>", "<extra_id_0>"];
+    let (ids, size) = trained("all", &all);
+    let expected: Vec<(String, u64)> = all.iter().zip(0..).map(|(&name, id)| (name.to_owned(), id)).collect();
+    assert_eq!((ids, size), (expected, Some(310)));
+    let (ids, size) = trained("one", &["<|endoftext|>", "<extra_id_0>"]);
+    let expected = [("<|endoftext|>", 0), ("<extra_id_0>", 1), ("<extra_id_1>", 310)];
+    assert_eq!((ids, size), (expected.map(|(name, id)| (name.to_owned(), id)).to_vec(), Some(311)));
+}
+
+#[test]
 fn the_first_sentinel_is_the_top_of_the_vocabulary() {
     let scratch = with_run("span-corruption");
     let json: Value = serde_json::from_str(&scratch.text("run/tokenizer.json")).expect("JSON");
@@ -76,7 +165,7 @@ fn blanks_are_filled_where_they_are() {
         let scratch = with_run(objective);
         let fill = ["generate", "run", "--max-new-tokens", "12", "--fill", "The [Z] wanted [Z]."];
         let json = scratch.run(&[&fill[..], &["--json"]].concat()).json();
-        let spans = json["spans"].as_array().expect("a list");
+        let spans = json["fills"].as_array().expect("a list");
         assert_eq!(spans.len(), 2, "{json}");
         let span = |at: usize| {
             let span = spans[at].as_str().expect("a text");
@@ -96,7 +185,7 @@ fn blanks_are_filled_where_they_are() {
     let json = scratch
         .run(&["generate", "run", "--max-new-tokens", "9", "--fill", "The [Z] left.", "--json"])
         .json();
-    assert!(json["spans"].is_null() && json["text"].is_string(), "{json}");
+    assert!(json["fills"].is_null() && json["text"].is_string(), "{json}");
 }
 
 #[test]
@@ -107,8 +196,10 @@ fn what_an_encoder_decoder_cannot_do_is_named() {
         (&["generate", "run", "--prompt", "a", "--weights", "int8"], "--weights"),
         (&["generate", "run", "--prompt", "a", "--sliding-window"], "--sliding-window"),
         (&["generate", "run", "--prompt-ids", "99999"], "99999"),
-        (&["score", "run", "--text", "a fox", "--weights", "bf16"], "--weights"),
-        (&["score", "run", "--text", "a fox", "--logits", "out.json"], "--logits"),
+        (
+            &["score", "run", "--ids", &vec!["5"; 34].join(","), "--logits", "out.json"],
+            "34 tokens are more than the 32",
+        ),
     ] {
         let ran = scratch.run(args);
         assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.stderr);

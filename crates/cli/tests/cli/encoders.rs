@@ -62,27 +62,79 @@ fn a_masked_run_is_a_bert_folder_with_its_special_tokens_behind_the_others() {
         .succeeds();
 }
 
+fn encoded(scratch: &Scratch, text: &str) -> Vec<u32> {
+    let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", "run"], text).succeeds().stdout;
+    let ids = ids.split([',', ' ', '\n']).filter(|id| !id.is_empty());
+    ids.map(|id| id.parse().expect("an id")).collect()
+}
+
+/// `log P` of the token at a place, if the mask (300) stands there.
+fn hidden_log_prob(scratch: &Scratch, ids: &[u32], at: usize) -> f64 {
+    let mut hidden: Vec<String> = ids.iter().map(u32::to_string).collect();
+    hidden[at] = "300".into();
+    scratch.run(&["score", "run", "--ids", &hidden.join(","), "--logits", "logits.json"]).succeeds();
+    let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
+    let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
+    rows[at][ids[at] as usize] - rows[at].iter().map(|logit| logit.exp()).sum::<f64>().ln()
+}
+
+#[test]
+fn marks_stand_around_texts_and_their_parts_where_the_model_was_trained_with_them() {
+    // [CLS] is 301, [SEP] 302.
+    let scratch = trained("masked-smoke", &[]);
+    let log_likelihood = |args: &[&str]| {
+        let json = scratch.run(&[&["score"], args, &["--json"]].concat()).json();
+        json["log_likelihood"].as_f64().expect("nats")
+    };
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-3;
+    let text = "Once there was a crow.";
+    let ids = encoded(&scratch, text);
+    let framed = |before: &str, after: &str| {
+        let ids: Vec<String> = ids.iter().map(u32::to_string).collect();
+        format!("{before},{},{after}", ids.join(","))
+    };
+    let marked = log_likelihood(&["run", "--ids", &framed("301", "302")]);
+    assert!(near(log_likelihood(&["run", "--text", text]), marked));
+    // Of a text longer than the context of 32 each token is seen in a part of 30, which has its marks, too.
+    let long = "The fox wanted cheese. It got cheese at last. The hen with 7 friends wanted shade.";
+    let ids = encoded(&scratch, long);
+    assert!(ids.len() > 33, "{}", ids.len());
+    let of_token = |at: usize| {
+        let start = at.saturating_sub(15).min(ids.len() - 30);
+        let window = [&[301], &ids[start..start + 30], &[302]].concat();
+        hidden_log_prob(&scratch, &window, at - start + 1)
+    };
+    let expected: f64 = (0..ids.len()).map(of_token).sum();
+    let found = log_likelihood(&["run", "--text", long]);
+    assert!(near(found, expected), "{found} is not {expected}");
+    // The same tokenizer, but no marks in training.
+    let set =
+        ["data.texts=train.txt", "data.tokenizer=run", "masked.next_sentence=false", "training.steps=3"];
+    let args = ["pretrain", "--config", "masked-smoke", "--out", "plain"];
+    scratch
+        .run(&args.into_iter().chain(set.into_iter().flat_map(|set| ["--set", set])).collect::<Vec<_>>())
+        .succeeds();
+    let marked = log_likelihood(&["plain", "--ids", &framed("301", "302")]);
+    let ended = log_likelihood(&["plain", "--ids", &framed("0", "0")]);
+    assert!(near(log_likelihood(&["plain", "--text", text]), ended) && !near(marked, ended));
+    // A folder of somebody else's knows them, as BERT does.
+    let mut json: Value = serde_json::from_str(&scratch.text("plain/config.json")).expect("JSON");
+    json.as_object_mut().expect("an object").remove("firebrand");
+    scratch.write("plain/config.json", json.to_string());
+    assert!(near(log_likelihood(&["plain", "--text", text]), marked));
+}
+
 #[test]
 fn masked_models_score_texts_by_hiding_each_token() {
     let scratch = trained("masked-smoke", &["masked.next_sentence=false"]);
     let text = "Once there was a crow.";
     let score = scratch.run(&["score", "run", "--text", text, "--json"]).json();
-    let ids = scratch.run_with(&["tokenizer", "encode", "--tokenizer", "run"], text).succeeds().stdout;
-    let ids: Vec<&str> = ids.trim().split([',', ' ', '\n']).filter(|id| !id.is_empty()).collect();
+    let ids = encoded(&scratch, text);
     assert_eq!(score["tokens"], ids.len());
     assert_eq!((&score["pseudo"], &score["bits_per_byte"]), (&true.into(), &Value::Null));
-    // By hand: hide each token (id 300 is the mask) and look at its logit.
-    let whole: Vec<&str> = [&["0"], &ids[..], &["0"]].concat();
-    let mut expected = 0.0;
-    for at in 1..=ids.len() {
-        let mut hidden = whole.clone();
-        hidden[at] = "300";
-        scratch.run(&["score", "run", "--ids", &hidden.join(","), "--logits", "logits.json"]).succeeds();
-        let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
-        let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
-        let id: usize = whole[at].parse().expect("an id");
-        expected += rows[at][id] - rows[at].iter().map(|logit| logit.exp()).sum::<f64>().ln();
-    }
+    // By hand: hide each token and look at its logit.
+    let whole = [&[0], &ids[..], &[0]].concat();
+    let expected: f64 = (1..=ids.len()).map(|at| hidden_log_prob(&scratch, &whole, at)).sum();
     let found = score["log_likelihood"].as_f64().expect("nats");
     assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
     // Longer than the context of 32, and each document by itself.
@@ -114,6 +166,9 @@ fn masked_models_fill_blanks_and_say_so_when_asked_to_go_on() {
     let two = scratch.run(&two).json();
     let fills: Vec<String> = serde_json::from_value(two["fills"].clone()).expect("texts");
     assert_eq!(two["text"], format!("The{} wanted{}.", fills[0], fills[1]));
+    let list = |key: &str| two[key].as_array().expect("ids").len();
+    let masks = two["input_ids"].as_array().expect("ids").iter().filter(|&id| *id == 300).count();
+    assert_eq!((list("ids"), masks), (4, 4));
     let check = |args: &[&str], parts: &[&str]| {
         scratch.run(&[&["generate", "run"], args].concat()).fails(2, parts);
     };

@@ -15,6 +15,7 @@ mod finetuning;
 mod generating;
 mod inspecting;
 mod interruptions;
+mod judging;
 mod memory;
 mod methods;
 mod objectives;

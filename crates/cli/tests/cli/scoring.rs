@@ -31,19 +31,44 @@ fn text_ids_and_file_agree() {
     }
 }
 
-#[test]
-fn logits_explain_the_log_likelihood() {
-    let scratch = Scratch::with_run();
-    let ids = [0usize, 40, 41, 42];
-    let score =
-        scratch.run(&["score", "run", "--ids", "0,40,41,42", "--logits", "logits.json", "--json"]).json();
+/// What the logits that `run` writes say of all `ids` but the first, in nats; together they are what it is scored by. Returns the score,
+/// too.
+pub(crate) fn explained_by_logits(scratch: &Scratch, ids: &[u32], more: &[&str]) -> (Vec<f64>, Value) {
+    let list: Vec<String> = ids.iter().map(u32::to_string).collect();
+    let args = ["score", "run", "--ids", &list.join(","), "--logits", "logits.json", "--json"];
+    let score = scratch.run(&[&args[..], more].concat()).json();
     let file: Value = serde_json::from_slice(&scratch.bytes("logits.json")).expect("JSON");
     let rows: Vec<Vec<f64>> = serde_json::from_value(file["logits"].clone()).expect("rows of numbers");
-    assert_eq!((rows.len(), rows[0].len()), (4, 300));
-    let log_prob = |row: &[f64], id: usize| row[id] - row.iter().map(|logit| logit.exp()).sum::<f64>().ln();
-    let expected: f64 = ids[1..].iter().zip(&rows).map(|(&id, row)| log_prob(row, id)).sum();
-    let found = score["log_likelihood"].as_f64().expect("nats");
+    let config: Value = serde_json::from_str(&scratch.text("run/config.json")).expect("JSON");
+    assert_eq!((rows.len(), Some(rows[0].len() as u64)), (ids.len(), config["vocab_size"].as_u64()));
+    let nats = |(&id, row): (&u32, &Vec<f64>)| {
+        row.iter().map(|logit| logit.exp()).sum::<f64>().ln() - row[id as usize]
+    };
+    let nats: Vec<f64> = ids[1..].iter().zip(&rows).map(nats).collect();
+    let (found, expected) = (-score["log_likelihood"].as_f64().expect("nats"), nats.iter().sum::<f64>());
     assert!((found - expected).abs() < 1e-3, "{found} is not {expected}");
+    (nats, score)
+}
+
+/// Narrow weights of `run` change the perplexity of these ids, but little, and are smaller.
+pub(crate) fn weights_are_rounded(scratch: &Scratch, ids: &[u32]) {
+    let (_, plain) = explained_by_logits(scratch, ids, &[]);
+    for weights in ["bf16", "int8"] {
+        let (_, narrow) = explained_by_logits(scratch, ids, &["--weights", weights]);
+        assert_eq!(
+            (&narrow["weights"], &narrow["f32"]["perplexity"]),
+            (&weights.into(), &plain["perplexity"])
+        );
+        let change = narrow["perplexity_change"].as_f64().expect("a number");
+        assert!(change != 0.0 && change.abs() < 0.02, "{narrow}");
+        let bytes = |json: &Value| json["weight_bytes"].as_u64().expect("a count");
+        assert!(bytes(&narrow) > 0 && bytes(&narrow["f32"]) > 0, "{narrow}");
+    }
+}
+
+#[test]
+fn logits_explain_the_log_likelihood() {
+    explained_by_logits(&Scratch::with_run(), &[0, 40, 41, 42], &[]);
 }
 
 #[test]
@@ -83,6 +108,8 @@ fn what_cannot_be_scored_is_named() {
     check(&["--ids", "1,x"], &["`x` is no token id"]);
     check(&["--ids", "7"], &["nothing to score"]);
     check(&["--file", "train.txt", "--logits", "l.json"], &["--logits", "not of a --file"]);
+    check(&["--ids", "1,2", "--logits", "none/l.json"], &["--logits none/l.json", "no folder none"]);
+    check(&["--ids", "1,2", "--logits", "tok"], &["--logits tok: is a folder"]);
     let long = vec!["5"; 17].join(",");
     check(&["--ids", &long, "--logits", "l.json"], &["17 tokens", "context of 16"]);
 }
@@ -121,6 +148,11 @@ fn the_perplexity_that_narrow_weights_cost_is_shown() {
     scratch
         .run(&["score", "run", "--ids", "1,2", "--weights", "bf16", "--device", "ndarray"])
         .fails(2, &["--weights bf16", "--device cpu"]);
+    // Said before anything is opened.
+    scratch.run(&["score", "nowhere", "--file", "val.txt", "--logits", "l"]).fails(2, &["not of a --file"]);
+    scratch
+        .run(&["score", "nowhere", "--ids", "1,2", "--weights", "int8", "--device", "ndarray"])
+        .fails(2, &["--weights int8", "--device cpu"]);
     scratch
         .run(&["score", "run", "--ids", "1,2", "--weights", "half"])
         .fails(2, &["half", "f32, bf16, int8"]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Columns, Duplicates, EmptyTexts, Example, Fold, Kind, Known, Labels, Reading, Target, duplicates,
+    Columns, Duplicates, EmptyTexts, Example, Fold, Kind, Known, Labels, Reading, Target, duplicates, folds,
     held_out, read, strata, subset,
 };
 use crate::error::CorpusError;
@@ -27,10 +27,23 @@ pub struct LabelledData {
     pub columns: Columns,
     /// What is kept away from training: a fraction, chosen by the seed with its share of every label, or files.
     pub held_out: HeldOut,
+    /// Which of how many parts is held out, in the place of `held_out`: a fold of a cross-validation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<FoldOf>,
     /// Leave out of training what is held out under the same words.
     pub drop_duplicates: bool,
     /// Train on so many examples only, with their share of every label; 0 for all.
     pub examples: usize,
+}
+
+/// A fold of a cross-validation. All folds together hold out every example once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoldOf {
+    /// Which, from 0.
+    pub number: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// One file that was read.
@@ -92,6 +105,11 @@ impl LabelledData {
     pub fn load(&self, kind: Kind, seed: u64, known: Option<&Labels>) -> Result<Loaded, CorpusError> {
         let (mut all, labels) = self.read_all(kind, known)?;
         let (mut train, held_out, held_out_files) = match &self.held_out {
+            _ if self.fold.is_some() => {
+                let fold = self.fold_of(&all.examples, seed)?;
+                let (train, held_out) = divide(std::mem::take(&mut all.examples), &fold);
+                (train, held_out, Vec::new())
+            }
             HeldOut::None => (all.examples, Vec::new(), Vec::new()),
             HeldOut::Files(paths) => {
                 let held_out = read(paths, &self.reading(), kind, &mut Known::Only(&labels))?;
@@ -142,6 +160,15 @@ impl LabelledData {
         all.examples.iter_mut().for_each(|example| renumber(&mut example.target, &gone));
         check_difference(kind, &labels, &all.examples)?;
         Ok((all, labels))
+    }
+
+    /// The fold that is asked for.
+    fn fold_of(&self, examples: &[Example], seed: u64) -> Result<Fold, CorpusError> {
+        let FoldOf { number, of } = self.fold.expect("asked for where there is one");
+        if of < 2 || of > examples.len() || number >= of {
+            return Err(CorpusError::NoFold { number, of, examples: examples.len() });
+        }
+        Ok(folds(&strata(examples), of, seed).swap_remove(number))
     }
 
     fn fold(&self, fraction: f64, examples: &[Example], seed: u64) -> Result<Fold, CorpusError> {

@@ -276,6 +276,24 @@ fn duplicates_are_counted_and_dropped_from_training_on_request() {
 }
 
 #[test]
+fn the_folds_of_a_cross_validation_hold_out_every_example_once() {
+    let (_dir, mut data) = data(&[("a.csv", &reviews())]);
+    let mut held_out = Vec::new();
+    for number in 0..5 {
+        data.fold = Some(FoldOf { number, of: 5 });
+        let loaded = data.load(Kind::Class, 5, None).unwrap();
+        assert_eq!((loaded.train.len(), loaded.held_out.len()), (160, 40));
+        held_out.extend(loaded.held_out.iter().map(|example| example.place.line));
+    }
+    held_out.sort_unstable();
+    assert_eq!(held_out, (2..202).collect::<Vec<u64>>());
+    for fold in [FoldOf { number: 5, of: 5 }, FoldOf { number: 0, of: 1 }, FoldOf { number: 0, of: 201 }] {
+        data.fold = Some(fold);
+        assert!(matches!(data.load(Kind::Class, 5, None), Err(CorpusError::NoFold { .. })), "{fold:?}");
+    }
+}
+
+#[test]
 fn the_section_reads_as_it_is_written() {
     let text = "files = [\"a.csv\"]\nheld_out = 0.2\ndrop_duplicates = true\nempty_texts = \"skip\"\n\n[columns]\ntext = [\"title\", \"body\"]\nlabel = \"stars\"\n";
     let data: LabelledData = toml::from_str(text).unwrap();

@@ -27,7 +27,7 @@ mod turns;
 mod words;
 
 pub use columns::{Columns, EmptyTexts, Kind, Reading};
-pub use data::{LabelledData, LabelledFile, Loaded};
+pub use data::{FoldOf, LabelledData, LabelledFile, Loaded};
 pub(crate) use duplicates::hash_of_words;
 pub use duplicates::{Duplicates, duplicates};
 pub use example::{Example, Place, TaggedWord, Target};

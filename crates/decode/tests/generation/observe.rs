@@ -231,7 +231,7 @@ fn a_step_of_contrastive_search_tells_penalties_and_scores() {
 }
 
 #[test]
-fn of_several_draws_the_ranking_is_told() {
+fn of_several_draws_the_ranking_is_told_and_how_each_came_about() {
     let by = Best::LogProb { length_penalty: 0.0 };
     let best_of = BestOf { n: 3, sampling: Sampling::default(), by };
     let config =
@@ -239,6 +239,13 @@ fn of_several_draws_the_ranking_is_told() {
     let told = record(1, &config);
     assert_eq!((told.ranked.len(), told.ranked[0].len()), (1, 3));
     assert_eq!(told.ranked[0][0], told.ids);
+    let mut drawn: Vec<Vec<u32>> = (0..3)
+        .map(|draw| told.steps.iter().filter(|step| step.draw == draw).map(|step| step.id).collect())
+        .collect();
+    let mut ranked = told.ranked[0].clone();
+    drawn.sort();
+    ranked.sort();
+    assert_eq!(drawn, ranked);
 }
 
 #[test]

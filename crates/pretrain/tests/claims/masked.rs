@@ -142,9 +142,40 @@ fn words_are_chosen_as_a_whole() {
         }
     }
     assert!(seen.iter().all(|&seen| seen > 100), "{seen:?}");
-    // One word that is longer than what is to be chosen is chosen nevertheless.
-    let noised = Masking { whole_words: true, ..masking }.noise(&[2, 1, 1, 1, 1], KEY, 0);
-    assert_eq!(noised.targets.len(), 5);
+}
+
+#[test]
+fn of_a_text_without_spaces_no_more_is_chosen_than_of_any_other() {
+    let masking = Masking { whole_words: true, ..masking() };
+    // One word of 40 tokens, of which round(0.15 · 40) = 6 are chosen, side by side.
+    let mut starts = [0; 35];
+    for row in 0..3500 {
+        let noised = masking.noise(&[1; 40], KEY, row);
+        let chosen: Vec<usize> = noised.targets.iter().map(|&(position, _)| position).collect();
+        assert_eq!(chosen.len(), 6);
+        assert!(chosen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{chosen:?}");
+        starts[chosen[0]] += 1;
+    }
+    let statistic = chi_squared(&starts, &[100.0; 35]);
+    assert!(statistic < 65.2, "34 degrees of freedom, 0.1 %: {statistic}, {starts:?}");
+}
+
+#[test]
+fn ids_that_no_token_uses_are_neither_chosen_nor_drawn() {
+    // Of ten ids every second one is a hole in the vocabulary.
+    let entry = |id: usize| TokenEntry { bytes: vec![b'a'; id % 2], special: id == 0 };
+    let table = TokenTable::new((0..10).map(entry));
+    let masking = Masking { to_mask: 0.0, to_random: 1.0, ..Masking::new(&table, 0) };
+    let ids = [1, 3, 4, 5, 6, 7, 8, 9, 12];
+    let mut drawn = [0; 10];
+    for row in 0..2000 {
+        let noised = masking.noise(&ids, KEY, row);
+        for &(position, id) in &noised.targets {
+            assert!(id % 2 == 1, "{id} is no token");
+            drawn[noised.ids[position] as usize] += 1;
+        }
+    }
+    assert!((0..10).all(|id| (drawn[id] > 300) == (id % 2 == 1)), "{drawn:?}");
 }
 
 #[test]

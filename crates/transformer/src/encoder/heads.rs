@@ -56,6 +56,19 @@ impl MaskedHead {
         let (x, tokens) = self.operands(states, tokens);
         ops::cross_entropy(x, tokens, targets, soft_cap)
     }
+
+    /// As [`nats`](Self::nats), and an id for each state, drawn by its number of `uniform`.
+    pub(crate) fn nats_and_draws(
+        &self,
+        states: Tensor<2>,
+        tokens: Tensor<2>,
+        targets: Tensor<1, Int>,
+        soft_cap: Option<f64>,
+        uniform: &[f64],
+    ) -> (Tensor<1>, Vec<u32>) {
+        let (x, tokens) = self.operands(states, tokens);
+        ops::cross_entropy_and_draws(x, tokens, targets, soft_cap, uniform)
+    }
 }
 
 /// Whether the second of two segments follows the first in the text.

@@ -237,13 +237,19 @@ impl Encoder {
         Some(head.logits(hidden, self.token_vectors(), self.config.soft_cap()))
     }
 
-    /// As [`masked_nats`](Self::masked_nats), of the generator.
+    /// As [`masked_nats`](Self::masked_nats), of the generator; and from the same logits an id for each state that is as likely as they
+    /// say, drawn by its number of `uniform`, in [0, 1).
     ///
     /// # Panics
-    /// When there is none.
-    pub fn generator_nats(&self, hidden: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    /// When there is no generator, or not a number for each state.
+    pub fn generator_nats_and_draws(
+        &self,
+        hidden: Tensor<2>,
+        targets: Tensor<1, Int>,
+        uniform: &[f64],
+    ) -> (Tensor<1>, Vec<u32>) {
         let head = &self.generator.as_ref().expect("the config has a generator").masked_head;
-        head.nats(hidden, self.token_vectors(), targets, self.config.soft_cap())
+        head.nats_and_draws(hidden, self.token_vectors(), targets, self.config.soft_cap(), uniform)
     }
 
     /// `[vocab, d_model]`

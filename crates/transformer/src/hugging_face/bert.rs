@@ -16,6 +16,7 @@ pub(super) fn architecture(config: &ModelConfig) -> Architecture {
         && config.position == PositionKind::Learned
         && !config.mlp.is_gated()
         && config.n_kv_heads == config.n_heads
+        && config.d_queries() == config.d_model
         && config.token_types > 0
         && config.embedding_norm
         && config.tied_head

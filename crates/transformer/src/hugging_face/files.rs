@@ -1,6 +1,6 @@
 //! Reading and writing the folder's files.
 
-use super::{classifier, from_json, names, peft, to_json};
+use super::{Conventions, classifier, from_json, names, peft, to_json};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::model::{AnyModel, Model};
@@ -41,7 +41,17 @@ pub fn save<M: Model>(dir: &Path, model: &M, end_of_text: Option<u32>) -> Result
 /// When `config.json` is absent, is no model's config, or describes what is not supported here.
 pub fn load_config(dir: &Path) -> Result<ModelConfig, TransformerError> {
     let (path, json) = description(dir)?;
-    from_json(&json, &path)
+    let config = from_json(&json, &path)?;
+    if config.kind != ModelKind::EncoderDecoder {
+        return Ok(config);
+    }
+    let Conventions { decoder_start, is_ours, .. } = Conventions::of(dir)?;
+    if is_ours {
+        return Ok(config);
+    }
+    let config = ModelConfig { decoder_start, ..config };
+    config.validate().map_err(|error| TransformerError::format(path, error.to_string()))?;
+    Ok(config)
 }
 
 /// The model of whatever kind the folder holds; as [`load`].
@@ -64,7 +74,7 @@ pub fn load_any(dir: &Path, device: &Device) -> Result<AnyModel, TransformerErro
 /// When a file is absent or damaged, the weights do not fit the config, or the folder holds a model of another kind.
 pub fn load<M: Model>(dir: &Path, device: &Device) -> Result<M, TransformerError> {
     let (path, json) = description(dir)?;
-    let config = from_json(&json, &path)?;
+    let config = load_config(dir)?;
     let tensors = tensors_of(dir)?;
     // Of a classifier this is what reads.
     let (config, tensors) = match classifier::is_one(&json) {

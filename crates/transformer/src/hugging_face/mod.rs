@@ -6,12 +6,14 @@
 
 mod bert;
 mod classifier;
+mod conventions;
 mod files;
 mod names;
 mod peft;
 mod t5;
 
 pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
+pub use conventions::Conventions;
 pub use files::{is_model_folder, load, load_any, load_config, save};
 pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
 
@@ -59,7 +61,8 @@ impl Architecture {
         let gpt2 = config.norm == NormKind::Layer
             && config.position == PositionKind::Learned
             && !config.mlp.is_gated()
-            && config.n_kv_heads == config.n_heads;
+            && config.n_kv_heads == config.n_heads
+            && config.d_queries() == config.d_model;
         match config.kind {
             ModelKind::Decoder => {}
             ModelKind::Bidirectional => return Self::FirebrandBidirectional,
@@ -215,17 +218,12 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         return Err(TransformerError::format(path, "attention_bias and mlp_bias differ: not supported"));
     }
     let (d_model, n_heads) = (field.count("hidden_size")?, field.count("num_attention_heads")?);
-    if json["head_dim"].as_u64().is_some_and(|d_head| d_head as usize * n_heads != d_model) {
-        return Err(TransformerError::format(
-            path,
-            "head_dim · num_attention_heads is not hidden_size: not supported",
-        ));
-    }
     let theta = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(json["rope_theta"].as_f64());
     let (vocab_size, n_layers) = (field.count("vocab_size")?, field.count("num_hidden_layers")?);
     let seq_len = field.count("max_position_embeddings")?;
     Ok(ModelConfig {
         n_kv_heads: json["num_key_value_heads"].as_u64().map_or(n_heads, |n| n as usize),
+        d_head: head_width(json["head_dim"].as_u64(), d_model, n_heads),
         d_ff: field.count("intermediate_size")?,
         norm_eps: json["rms_norm_eps"].as_f64().unwrap_or(1e-6),
         rope_theta: theta.unwrap_or(10_000.0),
@@ -233,6 +231,11 @@ fn llama_from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transformer
         bias: attention_bias,
         ..ModelConfig::preset(Preset::Llama, vocab_size, d_model, n_layers, n_heads, seq_len)
     })
+}
+
+/// The width of a head that a `config.json` names, where it is not the usual one.
+fn head_width(named: Option<u64>, d_model: usize, n_heads: usize) -> Option<usize> {
+    named.map(|d_head| d_head as usize).filter(|d_head| d_head.checked_mul(n_heads) != Some(d_model))
 }
 
 fn gpt2_from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerError> {

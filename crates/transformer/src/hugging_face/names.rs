@@ -132,7 +132,7 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
     if Architecture::of(config) == Architecture::T5 {
         return t5::shapes(config);
     }
-    let (d, kv, d_ff) = (config.d_model, config.n_kv_heads * config.d_head(), config.d_ff);
+    let (d, queries, keys, d_ff) = (config.d_model, config.d_queries(), config.d_keys(), config.d_ff);
     let mut shapes = BTreeMap::from([
         ("token_embedding".to_string(), vec![config.vocab_size, d]),
         ("position_embedding".to_string(), vec![config.seq_len, d]),
@@ -142,10 +142,10 @@ fn shapes(config: &ModelConfig) -> BTreeMap<String, Vec<usize>> {
     ]);
     for layer in 0..config.n_layers {
         let linear = [
-            ("attention.query", d, d),
-            ("attention.key", d, kv),
-            ("attention.value", d, kv),
-            ("attention.output", d, d),
+            ("attention.query", d, queries),
+            ("attention.key", d, keys),
+            ("attention.value", d, keys),
+            ("attention.output", queries, d),
             ("mlp.gate", d, d_ff),
             ("mlp.up", d, d_ff),
             ("mlp.down", d_ff, d),

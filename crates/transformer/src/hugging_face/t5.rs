@@ -1,7 +1,7 @@
 //! `T5ForConditionalGeneration`: T5 [Raffel 2020] and T5 1.1.
 
-use super::Fields;
 use super::names::Rule;
+use super::{Fields, head_width};
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, NormKind, PositionKind, Preset};
 use crate::weights::NamedTensor;
@@ -46,12 +46,6 @@ pub(super) fn to_json(config: &ModelConfig, end_of_text: Option<u32>) -> Value {
 pub(super) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, TransformerError> {
     let field = Fields { json, path };
     let (d_model, n_heads, d_kv) = (field.count("d_model")?, field.count("num_heads")?, field.count("d_kv")?);
-    if d_kv * n_heads != d_model {
-        return Err(TransformerError::format(
-            path,
-            format!("d_kv {d_kv} · num_heads {n_heads} is not d_model {d_model}: not supported"),
-        ));
-    }
     let mlp = match json["feed_forward_proj"].as_str().unwrap_or("relu") {
         "relu" => MlpKind::Relu,
         "gated-gelu" => MlpKind::Geglu,
@@ -68,6 +62,7 @@ pub(super) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
     let or = |name: &str, default: usize| json[name].as_u64().map_or(default, |n| n as usize);
     let base = ModelConfig::preset(Preset::T5, vocab_size, d_model, n_layers, n_heads, seq_len);
     Ok(ModelConfig {
+        d_head: head_width(Some(d_kv as u64), d_model, n_heads),
         d_ff: field.count("d_ff")?,
         n_decoder_layers: Some(or("num_decoder_layers", n_layers)).filter(|&layers| layers != n_layers),
         norm_eps: json["layer_norm_epsilon"].as_f64().unwrap_or(1e-6),
@@ -78,7 +73,6 @@ pub(super) fn from_json(json: &Value, path: &Path) -> Result<ModelConfig, Transf
         dropout: json["dropout_rate"].as_f64().unwrap_or(0.0),
         relative_buckets: or("relative_attention_num_buckets", base.relative_buckets),
         relative_max_distance: or("relative_attention_max_distance", base.relative_max_distance),
-        decoder_start: json["decoder_start_token_id"].as_u64().map(|id| id as u32),
         ..base
     })
 }
@@ -103,7 +97,7 @@ pub(super) fn is_copy_of_embedding(name: &str) -> bool {
 
 /// A tensor of ours: its name there and here, its shape here, whether it is transposed there.
 fn tensors(config: &ModelConfig) -> Vec<(String, String, Vec<usize>, bool)> {
-    let (d, d_ff) = (config.d_model, config.d_ff);
+    let (d, heads, d_ff) = (config.d_model, config.d_queries(), config.d_ff);
     let table = vec![config.relative_buckets, config.n_heads];
     let mut tensors =
         vec![("shared.weight".to_string(), "token_embedding".to_string(), vec![config.vocab_size, d], false)];
@@ -126,9 +120,10 @@ fn tensors(config: &ModelConfig) -> Vec<(String, String, Vec<usize>, bool)> {
                 ));
             };
             let mut attention = |theirs: &str, ours: &str| {
-                for (letter, map) in [("q", "query"), ("k", "key"), ("v", "value"), ("o", "output")] {
-                    add(&format!("{theirs}.{letter}"), &format!("{ours}.{map}"), vec![d, d]);
+                for (letter, map) in [("q", "query"), ("k", "key"), ("v", "value")] {
+                    add(&format!("{theirs}.{letter}"), &format!("{ours}.{map}"), vec![d, heads]);
                 }
+                add(&format!("{theirs}.o"), &format!("{ours}.output"), vec![heads, d]);
             };
             attention("0.SelfAttention", "attention");
             if stack == "decoder" {

@@ -1,12 +1,13 @@
 //! Keys and values of sequences, each sequence by itself, and the buffers of a step.
 
 use super::forward::Buffers;
-use firebrand_backend::inference::Seen;
+use firebrand_backend::inference::{KeyValueBlock, Rows, SLOTS, Seen};
+use std::sync::Arc;
 
 /// What a [`CpuDecoder`](super::CpuDecoder) remembers of the tokens it has seen, for each row of a batch.
 ///
-/// Rows have nothing to do with each other: each has its own length and no empty slots, takes new tokens at its end, and
-/// is cut back without copying. Room doubles when it ends.
+/// Each row has its own length and no empty slots, takes new tokens at its end, and is cut back without copying. Its tokens stand in
+/// blocks; a copy of a row shares them, and what is written to one of them later copies that block alone.
 #[derive(Debug, Default)]
 pub struct CpuCache {
     pub(super) rows: Vec<Row>,
@@ -18,60 +19,43 @@ pub struct CpuCache {
 pub(super) struct Row {
     /// Tokens.
     pub(super) len: usize,
-    /// Tokens that there is room for.
-    room: usize,
-    layers: Vec<KeysValues>,
-}
-
-/// Of a layer, each `[n_kv_heads, room, d_head]`.
-#[derive(Debug, Clone, Default)]
-struct KeysValues {
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    /// Of each layer the keys and values in blocks, which rows that begin alike share.
+    layers: Vec<Vec<Arc<KeyValueBlock>>>,
 }
 
 impl Row {
-    /// Makes room for `len` tokens of heads of so many numbers.
-    pub(super) fn make_room(&mut self, len: usize, kv_heads: usize, d_head: usize) {
-        if len <= self.room {
-            return;
-        }
-        let (room, used) = (len.max(2 * self.room).next_multiple_of(16), self.len * d_head);
-        let old = (self.room * d_head).max(1);
-        let larger = |numbers: &mut Vec<f32>| {
-            let mut larger = vec![0.0; kv_heads * room * d_head];
-            for (from, to) in numbers.chunks_exact(old).zip(larger.chunks_exact_mut(room * d_head)) {
-                to[..used].copy_from_slice(&from[..used]);
+    /// Writes a layer's keys and values, rows of `[n_kv_heads, d_head]`, of the tokens at `position` and behind it.
+    pub(super) fn write(
+        &mut self,
+        layer: usize,
+        position: usize,
+        [kv_heads, d_head]: [usize; 2],
+        [keys, values]: [Rows<'_>; 2],
+    ) {
+        let blocks = &mut self.layers[layer];
+        let mut done = 0;
+        while done < keys.count {
+            let (block, slot) = ((position + done) / SLOTS, (position + done) % SLOTS);
+            let part = done..keys.count.min(done + SLOTS - slot);
+            if block == blocks.len() {
+                blocks.push(Arc::new(KeyValueBlock::new(kv_heads, d_head)));
             }
-            *numbers = larger;
-        };
-        for KeysValues { keys, values } in &mut self.layers {
-            larger(keys);
-            larger(values);
-        }
-        self.room = room;
-    }
-
-    /// Writes a layer's key and value, each `[n_kv_heads, d_head]`, of the token at `position`, for which there is room.
-    pub(super) fn write(&mut self, layer: usize, position: usize, d_head: usize, [key, value]: [&[f32]; 2]) {
-        let KeysValues { keys, values } = &mut self.layers[layer];
-        for (heads, new) in [(keys, key), (values, value)] {
-            for (head, new) in new.chunks_exact(d_head).enumerate() {
-                heads[(head * self.room + position) * d_head..][..d_head].copy_from_slice(new);
-            }
+            // A block that another row reads as well is copied here, before it differs.
+            let block = Arc::make_mut(&mut blocks[block]);
+            block.write(slot, keys.part(part.clone()), values.part(part.clone()));
+            done = part.end;
         }
     }
 
     /// What the query of a token sees in a layer that looks at the first `count`.
     pub(super) fn seen(&self, layer: usize, count: usize) -> Seen<'_> {
-        let KeysValues { keys, values } = &self.layers[layer];
-        Seen { keys, values, count, room: self.room }
+        Seen { blocks: &self.layers[layer], count }
     }
 }
 
 impl CpuCache {
     pub(super) fn new(n_layers: usize, rows: usize) -> Self {
-        let row = || Row { layers: vec![KeysValues::default(); n_layers], ..Row::default() };
+        let row = || Row { layers: vec![Vec::new(); n_layers], ..Row::default() };
         Self { rows: (0..rows).map(|_| row()).collect(), buffers: Buffers::default() }
     }
 
@@ -90,12 +74,12 @@ impl CpuCache {
         self.len(row) == 0
     }
 
-    /// A new cache whose row `i` is a copy of row `rows[i]`.
+    /// A new cache whose row `i` is what row `rows[i]` is. Copies no keys or values.
     pub fn fork(&self, rows: &[usize]) -> Self {
         Self { rows: rows.iter().map(|&row| self.rows[row].clone()).collect(), buffers: Buffers::default() }
     }
 
-    /// Makes row `i` what row `rows[i]` was. Copies only rows that are kept more than once.
+    /// Makes row `i` what row `rows[i]` was. Copies no keys or values.
     pub fn reorder(&mut self, rows: &[usize]) {
         let mut old = std::mem::take(&mut self.rows);
         self.rows = rows

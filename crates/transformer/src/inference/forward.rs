@@ -2,7 +2,7 @@
 
 use super::cache::Row;
 use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
-use firebrand_backend::inference::{self as slices, HeadSizes, Scratch, Write};
+use firebrand_backend::inference::{self as slices, HeadSizes, Rows, Scratch, Write};
 use firebrand_backend::threads;
 
 /// So many tokens go through the layers together; more of them go one part after the other.
@@ -89,11 +89,17 @@ impl CpuDecoder {
         hidden: Option<&mut Vec<f32>>,
     ) -> Vec<f32> {
         assert_eq!(ids.len(), cache.rows(), "one row of ids for each row of the cache");
+        self.throughout(|| self.feed_awake(cache, ids, wanted, hidden))
+    }
+
+    /// Does `work`, which is mostly steps of this model, with the other threads awake from one step to the next. To wake them for each
+    /// costs up to a fifth of a step.
+    pub fn throughout<T>(&self, work: impl FnOnce() -> T) -> T {
         /// Bytes of weights that are read faster alone than others are woken.
         const WORTH_WAKING: usize = 1 << 20;
         match self.matrix_bytes() < WORTH_WAKING {
-            true => self.feed_awake(cache, ids, wanted, hidden),
-            false => threads::together(|| self.feed_awake(cache, ids, wanted, hidden)),
+            true => work(),
+            false => threads::together(work),
         }
     }
 
@@ -117,9 +123,6 @@ impl CpuDecoder {
                 sees: if is_prompt { ids.len() } else { before + i + 1 },
                 wanted: wanted == Wanted::All || i + 1 == ids.len(),
             }));
-        }
-        for (row, ids) in rows.iter_mut().zip(ids) {
-            row.make_room(row.len + ids.len(), self.config.n_kv_heads, self.config.d_head());
         }
         let vocab_size = self.config.vocab_size;
         let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
@@ -208,9 +211,26 @@ impl CpuDecoder {
             slices::rope(query, width, cos, sin);
             slices::rope(key, kv_width, cos, sin);
         }
-        let new = key.chunks_exact(kv_width).zip(query_key_value.chunks_exact(width + 2 * kv_width));
-        for (token, (key, row)) in tokens.iter().zip(new) {
-            rows[token.row].write(index, token.position, d_head, [key, &row[width + kv_width..]]);
+        let stride = width + 2 * kv_width;
+        let new = |tokens: std::ops::Range<usize>| {
+            let values = &query_key_value[tokens.start * stride + width + kv_width..];
+            let count = tokens.len();
+            [
+                Rows { values: &key[tokens.start * kv_width..], stride: kv_width, count },
+                Rows { values, stride, count },
+            ]
+        };
+        // Tokens of one sequence follow each other.
+        let runs = || {
+            let mut first = 0;
+            tokens.chunk_by(|a, b| a.row == b.row).map(move |run| {
+                let numbers = first..first + run.len();
+                first = numbers.end;
+                (run, numbers)
+            })
+        };
+        for (run, numbers) in runs() {
+            rows[run[0].row].write(index, run[0].position, [kv_heads, d_head], new(numbers));
         }
         let sizes = HeadSizes { heads, kv_heads, d_head };
         attended.resize(query.len(), 0.0);
@@ -218,15 +238,16 @@ impl CpuDecoder {
         if tokens.windows(2).all(|pair| pair[0].row != pair[1].row) {
             slices::attend(query, sizes, |i| seen(&tokens[i]), attended);
         } else {
-            let mut first = 0;
-            for run in tokens.chunk_by(|a, b| a.row == b.row) {
-                let numbers = first * width..(first + run.len()) * width;
-                let (query, attended) = (&query[numbers.clone()], &mut attended[numbers]);
+            for (run, numbers) in runs() {
+                let floats = numbers.start * width..numbers.end * width;
+                let (query, attended) = (&query[floats.clone()], &mut attended[floats]);
                 match run.iter().all(Token::is_causal) {
-                    true => slices::attend_causally(query, sizes, seen(&run[run.len() - 1]), attended),
+                    true => {
+                        let seen = seen(&run[run.len() - 1]);
+                        slices::attend_causally(query, sizes, seen, new(numbers), scratch, attended);
+                    }
                     false => slices::attend(query, sizes, |i| seen(&run[i]), attended),
                 }
-                first += run.len();
             }
         }
         layer.output.add(attended, x, scratch);

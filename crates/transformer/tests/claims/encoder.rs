@@ -40,6 +40,10 @@ pub(crate) fn encoders() -> Vec<(&'static str, ModelConfig)> {
         case("rms norms after each part, three token types", llama, |c| {
             (c.norm_placement, c.token_types, c.embedding_norm) = (NormPlacement::Post, 3, true);
         }),
+        case("bert with wide heads and a generator", bert, |c| {
+            c.d_head = Some(6);
+            c.generator = Some(GeneratorConfig { d_model: 8, n_layers: 1, n_heads: 2, d_ff: 12 });
+        }),
     ]
 }
 

@@ -3,11 +3,12 @@
 use crate::hugging_face::{copy, golden, python, set};
 use crate::{VOCAB_SIZE, device, difference, far_from_first, ids};
 use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_transformer::hugging_face::{Architecture, load, save};
+use firebrand_transformer::hugging_face::{Architecture, Conventions, load, save};
 use firebrand_transformer::{
     EncoderDecoder, MlpKind, Model, ModelConfig, ModelKind, PositionKind, Preset, named_tensors,
 };
 use serde_json::{Value, json};
+use std::path::Path;
 use std::process::Command;
 
 /// Every option that such a model has, in company that differs.
@@ -25,7 +26,13 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         case("t5 1.1", Preset::T5, |c| {
             (c.mlp, c.tied_head, c.scaled_head) = (MlpKind::Geglu, false, false);
         }),
+        case("t5 1.1 with wide heads", Preset::T5, |c| {
+            (c.mlp, c.tied_head, c.scaled_head, c.d_head) = (MlpKind::Geglu, false, false, Some(6));
+        }),
         case("llama, grouped queries", Preset::Llama, |c| c.n_kv_heads = 2),
+        case("llama, wide heads, grouped queries, biases", Preset::Llama, |c| {
+            (c.d_head, c.n_kv_heads, c.bias) = (Some(6), 2, true);
+        }),
         case("gpt2, fewer layers in the decoder", Preset::Gpt2, |c| c.n_decoder_layers = Some(1)),
         case("llama, relative bias, normalized queries, soft cap", Preset::Llama, |c| {
             (c.position, c.qk_norm, c.logit_soft_cap) = (PositionKind::RelativeBias, true, 2.0);
@@ -178,7 +185,7 @@ fn parts_of_encoder_decoders_are_refused_in_decoders_by_name() {
 
 #[test]
 fn a_t5_folder_gives_the_logits_of_transformers() {
-    for name in ["t5", "t5-gated"] {
+    for name in ["t5", "t5-gated", "t5-wide-heads"] {
         let model: EncoderDecoder = load(&golden(name), &device("cpu")).expect("a supported folder");
         let text = std::fs::read_to_string(golden(name).join("logits.json")).expect("committed");
         let expected: Value = serde_json::from_str(&text).expect("json");
@@ -187,7 +194,8 @@ fn a_t5_folder_gives_the_logits_of_transformers() {
         let difference = difference(&one(&model, &ids("ids"), &ids("decoder_ids")), &expected);
         assert!(difference <= 1e-4, "{name}: {difference:e}");
         let config = model.config();
-        let gated = name == "t5-gated";
+        let gated = name != "t5";
+        assert_eq!(config.d_head, (name == "t5-wide-heads").then_some(6));
         assert_eq!(
             (config.mlp == MlpKind::Geglu, config.tied_head, config.scaled_head),
             (gated, !gated, !gated)
@@ -223,12 +231,14 @@ fn what_is_exported_comes_back_with_our_own_description_and_without() {
 #[test]
 fn what_of_t5_is_not_supported_is_named() {
     for (key, value, named) in [
-        ("d_kv", json!(8), "d_kv 8"),
+        ("d_kv", json!(0), "d_head must be at least 1"),
+        ("decoder_start_token_id", json!(32), "decoder_start 32 is outside of the vocabulary of 32"),
         ("feed_forward_proj", json!("gated-silu"), "feed_forward_proj `gated-silu`"),
         ("num_layers", json!("many"), "`num_layers`"),
     ] {
         let dir = copy("t5");
         set(key, value)(dir.path());
+        std::fs::remove_file(dir.path().join("generation_config.json")).expect("it says the same");
         let error = load::<EncoderDecoder>(dir.path(), &device("cpu")).map(|_| ()).expect_err("no such T5");
         assert!(error.to_string().contains(named), "{error}");
     }
@@ -236,6 +246,39 @@ fn what_of_t5_is_not_supported_is_named() {
     set("tie_word_embeddings", json!(true))(dir.path());
     let error = load::<EncoderDecoder>(dir.path(), &device("cpu")).map(|_| ()).expect_err("two heads");
     assert!(error.to_string().contains("tie_word_embeddings"), "{error}");
+}
+
+#[test]
+fn what_begins_and_ends_texts_is_read_from_both_files() {
+    let written = |dir: &Path, generation: Option<Value>| {
+        let path = dir.join("generation_config.json");
+        std::fs::remove_file(&path).ok();
+        if let Some(json) = generation {
+            std::fs::write(&path, json.to_string()).expect("written");
+        }
+        let model: EncoderDecoder = load(dir, &device("cpu")).expect("a supported folder");
+        (Conventions::of(dir).expect("readable"), model.config().decoder_start)
+    };
+    let dir = copy("t5");
+    // config.json: padding 0, end 1, start 0.
+    let (found, start) = written(dir.path(), None);
+    let expected = Conventions { ends: vec![1], pad: Some(0), decoder_start: Some(0), is_ours: false };
+    assert_eq!((&found, start), (&expected, Some(0)));
+    assert!(found.is_padding(0) && !found.is_padding(1));
+    // generation_config.json is asked first; what it does not say, or says as -1, is taken from config.json.
+    let json = json!({"eos_token_id": [4, 1], "decoder_start_token_id": 5, "pad_token_id": -1});
+    let (found, start) = written(dir.path(), Some(json));
+    let expected = Conventions { ends: vec![4, 1], pad: Some(0), decoder_start: Some(5), is_ours: false };
+    assert_eq!((found, start), (expected, Some(5)));
+    // T5 begins with its padding where nothing says otherwise.
+    set("decoder_start_token_id", Value::Null)(dir.path());
+    set("pad_token_id", json!(3))(dir.path());
+    assert_eq!(written(dir.path(), None).1, Some(3));
+    // What Firebrand wrote says it itself.
+    let model = model(&configs()[0].1, "cpu");
+    save(dir.path(), &model, Some(3)).expect("written");
+    let found = Conventions::of(dir.path()).expect("readable");
+    assert!(found.is_ours && found.ends == [3] && !found.is_padding(3), "{found:?}");
 }
 
 /// Prints the largest difference between the logits of a folder and of a file.

@@ -64,6 +64,12 @@ fn a_tied_bf16_llama_folder_with_biases_gives_the_logits_of_transformers() {
 }
 
 #[test]
+fn a_llama_folder_whose_heads_are_wider_than_its_share_gives_the_logits_of_transformers() {
+    let config = check_golden("llama-wide-heads");
+    assert_eq!((config.d_head, config.d_queries(), config.d_model), (Some(6), 24, 16));
+}
+
+#[test]
 fn a_gpt2_folder_gives_the_logits_of_transformers() {
     let config = check_golden("gpt2");
     assert_eq!((config.d_ff, config.tied_head, config.dropout), (64, true, 0.1));
@@ -121,7 +127,10 @@ fn an_architecture_of_transformers_is_named_only_where_it_computes_the_same() {
     let classes: Vec<(&str, &str)> =
         configs().iter().map(|(name, config)| (*name, Architecture::of(config).class())).collect();
     let expected = |name: &str| match name {
-        "llama" | "llama, grouped queries, tied head" | "llama, one key head, biases" => "LlamaForCausalLM",
+        "llama"
+        | "llama, grouped queries, tied head"
+        | "llama, one key head, biases"
+        | "llama, wide heads, grouped queries, biases" => "LlamaForCausalLM",
         "gpt2" | "gpt2 without biases, free head, gelu" => "GPT2LMHeadModel",
         _ => "FirebrandForCausalLM",
     };
@@ -147,7 +156,6 @@ fn what_is_not_supported_is_named() {
         (llama("rope_scaling", json!({"rope_type": "linear", "factor": 2.0})), "`rope_scaling`"),
         (llama("rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4})), "rope_type `yarn`"),
         (llama("hidden_act", json!("gelu")), "`hidden_act`"),
-        (llama("head_dim", json!(8)), "head_dim"),
         (llama("mlp_bias", json!(true)), "mlp_bias"),
         (llama("model_type", json!("mamba")), "model_type `mamba`"),
         (llama("model_type", Value::Null), "`model_type`"),
@@ -197,6 +205,8 @@ fn damaged_files_are_named() {
 fn weights_of_another_size_are_named() {
     let wrong = complaint("gpt2", set("n_positions", json!(8)));
     assert!(wrong.contains("transformer.wpe.weight is [16, 16] and should be [8, 16]"), "{wrong}");
+    let wider = complaint("llama-sharded", set("head_dim", json!(8)));
+    assert!(wider.contains("self_attn.q_proj.weight is [16, 16] and should be [16, 32]"), "{wider}");
     let deeper = complaint("gpt2", set("n_layer", json!(3)));
     assert!(deeper.contains("transformer.h.2.") && deeper.contains("is missing"), "{deeper}");
     let shallower = complaint("llama-sharded", set("num_hidden_layers", json!(1)));

@@ -10,6 +10,7 @@ mod forward;
 mod hugging_face;
 mod llama2c;
 mod prefix;
+mod rounded;
 mod weights;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -53,6 +54,10 @@ fn configs() -> Vec<(&'static str, ModelConfig)> {
         case("rms, learned positions, gelu-tanh, grouped queries", gpt2, |c| {
             (c.norm, c.n_kv_heads) = (NormKind::Rms, 2);
         }),
+        case("llama, wide heads, grouped queries, biases", llama, |c| {
+            (c.d_head, c.n_kv_heads, c.bias) = (Some(6), 2, true);
+        }),
+        case("gpt2, narrow heads, normalized queries", gpt2, |c| (c.d_head, c.qk_norm) = (Some(3), true)),
     ]
 }
 

@@ -43,6 +43,7 @@ llama = dict(
     num_key_value_heads=2, max_position_embeddings=16, rms_norm_eps=1e-5, bos_token_id=0, eos_token_id=0,
 )
 write("llama-sharded", randomize(LlamaForCausalLM(LlamaConfig(**llama)), 1), max_shard_size="12KB")
+write("llama-wide-heads", randomize(LlamaForCausalLM(LlamaConfig(**llama, head_dim=6)), 6))
 theta = {"rope_type": "default", "rope_theta": 500.0}
 tied = LlamaConfig(**llama, tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rope_parameters=theta)
 write("llama-bf16", randomize(LlamaForCausalLM(tied), 2).to(torch.bfloat16))
@@ -80,4 +81,6 @@ t5 = dict(
     relative_attention_max_distance=20, pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
 )
 write_t5("t5", T5Config(**t5, num_decoder_layers=3, feed_forward_proj="relu"), 4)
+wide = t5 | dict(d_kv=6, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
+write_t5("t5-wide-heads", T5Config(**wide), 7, free_head=True)
 write_t5("t5-gated", T5Config(**t5, feed_forward_proj="gated-gelu", tie_word_embeddings=False), 5, free_head=True)

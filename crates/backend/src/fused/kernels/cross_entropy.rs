@@ -5,6 +5,7 @@ use super::math::tanh;
 use super::memory::{Shared, for_each_mut, written};
 use super::reduce::{exponentials, maximum};
 use super::vector::mul_add;
+use crate::draw::draw;
 use crate::precision::Precision;
 
 /// Logits in a chunk, about: 8 MiB.
@@ -25,12 +26,24 @@ pub(crate) struct Statistics {
     inv_sum: Vec<f32>,
 }
 
+/// What the rows cost, and what was drawn from them.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    /// The nats of each row, `−log P(target)`.
+    pub(crate) nats: Vec<f32>,
+    pub(crate) statistics: Statistics,
+    /// For each row an id; none where nothing is drawn.
+    pub(crate) drawn: Vec<u32>,
+}
+
 /// The operands. `hidden` is `[n, d]`, `head` `[vocab, d]`, `targets` `[n]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Problem<'a> {
     pub(crate) hidden: &'a [f32],
     pub(crate) head: &'a [f32],
     pub(crate) targets: &'a [usize],
+    /// For each row a number in [0, 1) by which an id is drawn; none where nothing is.
+    pub(crate) uniform: &'a [f64],
     pub(crate) d: usize,
     pub(crate) vocab: usize,
     /// Logits are `cap · tanh(logits / cap)`.
@@ -45,6 +58,7 @@ impl<'a> Problem<'a> {
             hidden.len() == targets.len() * d && head.len() == vocab * d,
             "hidden is [n, d], head [vocab, d]"
         );
+        assert!(self.uniform.is_empty() || self.uniform.len() == targets.len(), "a number for each row");
         if let Some(target) = targets.iter().find(|&&target| target >= vocab) {
             panic!("target {target} is outside of a vocabulary of {vocab}");
         }
@@ -120,8 +134,8 @@ vectorized!(
     ) = row_backward_body
 );
 
-/// The nats of each row, `−log P(target)`.
-pub(crate) fn forward(problem: Problem<'_>) -> (Vec<f32>, Statistics) {
+/// The nats of each row, and what is drawn from it.
+pub(crate) fn forward(problem: Problem<'_>) -> Forward {
     forward_chunks(problem, None)
 }
 
@@ -132,14 +146,14 @@ pub(crate) type SumGradients = [Vec<f32>; 2];
 ///
 /// The logits are half of the work of a backward pass that has to compute them again. A gradient other than of a sum is
 /// left to [`backward`].
-pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Vec<f32>, Statistics, SumGradients) {
+pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Forward, SumGradients) {
     assert!(problem.soft_cap.is_none(), "capped logits have slopes of their own");
     let Problem { targets, d, vocab, precision, .. } = problem;
     let mut d_head = vec![0.0; vocab * d];
     #[allow(unsafe_code, reason = "the gradient is not cleared before it is written")]
     // SAFETY: the chunks cover all rows.
     unsafe {
-        let (mut nats, mut statistics) = (Vec::new(), None);
+        let mut forward = None;
         let d_hidden = written(targets.len() * d, |d_hidden| {
             let d_hidden = Shared::new(d_hidden);
             let mut accumulate = |start: usize, d_logits: &[f32]| {
@@ -153,11 +167,9 @@ pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Vec<f32>, Statist
                 Product::new([vocab, d, rows], d_logits.transposed(), hidden, precision)
                     .into_slice(&mut d_head, Start::Output);
             };
-            let (got_nats, got_statistics) = forward_chunks(problem, Some(&mut accumulate));
-            (nats, statistics) = (got_nats, Some(got_statistics));
+            forward = Some(forward_chunks(problem, Some(&mut accumulate)));
         });
-        let statistics = statistics.expect("computed above");
-        (nats, statistics, [d_hidden, d_head])
+        (forward.expect("computed above"), [d_hidden, d_head])
     }
 }
 
@@ -165,12 +177,13 @@ pub(crate) fn forward_with_gradients(problem: Problem<'_>) -> (Vec<f32>, Statist
 type WithGradient<'a> = &'a mut dyn FnMut(usize, &[f32]);
 
 /// Computes the nats chunk by chunk. `with_gradient`, if it is there, is called for each.
-fn forward_chunks(problem: Problem<'_>, with_gradient: Option<WithGradient<'_>>) -> (Vec<f32>, Statistics) {
+fn forward_chunks(problem: Problem<'_>, with_gradient: Option<WithGradient<'_>>) -> Forward {
     problem.check();
-    let Problem { targets, d, vocab, soft_cap, precision, .. } = problem;
+    let Problem { targets, uniform, d, vocab, soft_cap, precision, .. } = problem;
     let n = targets.len();
     let mut nats = vec![0.0; n];
     let mut statistics = Statistics { max: vec![0.0; n], inv_sum: vec![0.0; n] };
+    let mut drawn = vec![0; n];
     let mut logits = problem.buffer();
     let mut with_gradient = with_gradient;
     for start in (0..n).step_by(rows_of(vocab)) {
@@ -183,26 +196,36 @@ fn forward_chunks(problem: Problem<'_>, with_gradient: Option<WithGradient<'_>>)
         let outputs = nats[chunk.clone()]
             .chunks_mut(ROWS)
             .zip(statistics.max[chunk.clone()].chunks_mut(ROWS))
-            .zip(statistics.inv_sum[chunk.clone()].chunks_mut(ROWS));
+            .zip(statistics.inv_sum[chunk.clone()].chunks_mut(ROWS))
+            .zip(drawn[chunk.clone()].chunks_mut(ROWS))
+            .enumerate();
         let inputs = logits.chunks_mut(ROWS * vocab).zip(targets[chunk].chunks(ROWS));
         let mut tasks: Vec<_> = inputs.zip(outputs).collect();
-        for_each_mut(&mut tasks, rows * vocab * 16, |((logits, targets), ((nats, max), inv_sum))| {
-            for (i, (logits, &target)) in logits.chunks_mut(vocab).zip(*targets).enumerate() {
-                let [chosen, largest, sum] = row(logits, target, soft_cap);
-                nats[i] = sum.ln() + (largest - chosen);
-                max[i] = largest;
-                inv_sum[i] = 1.0 / sum;
-                if differentiated {
-                    logits.iter_mut().for_each(|weight| *weight *= inv_sum[i]);
-                    logits[target] -= 1.0;
+        for_each_mut(
+            &mut tasks,
+            rows * vocab * 16,
+            |((logits, targets), (task, (((nats, max), inv_sum), drawn)))| {
+                for (i, (logits, &target)) in logits.chunks_mut(vocab).zip(*targets).enumerate() {
+                    let [chosen, largest, sum] = row(logits, target, soft_cap);
+                    if let Some(&uniform) = uniform.get(start + *task * ROWS + i) {
+                        drawn[i] = draw(logits, uniform);
+                    }
+                    nats[i] = sum.ln() + (largest - chosen);
+                    max[i] = largest;
+                    inv_sum[i] = 1.0 / sum;
+                    if differentiated {
+                        logits.iter_mut().for_each(|weight| *weight *= inv_sum[i]);
+                        logits[target] -= 1.0;
+                    }
                 }
-            }
-        });
+            },
+        );
         if let Some(with_gradient) = &mut with_gradient {
             with_gradient(start, logits);
         }
     }
-    (nats, statistics)
+    drawn.truncate(uniform.len());
+    Forward { nats, statistics, drawn }
 }
 
 /// The gradients of `hidden` and `head`, those that are wanted, from that of each row's nats.
@@ -276,6 +299,7 @@ mod tests {
             hidden: &hidden,
             head: &head,
             targets: &[9],
+            uniform: &[],
             d: 2,
             vocab: 9,
             soft_cap: None,

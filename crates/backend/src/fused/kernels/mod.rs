@@ -24,6 +24,7 @@ pub(super) mod math;
 pub(super) mod memory;
 pub(super) mod norm;
 pub(super) mod optimizer;
+pub(crate) mod query;
 pub(super) mod reduce;
 pub(crate) mod rope;
 pub(crate) mod team;

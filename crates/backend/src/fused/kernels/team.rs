@@ -2,13 +2,19 @@
 //!
 //! Decoding a token is some fifty short loops. To wake the pool's threads for each of them takes as long as the loop.
 //! Inside [`together`] the pool's other threads wait for work without sleeping, and [`for_each`](super::memory::for_each)
-//! hands it to them. A thread that never comes is not waited for.
+//! hands it to them. A thread that never comes is not waited for, and one that has had nothing to do for long goes to sleep until there is a
+//! loop again: between two tokens somebody may read what was written.
 
 #![allow(unsafe_code, reason = "threads call a closure that lives on another one's stack")]
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// So long a thread stays awake without work: longer than a token is looked at, shorter than anybody notices.
+const AWAKE: Duration = Duration::from_millis(2);
 
 thread_local! {
     /// The team that this thread leads.
@@ -30,6 +36,10 @@ struct Team {
     finished: AtomicUsize,
     panicked: AtomicBool,
     dismissed: AtomicBool,
+    /// How many threads sleep, or are about to.
+    asleep: AtomicUsize,
+    bed: Mutex<()>,
+    wake: Condvar,
 }
 
 /// On a cache line of its own: taking from one range does not disturb those who take from another.
@@ -38,16 +48,22 @@ struct Team {
 struct Ticket(AtomicU64);
 
 /// Spins, and after a while lets others have the processor.
-struct Patience(u32);
+#[derive(Default)]
+struct Patience {
+    waited: u32,
+    since: Option<Instant>,
+}
 
 impl Patience {
-    fn wait(&mut self) {
-        self.0 += 1;
-        if self.0.is_multiple_of(1 << 10) {
-            std::thread::yield_now();
-        } else {
+    /// Waits a moment; `false` when it has been long.
+    fn wait(&mut self) -> bool {
+        self.waited = self.waited.wrapping_add(1);
+        if !self.waited.is_multiple_of(1 << 10) {
             std::hint::spin_loop();
+            return true;
         }
+        std::thread::yield_now();
+        self.since.get_or_insert_with(Instant::now).elapsed() < AWAKE
     }
 }
 
@@ -68,6 +84,9 @@ impl Team {
             finished: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
+            asleep: AtomicUsize::new(0),
+            bed: Mutex::new(()),
+            wake: Condvar::new(),
         }
     }
 
@@ -112,13 +131,43 @@ impl Team {
 
     /// Does tasks until it is dismissed.
     fn help(&self, thread: usize) {
-        let mut patience = Patience(0);
+        let mut patience = Patience::default();
         while !self.dismissed.load(Ordering::Acquire) {
-            if self.do_one(thread) {
-                patience = Patience(0);
-            } else {
-                patience.wait();
+            if self.do_one(thread) || (!patience.wait() && self.sleep(thread)) {
+                patience = Patience::default();
             }
+        }
+    }
+
+    /// Sleeps until there is a loop, or no more of them; `true`, so that patience begins anew.
+    fn sleep(&self, thread: usize) -> bool {
+        let bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        // Either this thread sees what the leader has just done, or the leader sees that it sleeps: both look after they have written.
+        fence(Ordering::SeqCst);
+        if !self.dismissed.load(Ordering::Acquire) && !self.has_tasks(thread) {
+            drop(self.wake.wait(bed).unwrap_or_else(PoisonError::into_inner));
+        }
+        self.asleep.fetch_sub(1, Ordering::SeqCst);
+        true
+    }
+
+    /// Whether a task of the current loop has not been taken.
+    fn has_tasks(&self, thread: usize) -> bool {
+        let (threads, count) = (self.tickets.len(), self.count.load(Ordering::Acquire));
+        (thread..thread + threads).any(|range| {
+            let Ticket(next) = &self.tickets[range % threads];
+            let index = next.load(Ordering::Acquire) & u64::from(u32::MAX);
+            index < self.range_start(range % threads + 1, count) as u64
+        })
+    }
+
+    /// Wakes those who sleep, after what they are to see has been written.
+    fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::SeqCst) > 0 {
+            let _bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+            self.wake.notify_all();
         }
     }
 
@@ -138,8 +187,9 @@ impl Team {
         for (range, Ticket(next)) in self.tickets.iter().enumerate() {
             next.store(next_loop | self.range_start(range, count) as u64, Ordering::Release);
         }
+        self.wake();
         while self.do_one(0) {}
-        let mut patience = Patience(0);
+        let mut patience = Patience::default();
         while self.finished.load(Ordering::Acquire) < count {
             patience.wait();
         }
@@ -153,6 +203,7 @@ struct Dismiss<'a>(&'a Team);
 impl Drop for Dismiss<'_> {
     fn drop(&mut self) {
         self.0.dismissed.store(true, Ordering::Release);
+        self.0.wake();
         TEAM.set(std::ptr::null());
     }
 }
@@ -212,6 +263,42 @@ mod tests {
                         });
                         assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 3), "loop {round}");
                     }
+                });
+            });
+        }
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_by_the_next_loop_and_by_the_end() {
+        for threads in [2, 4] {
+            with_threads(threads, || {
+                together(|| {
+                    // SAFETY: `together` keeps the team alive.
+                    let team = unsafe { TEAM.get().as_ref() }.expect("this thread leads one");
+                    let all_sleep = || {
+                        let started = Instant::now();
+                        while team.asleep.load(Ordering::SeqCst) < threads - 1 {
+                            assert!(started.elapsed() < Duration::from_secs(20), "somebody stays awake");
+                            std::thread::yield_now();
+                        }
+                    };
+                    for _ in 0..5 {
+                        all_sleep();
+                        // Each task waits until every thread has one, so that no thread is left out.
+                        let here = AtomicUsize::new(0);
+                        memory::for_each(threads, usize::MAX, |_| {
+                            here.fetch_add(1, Ordering::SeqCst);
+                            let started = Instant::now();
+                            while here.load(Ordering::SeqCst) < threads {
+                                assert!(
+                                    started.elapsed() < Duration::from_secs(20),
+                                    "somebody was not woken"
+                                );
+                                std::thread::yield_now();
+                            }
+                        });
+                    }
+                    all_sleep();
                 });
             });
         }

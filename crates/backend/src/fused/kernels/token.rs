@@ -1,17 +1,14 @@
-//! What decoding needs besides products: norms, activations, rotary embedding and attention of single queries, written
+//! What decoding needs besides products: norms, activations and rotary embedding, written
 //! into buffers that are there already.
 
 use super::activation::{gelu, gelu_tanh, relu, relu2, silu};
-use super::math::exp;
 use super::memory::{BLOCK, Shared, as_written, block, for_each};
-use super::reduce::{exponentials, maximum, sum_over};
+use super::reduce::sum_over;
 use super::vector::mul_add;
 use crate::ops::Activation;
 
 /// Rows in a task of a norm.
 const ROWS: usize = 32;
-/// Keys whose scores are computed before their values are added.
-const KEYS: usize = 256;
 
 #[inline(always)]
 fn norm_body<const FMA: bool>(
@@ -79,52 +76,6 @@ fn rotate_body<const FMA: bool>(x: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// One query of one head against `count` keys.
-#[inline(always)]
-fn query_body<const FMA: bool>(
-    q: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    count: usize,
-    scale: f32,
-    out: &mut [f32],
-) {
-    let d = q.len();
-    let mut scores = [0.0; KEYS];
-    let (mut max, mut sum) = (f32::NEG_INFINITY, 0.0);
-    out.fill(0.0);
-    for start in (0..count).step_by(KEYS) {
-        let scores = &mut scores[..KEYS.min(count - start)];
-        for (i, score) in scores.iter_mut().enumerate() {
-            *score = sum_over(q, &keys[(start + i) * d..][..d], mul_add::<FMA>) * scale;
-        }
-        let largest = maximum(scores).max(max);
-        let correction = exp::<FMA>(max - largest);
-        sum = mul_add::<FMA>(sum, correction, exponentials::<FMA>(scores, largest));
-        max = largest;
-        if start > 0 {
-            out.iter_mut().for_each(|out| *out *= correction);
-        }
-        let value = |i: usize| &values[(start + i) * d..][..d];
-        let whole = scores.len() / 4 * 4;
-        for (i, weights) in scores.chunks_exact(4).enumerate() {
-            let v: [&[f32]; 4] = std::array::from_fn(|k| value(4 * i + k));
-            for (j, out) in out.iter_mut().enumerate() {
-                let mut total = *out;
-                for k in 0..4 {
-                    total = mul_add::<FMA>(weights[k], v[k][j], total);
-                }
-                *out = total;
-            }
-        }
-        for (i, &weight) in scores.iter().enumerate().skip(whole) {
-            out.iter_mut().zip(value(i)).for_each(|(out, &v)| *out = mul_add::<FMA>(weight, v, *out));
-        }
-    }
-    let inverse = 1.0 / sum;
-    out.iter_mut().for_each(|out| *out *= inverse);
-}
-
 vectorized!(
     fn norm_block(x: &[f32], gain: &[f32], bias: Option<&[f32]>, centred: bool, eps: f32, y: &mut [f32]) = norm_body
 );
@@ -133,17 +84,6 @@ vectorized!(
     fn gated_block(activation: Activation, gate_up: &[f32], width: usize, y: &mut [f32]) = gated_body
 );
 vectorized!(fn rotate_position(x: &mut [f32], cos: &[f32], sin: &[f32]) = rotate_body);
-vectorized!(
-    fn query_block(
-        q: &[f32],
-        keys: &[f32],
-        values: &[f32],
-        count: usize,
-        scale: f32,
-        out: &mut [f32],
-    ) = query_body
-);
-
 /// Elements `start .. start + len` of a buffer that tasks share.
 ///
 /// # Safety
@@ -211,64 +151,6 @@ pub(crate) fn rotate(x: &mut [f32], width: usize, cos: &[f32], sin: &[f32]) {
     });
 }
 
-/// The sizes of heads, and the factor on scores.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HeadSizes {
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
-    pub(crate) d_head: usize,
-    pub(crate) scale: f32,
-}
-
-/// What a query looks at: the first `count` slots of keys and values, each `[kv_heads, room, d_head]`.
-///
-/// A head's slots follow each other, so that each query reads one stretch of memory.
-#[derive(Debug, Clone, Copy)]
-pub struct Seen<'a> {
-    /// `[kv_heads, room, d_head]`
-    pub keys: &'a [f32],
-    /// `[kv_heads, room, d_head]`
-    pub values: &'a [f32],
-    /// Slots that are seen.
-    pub count: usize,
-    /// Slots that there are.
-    pub room: usize,
-}
-
-/// Attention of single queries: row `i` of `q`, `[rows, heads · d_head]`, looks at what `seen(i)` names. Writes `out`, shaped as
-/// `q`.
-#[allow(unsafe_code, reason = "tasks write disjoint heads")]
-pub(crate) fn attend<'a>(
-    q: &[f32],
-    sizes: HeadSizes,
-    work: usize,
-    seen: impl Fn(usize) -> Seen<'a> + Send + Sync,
-    out: &mut [f32],
-) {
-    let HeadSizes { heads, kv_heads, d_head, scale } = sizes;
-    let width = heads * d_head;
-    assert!(q.len() == out.len() && q.len().is_multiple_of(width), "queries and output are [rows, {width}]");
-    let group = heads / kv_heads;
-    let shared = Shared::of(out);
-    for_each(q.len() / width * kv_heads, work, |index| {
-        let (row, kv_head) = (index / kv_heads, index % kv_heads);
-        let Seen { keys, values, count, room } = seen(row);
-        let numbers = kv_heads * room * d_head;
-        assert!(
-            (1..=room).contains(&count) && keys.len() >= numbers && values.len() >= numbers,
-            "{count} of {room} slots"
-        );
-        let first = kv_head * room * d_head;
-        let (keys, values) = (&keys[first..], &values[first..]);
-        for head in kv_head * group..(kv_head + 1) * group {
-            let at = row * width + head * d_head;
-            // SAFETY: this head of this row is this task's alone.
-            let out = unsafe { part(shared, at, d_head) };
-            query_block(&q[at..at + d_head], keys, values, count, scale, out);
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -280,38 +162,6 @@ mod tests {
     #[track_caller]
     fn close(a: &[f32], b: &[f32]) {
         assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 5e-6 * b.abs().max(1.0)), "{a:?}\n{b:?}");
-    }
-
-    #[test]
-    fn single_queries_attend_as_the_definition_says() {
-        let sizes = HeadSizes { heads: 4, kv_heads: 2, d_head: 18, scale: 0.3 };
-        for count in [1, 3, 255, 256, 700] {
-            let room = count + 5;
-            let (q, k, v) = (numbers(2 * 72, 1), numbers(room * 36, 2), numbers(room * 36, 3));
-            let mut out = vec![7.0; 2 * 72];
-            // The second query sees a third of the keys.
-            let seen = |row: usize| {
-                let count = if row == 0 { count } else { count.div_ceil(3) };
-                Seen { keys: &k, values: &v, count, room }
-            };
-            attend(&q, sizes, usize::MAX, seen, &mut out);
-            for row in 0..2 {
-                let count = seen(row).count;
-                for head in 0..4 {
-                    let q = &q[row * 72 + head * 18..][..18];
-                    let of = |slot: usize, j: usize| (head / 2 * room + slot) * 18 + j;
-                    let score = |slot| 0.3 * (0..18).map(|j| f64::from(q[j] * k[of(slot, j)])).sum::<f64>();
-                    let weights: Vec<f64> = (0..count).map(|slot| score(slot).exp()).collect();
-                    let sum: f64 = weights.iter().sum();
-                    for j in 0..18 {
-                        let expected: f64 =
-                            (0..count).map(|slot| weights[slot] / sum * f64::from(v[of(slot, j)])).sum();
-                        let got = f64::from(out[row * 72 + head * 18 + j]);
-                        assert!((got - expected).abs() < 1e-5, "{got} {expected}");
-                    }
-                }
-            }
-        }
     }
 
     #[test]
@@ -345,11 +195,6 @@ mod tests {
         for (i, row) in twin.chunks_exact_mut(20).enumerate() {
             rotate_body::<false>(row, &cos[i * 5..][..5], &sin[i * 5..][..5]);
         }
-        close(&y, &twin);
-        let (q, k, v) = (numbers(18, 1), numbers(300 * 18, 2), numbers(300 * 18, 3));
-        let (mut y, mut twin) = (vec![0.0; 18], vec![0.0; 18]);
-        query_block(&q, &k, &v, 300, 0.3, &mut y);
-        query_body::<false>(&q, &k, &v, 300, 0.3, &mut twin);
         close(&y, &twin);
     }
 }

@@ -58,7 +58,8 @@ pub(crate) fn generate(args: &BenchGenerateArgs, global: &Global) -> anyhow::Res
         "prompt_tokens_per_s": prompt.len() as f64 / prompt_seconds, "tokens_per_s": 1.0 / token_seconds,
         "whole_tokens_per_s": args.new as f64 / best(|run| run.prompt + run.tokens),
         "weight_bytes": on_cpu.as_ref().map(CpuDecoder::weight_bytes), "matrix_bytes": matrix_bytes,
-        "gb_per_s": gb_per_s, "memory_gb_per_s": memory_gb_per_s(),
+        "gb_per_s": gb_per_s, "memory_gb_per_s": read_gb_per_s(UNCACHED_BYTES),
+        "read_gb_per_s": matrix_bytes.map(read_gb_per_s),
         "prompt_ids": ids.join(","), "ids": runs[0].ids,
         "beam_step": args.beams.map(|width| beam_step(&model, &prompt, args.new, width)).transpose()?,
         "contexts": at_contexts(&model, args),
@@ -125,19 +126,29 @@ fn measure(model: &DecoderModel<'_>, prompt: &[u32], new: usize) -> Measured {
     Measured { prompt, tokens: started.elapsed().as_secs_f64(), ids }
 }
 
-/// How fast all threads together read memory that is in no cache.
-fn memory_gb_per_s() -> f64 {
-    const NUMBERS: usize = 1 << 25;
-    let numbers: Vec<u64> = (0..NUMBERS as u64).collect();
+/// More than any cache holds.
+const UNCACHED_BYTES: usize = 1 << 28;
+
+/// How fast all threads together read so many bytes again and again: as fast as weights of that size can be read.
+fn read_gb_per_s(bytes: usize) -> f64 {
+    let numbers: Vec<u64> = (0..bytes as u64 / 8).collect();
+    let a_thread = numbers.len().div_ceil(rayon::current_num_threads());
     let mut best = 0.0f64;
-    for _ in 0..5 {
+    for _ in 0..20 {
         let started = Instant::now();
         let sum = numbers
-            .par_chunks(NUMBERS / 64)
-            .map(|chunk| chunk.iter().fold(0u64, |sum, &number| sum.wrapping_add(number)))
+            .par_chunks(a_thread)
+            .map(|numbers| {
+                // Sums side by side, so that none waits for the one before it.
+                let mut sums = [0u64; 32];
+                for numbers in numbers.chunks_exact(sums.len()) {
+                    sums.iter_mut().zip(numbers).for_each(|(sum, &number)| *sum = sum.wrapping_add(number));
+                }
+                sums.into_iter().fold(0, u64::wrapping_add)
+            })
             .reduce(|| 0, u64::wrapping_add);
         std::hint::black_box(sum);
-        best = best.max(8.0 * NUMBERS as f64 / started.elapsed().as_secs_f64() / 1e9);
+        best = best.max(8.0 * numbers.len() as f64 / started.elapsed().as_secs_f64() / 1e9);
     }
     best
 }

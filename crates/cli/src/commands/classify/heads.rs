@@ -13,7 +13,7 @@ use crate::run::{self, RunFile, check_model_folder};
 use anyhow::Context;
 use firebrand_corpus::labelled::{Columns, EmptyTexts, Reading};
 use firebrand_corpus::records::Field;
-use firebrand_finetune::{Frame, predict};
+use firebrand_finetune::{Frame, Framed, LongTexts, predict};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{Classifier, HeadConfig, Sequence, TaskKind, hugging_face};
 use rayon::prelude::*;
@@ -98,8 +98,10 @@ pub(super) struct Reader {
     pub(super) model: Classifier,
     pub(super) tokenizer: Tokenizer,
     pub(super) frame: Frame,
-    /// The most ids that are read of a text.
+    /// The most ids that are read of a text at once.
     pub(super) longest: usize,
+    /// What becomes of longer ones.
+    pub(super) long: LongTexts,
 }
 
 impl Reader {
@@ -120,9 +122,11 @@ impl Reader {
         let tokenizer = Tokenizer::load(dir)?;
         let body = model.body().config();
         // Texts are cut where they were cut in training.
-        let longest = trained(args)?.map_or(body.seq_len, |config| config.training.seq_len);
+        let training = trained(args)?.map(|config| config.training);
+        let longest = training.as_ref().map_or(body.seq_len, |training| training.seq_len);
+        let long = training.map_or(LongTexts::default(), |training| training.long_texts);
         let frame = frame(body.kind, &tokenizer);
-        Ok(Self { longest, frame, model, tokenizer })
+        Ok(Self { longest, long, frame, model, tokenizer })
     }
 
     /// Gives every text and what is said of it to `each`, in order; returns how many there were.
@@ -145,24 +149,32 @@ impl Reader {
                     count + empty as u64 + 1
                 )));
             }
-            let framed: Vec<_> = texts
+            let framed: Vec<Vec<Framed>> = texts
                 .par_iter()
                 .map(|text| {
                     let second = text.second.as_ref().map(|second| self.tokenizer.encode(second));
-                    self.frame.compose(&self.tokenizer.encode(&text.first), second.as_deref(), self.longest)
+                    let first = self.tokenizer.encode(&text.first);
+                    self.frame.parts(&first, second.as_deref(), self.longest, self.long)
                 })
                 .collect();
-            if let Some(empty) = framed.iter().position(|framed| framed.ids.is_empty()) {
+            if let Some(empty) =
+                framed.iter().position(|parts| parts.iter().any(|framed| framed.ids.is_empty()))
+            {
                 return Err(usage(format!(
                     "text {}: the tokenizer makes no token of it",
                     count + empty as u64 + 1
                 )));
             }
-            let sequences: Vec<Sequence<'_>> =
-                framed.iter().map(|framed| Sequence { ids: &framed.ids, second: framed.second }).collect();
+            let sequences: Vec<Sequence<'_>> = framed
+                .iter()
+                .flatten()
+                .map(|framed| Sequence { ids: &framed.ids, second: framed.second })
+                .collect();
             let outputs = predict(&self.model, &sequences, batch);
-            for (text, outputs) in texts.iter().zip(&outputs) {
-                each(text, &Said::new(self.model.head_config(), outputs))?;
+            let mut outputs = outputs.iter().map(Vec::as_slice);
+            for (text, parts) in texts.iter().zip(&framed) {
+                let of_text = outputs.by_ref().take(parts.len());
+                each(text, &Said::new(self.model.head_config(), of_text))?;
             }
             count += texts.len() as u64;
         }

@@ -2,7 +2,7 @@
 
 use super::heads::Reader;
 use crate::args::{ClassifyArgs, Global};
-use crate::commands::finetune::{encode_one, located};
+use crate::commands::finetune::{located, parts};
 use crate::commands::tags;
 use crate::output::line;
 use crate::report;
@@ -26,12 +26,12 @@ pub(super) fn run(
     };
     let labels = Labels::new(head.labels.iter().cloned());
     let found = read(&args.file, reading, kind, &mut Known::Only(&labels))?;
-    let Reader { tokenizer, frame, longest, .. } = reader;
+    let Reader { tokenizer, frame, longest, long, .. } = reader;
     let (mut examples, mut texts): (Vec<Example>, Vec<usize>) = (Vec::new(), Vec::new());
     for (text, example) in found.examples.iter().enumerate() {
         match head.task {
             TaskKind::Tagging => examples.extend(tags::examples(example, tokenizer, *frame, *longest)),
-            _ => examples.push(encode_one(example, &found.files, tokenizer, *frame, *longest)?.0),
+            _ => examples.extend(parts(example, &found.files, tokenizer, *frame, *longest, *long)?.0),
         }
         texts.resize(examples.len(), text);
     }

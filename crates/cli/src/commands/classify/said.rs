@@ -1,6 +1,6 @@
 //! What is said of one text.
 
-use firebrand_finetune::probabilities;
+use firebrand_finetune::mean_probabilities;
 use firebrand_transformer::{HeadConfig, TaskKind};
 use serde_json::{Map, Value, json};
 
@@ -11,8 +11,9 @@ pub(super) struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    pub(super) fn new(head: &'a HeadConfig, outputs: &[f32]) -> Self {
-        Self { head, numbers: probabilities(head.task, outputs) }
+    /// What the outputs for the parts of a text say of it.
+    pub(super) fn new<'b>(head: &'a HeadConfig, parts: impl IntoIterator<Item = &'b [f32]>) -> Self {
+        Self { head, numbers: mean_probabilities(head.task, parts) }
     }
 
     fn label(&self, output: usize) -> &str {

@@ -4,7 +4,7 @@ use crate::args::Global;
 use crate::exit::usage;
 use crate::output::{complain, say, thousands};
 use firebrand_corpus::labelled::{self, LabelledData, LabelledFile, Loaded};
-use firebrand_finetune::{Example, Frame, Target};
+use firebrand_finetune::{Example, Frame, Framed, LongTexts, Target};
 use firebrand_tokenizer::Tokenizer;
 use rayon::prelude::*;
 
@@ -41,6 +41,7 @@ pub(super) fn encode(
     tokenizer: &Tokenizer,
     frame: Frame,
     seq_len: usize,
+    long: LongTexts,
 ) -> anyhow::Result<Encoded> {
     let needed = frame.around(true) + 2;
     if seq_len < needed {
@@ -49,9 +50,11 @@ pub(super) fn encode(
         )));
     }
     let all = |examples: &[labelled::Example], files: &[LabelledFile]| {
-        let encoded: anyhow::Result<Vec<(Example, bool)>> =
-            examples.par_iter().map(|example| one(example, files, tokenizer, frame, seq_len)).collect();
-        Ok::<_, anyhow::Error>(encoded?.into_iter().unzip::<_, _, Vec<Example>, Vec<bool>>())
+        let encoded: anyhow::Result<Vec<(Vec<Example>, bool)>> = examples
+            .par_iter()
+            .map(|example| parts(example, files, tokenizer, frame, seq_len, long))
+            .collect();
+        Ok::<_, anyhow::Error>(encoded?.into_iter().unzip::<_, _, Vec<Vec<Example>>, Vec<bool>>())
     };
     let held_out_files =
         if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
@@ -61,22 +64,25 @@ pub(super) fn encode(
         return Err(usage(format!("nothing to train on is left of {} files", data.files.len())));
     }
     let cut = cut.into_iter().chain(cut_of_held_out).filter(|&cut| cut).count();
-    let texts = (0..held_out.len()).collect();
-    Ok(Encoded { train, held_out, texts, cut, seq_len, in_parts: false })
+    let texts = held_out.iter().enumerate().flat_map(|(text, parts)| std::iter::repeat_n(text, parts.len()));
+    let texts = texts.collect();
+    let (train, held_out) = (train.into_iter().flatten().collect(), held_out.into_iter().flatten().collect());
+    Ok(Encoded { train, held_out, texts, cut, seq_len, in_parts: long == LongTexts::Windows })
 }
 
-/// One example, and whether it was cut.
-pub(crate) fn one(
+/// One example, in parts if it is read in windows, and whether it was too long.
+pub(crate) fn parts(
     example: &labelled::Example,
     files: &[LabelledFile],
     tokenizer: &Tokenizer,
     frame: Frame,
     seq_len: usize,
-) -> anyhow::Result<(Example, bool)> {
+    long: LongTexts,
+) -> anyhow::Result<(Vec<Example>, bool)> {
     let first = tokenizer.encode(&example.text);
     let second = example.text_b.as_ref().map(|second| tokenizer.encode(second));
-    let framed = frame.compose(&first, second.as_deref(), seq_len);
-    if framed.ids.is_empty() {
+    let framed = frame.parts(&first, second.as_deref(), seq_len, long);
+    if framed.iter().any(|framed| framed.ids.is_empty()) {
         let file =
             files.get(example.place.file).map_or(String::new(), |file| file.path.display().to_string());
         return Err(usage(format!(
@@ -90,7 +96,9 @@ pub(crate) fn one(
         labelled::Target::Number(number) => Target::Number(*number),
         other => unreachable!("a head for whole texts says nothing like {other:?}"),
     };
-    Ok((Example { ids: framed.ids, second: framed.second, target }, framed.cut > 0))
+    let too_long = framed.len() > 1 || framed.iter().any(|framed| framed.cut > 0);
+    let example = |framed: Framed| Example { ids: framed.ids, second: framed.second, target: target.clone() };
+    Ok((framed.into_iter().map(example).collect(), too_long))
 }
 
 /// Says what is learned from.

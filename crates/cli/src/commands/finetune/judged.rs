@@ -21,10 +21,16 @@ pub(super) fn on_held_out(model: &Classifier, encoded: &Encoded, at_once: usize)
     Some(judge(model.head_config(), &outputs, targets, &encoded.texts))
 }
 
-/// Writes the report into the run's folder and prints it.
-pub(super) fn tell(dir: &Path, judged: &Report, loaded: &Loaded, global: &Global) -> anyhow::Result<()> {
+/// Writes the report into the run's folder, and prints it if asked to.
+pub(super) fn tell(
+    dir: &Path,
+    judged: &Report,
+    loaded: &Loaded,
+    print: bool,
+    global: &Global,
+) -> anyhow::Result<()> {
     report::write(dir, judged)?;
-    if global.json || global.quiet {
+    if !print || global.json || global.quiet {
         return Ok(());
     }
     let files = if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };

@@ -1,6 +1,7 @@
 //! `firebrand finetune`.
 
 mod adapt;
+mod curve;
 mod data;
 mod judged;
 mod model;
@@ -21,9 +22,9 @@ use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
 use burn::module::Module;
 use burn::tensor::Device;
-pub(crate) use data::one as encode_one;
+pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
-use firebrand_corpus::labelled::Loaded;
+use firebrand_corpus::labelled::{FoldOf, Loaded};
 use firebrand_finetune::{
     AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
 };
@@ -31,28 +32,67 @@ use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
 pub(crate) use judged::located;
 use report::Summary;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.from.as_deref()));
-    let Some(seeds) = args.seeds else {
-        let summary = one(args, &dir, 0, global)?;
-        return summary.print(global);
-    };
-    let mut summaries = Vec::new();
-    for offset in 0..seeds.get() as u64 {
-        let dir = dir.join(format!("seed-{offset}"));
-        let summary = one(args, &dir, offset, global)?;
-        summary.say(global);
-        summaries.push(summary);
+    if !args.curve.is_empty() {
+        return curve::run(args, &dir, global);
     }
-    report::several(&summaries, global)
+    let summaries = runs(args, &dir, Change::default(), global)?;
+    match (args.seeds, args.folds, summaries.as_slice()) {
+        (None, None, [summary]) => summary.print(global),
+        _ => report::several(&summaries, global),
+    }
 }
 
-/// Makes one run, with so much added to the config's seed.
-fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow::Result<Summary> {
+/// What one of several runs has otherwise than its config says.
+#[derive(Debug, Clone, Copy, Default)]
+struct Change {
+    /// Added to the seed.
+    seed: u64,
+    /// What is held out.
+    fold: Option<FoldOf>,
+    /// How many examples are trained on.
+    examples: Option<usize>,
+}
+
+/// A run, or one for each fold and each seed.
+fn runs(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Vec<Summary>> {
+    let mut planned = vec![(dir.to_path_buf(), change)];
+    if let Some(of) = args.folds.map(NonZeroUsize::get) {
+        planned = (0..of)
+            .map(|number| {
+                (dir.join(format!("fold-{number}")), Change { fold: Some(FoldOf { number, of }), ..change })
+            })
+            .collect();
+    }
+    if let Some(seeds) = args.seeds {
+        let of_seed = |seed: u64| {
+            planned
+                .iter()
+                .map(move |(dir, change)| (dir.join(format!("seed-{seed}")), Change { seed, ..*change }))
+        };
+        planned = (0..seeds.get() as u64).flat_map(of_seed).collect();
+    }
+    let several = planned.len() > 1;
+    let run = |(dir, change): (PathBuf, Change)| {
+        let summary = one(args, &dir, change, global)?;
+        if several {
+            summary.say(global);
+        }
+        Ok(summary)
+    };
+    planned.into_iter().map(run).collect()
+}
+
+/// Makes one run.
+fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Summary> {
     let (mut config, from) = what_is_asked(args, dir)?;
-    config.seed = config.seed.wrapping_add(offset);
+    config.seed = config.seed.wrapping_add(change.seed);
+    config.data.fold = change.fold.or(config.data.fold);
+    config.data.examples = change.examples.unwrap_or(config.data.examples);
     config.validate()?;
     let (device_name, device) = run::device(global)?;
     let precision = config.training.precision.check(&device);
@@ -86,7 +126,10 @@ fn one(args: &FinetuneArgs, dir: &Path, offset: u64, global: &Global) -> anyhow:
     let frame = frame(body.kind, &tokenizer.tokenizer);
     let encoded = match task {
         TaskKind::Tagging => tags::encode(&loaded, &tokenizer.tokenizer, frame, training.seq_len)?,
-        _ => encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len)?,
+        _ => {
+            let long = config.training.long_texts;
+            encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len, long)?
+        }
     };
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
@@ -218,9 +261,11 @@ where
     let rows = finished.trainer.rows_at_once();
     let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
     if let Some(judged) = &judged {
-        judged::tell(dir, judged, loaded, global)?;
+        // Of several runs the figures are printed side by side.
+        let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
+        judged::tell(dir, judged, loaded, alone, global)?;
     }
-    Ok(Summary::new(dir, config, &finished, judged.as_ref()))
+    Ok(Summary::new(dir, config, &finished, loaded.train.len(), judged.as_ref()))
 }
 
 fn default_dir(from: Option<&Path>) -> PathBuf {

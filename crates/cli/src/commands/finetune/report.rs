@@ -20,6 +20,8 @@ pub(super) struct Summary {
     best_step: u64,
     seconds: f64,
     tokens_per_s: f64,
+    /// How many examples were trained on.
+    pub(super) examples: usize,
 }
 
 impl Summary {
@@ -28,6 +30,7 @@ impl Summary {
         dir: &Path,
         config: &FinetuneConfig,
         finished: &Finished<O>,
+        examples: usize,
         judged: Option<&Report>,
     ) -> Self {
         let evaluation = finished.evaluation.as_ref();
@@ -45,6 +48,7 @@ impl Summary {
             best_step: finished.progress.best_step,
             seconds: finished.progress.seconds,
             tokens_per_s: finished.pace.tokens_per_s(),
+            examples,
         }
     }
 
@@ -69,18 +73,18 @@ impl Summary {
         say(global, format!("{}: {loss}; {} of training", self.dir.display(), duration(self.seconds)));
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let figures = self.figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value)));
         json!({
-            "run": self.dir, "seed": self.seed, "val_loss": self.loss, "figures": figures.collect::<Map<String, Value>>(),
+            "run": self.dir, "seed": self.seed, "examples": self.examples, "val_loss": self.loss, "figures": figures.collect::<Map<String, Value>>(),
             "best_step": self.best_step, "seconds": self.seconds, "tokens_per_s": self.tokens_per_s.round(),
             "peak_bytes": firebrand_backend::memory::peak_bytes(),
         })
     }
 }
 
-/// Prints the mean and the deviation of the figures of several runs.
-pub(super) fn several(summaries: &[Summary], global: &Global) -> anyhow::Result<()> {
+/// The figures of several runs, the loss behind them.
+pub(super) fn figures(summaries: &[Summary]) -> Vec<Spread> {
     let names =
         summaries.first().into_iter().flat_map(|first| first.figures.iter().map(|figure| figure.name));
     let spread = |name: &str| {
@@ -90,7 +94,12 @@ pub(super) fn several(summaries: &[Summary], global: &Global) -> anyhow::Result<
     };
     let losses: Vec<f64> = summaries.iter().filter_map(|summary| summary.loss).collect();
     let loss = (!losses.is_empty()).then(|| Spread::new("loss", losses));
-    let found: Vec<Spread> = names.map(spread).chain(loss).collect();
+    names.map(spread).chain(loss).collect()
+}
+
+/// Prints the mean and the deviation of the figures of several runs.
+pub(super) fn several(summaries: &[Summary], global: &Global) -> anyhow::Result<()> {
+    let found = figures(summaries);
     if global.json {
         let spreads = found
             .iter()

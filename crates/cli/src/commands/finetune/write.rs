@@ -203,6 +203,6 @@ impl Start<'_> {
             global,
         };
         let finished = training::drive(objective, model, &data, plan)?;
-        Ok(Summary::new(dir, config, &finished, None))
+        Ok(Summary::new(dir, config, &finished, self.loaded.train.len(), None))
     }
 }

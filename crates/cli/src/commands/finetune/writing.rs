@@ -136,7 +136,7 @@ pub(super) fn pairs(
         let Target::Text(text) = &example.target else {
             unreachable!("data of texts has texts, not {:?}", example.target)
         };
-        let asked = knows.ask(&example.text, tokenizer);
+        let asked = knows.ask(&example.text, tokenizer, tokenizer.end_of_text());
         let end = tokenizer.end_of_text();
         let mut target = asked.begun;
         target.extend(tokenizer.encode(text));

@@ -1,10 +1,10 @@
 //! Generation with an encoder–decoder: the encoder reads the prompt, and what the decoder writes is the result.
 
+use super::fill::Filling;
 use super::fill::spans::Blanks;
 use super::{Job, Prompt, prompt_texts, write};
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::exit::usage;
-use crate::output::line;
 use crate::run::{Trained, parse_ids};
 use firebrand_decode::{Contrastive, EncoderDecoderModel, GenerateConfig, generate_n_best};
 use firebrand_pretrain::{MASK, Mode, ModeTokens, Sentinels};
@@ -43,7 +43,7 @@ pub(crate) struct Asked {
 impl Knows {
     /// What the model reads of a text: special tokens written in it are those tokens, and an end of text follows. A model that was
     /// trained for a mixture of denoisers is asked for what follows.
-    pub(crate) fn ask(&self, text: &str, tokenizer: &Tokenizer) -> Asked {
+    pub(crate) fn ask(&self, text: &str, tokenizer: &Tokenizer, end_of_text: Option<u32>) -> Asked {
         let mut input = tokenizer.encode_with_special(text);
         let mut begun = Vec::new();
         if let Some(modes) = self.modes.filter(|modes| !input.first().is_some_and(|&id| modes.contains(id))) {
@@ -54,7 +54,7 @@ impl Knows {
             input.extend(blank);
             begun.extend(blank);
         }
-        input.extend(tokenizer.end_of_text());
+        input.extend(end_of_text);
         Asked { input, begun }
     }
 }
@@ -86,7 +86,10 @@ pub(super) fn run(
     let knows = Knows::new(model, trained.tokenizer.as_ref())?;
     if !args.fill.is_empty() {
         let tokenizer = trained.tokenizer()?;
-        return args.fill.iter().try_for_each(|text| fill(text, model, config, &knows, tokenizer, global));
+        return args.fill.iter().try_for_each(|text| {
+            let blanks = Blanks::new(text, &knows, tokenizer, trained.end_of_text())?;
+            fill(&blanks, model, config, &knows, tokenizer, &|filling| filling.show(args, global))
+        });
     }
     for prompt in prompts(args, trained, &knows, global)? {
         let input = prompt.input.as_deref().unwrap_or_default();
@@ -121,8 +124,12 @@ fn prompts(
 ) -> anyhow::Result<Vec<Prompt>> {
     let mut prompts = Vec::new();
     for text in &args.prompt_ids {
-        let ids = parse_ids(text)?;
+        let mut ids = parse_ids(text)?;
         trained.check_ids(&ids)?;
+        // As for transformers, which looks away from padding.
+        while ids.last().is_some_and(|&id| trained.conventions.is_padding(id)) {
+            ids.pop();
+        }
         if ids.is_empty() {
             return Err(usage("--prompt-ids is empty: the encoder has nothing to read"));
         }
@@ -130,7 +137,7 @@ fn prompts(
         prompts.push(Prompt { input: Some(ids), ..prompt });
     }
     for text in prompt_texts(args, !prompts.is_empty(), global)? {
-        let Asked { input, begun } = knows.ask(&text, trained.tokenizer()?);
+        let Asked { input, begun } = knows.ask(&text, trained.tokenizer()?, trained.end_of_text());
         if input.is_empty() {
             return Err(usage("the prompt is empty: the encoder has nothing to read"));
         }
@@ -140,28 +147,32 @@ fn prompts(
     Ok(prompts)
 }
 
+/// What the model writes in the blanks, for `show`.
 fn fill(
-    text: &str,
+    blanks: &Blanks,
     model: &EncoderDecoder,
     config: &GenerateConfig,
     knows: &Knows,
     tokenizer: &Tokenizer,
-    global: &Global,
+    show: &dyn Fn(Filling<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let blanks = Blanks::new(text, knows, tokenizer)?;
     check_len(&blanks.input, model)?;
     let reader = EncoderDecoderModel::new(model, &blanks.input);
     let prompts = [[&[knows.start], blanks.begin.as_slice()].concat()];
     let found = generate_n_best(&reader, &prompts, config, &mut |_, _| ControlFlow::Continue(()))?;
     for (rank, generation) in found.iter().flatten().enumerate() {
-        let (filled, spans) = blanks.filled(&generation.ids, knows, tokenizer)?;
-        match global.json {
-            true => line(serde_json::json!({
-                "fill": text, "input_ids": blanks.input, "ids": generation.ids, "text": filled, "spans": spans,
-                "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(),
-            }))?,
-            false => line(filled)?,
-        }
+        let (filled, fills) = blanks.filled(&generation.ids, knows, tokenizer)?;
+        show(Filling {
+            prompt: &blanks.text,
+            text: Some(filled),
+            fills,
+            input_ids: &blanks.input,
+            ids: &generation.ids,
+            rank: rank + 1,
+            score: generation.score,
+            log_prob: generation.log_prob(),
+            finish_reason: generation.finish_reason,
+        })?;
     }
     Ok(())
 }

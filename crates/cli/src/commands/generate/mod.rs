@@ -16,11 +16,13 @@ use crate::exit::usage;
 use crate::output::{line, piece, say};
 use crate::plot;
 use crate::run::{Trained, parse_ids};
+use fill::Filling;
 use firebrand_decode::{
     Contrastive, FinishReason, GenerateConfig, Generation, Guided, HiddenStates, Observer, Penalties,
     Sliding, Stop, Strategy, Uncached, generate_contrastive, generate_n_best,
 };
 use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::hugging_face::Conventions;
 use firebrand_transformer::{AnyModel, Decoder, WeightFormat};
 use model::Loaded;
 use speculation::{Drafting, Report};
@@ -89,7 +91,7 @@ pub(crate) fn run(args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
     let trained = Trained::open(&args.run, global)?;
     if let AnyModel::EncoderDecoder(model) = &trained.model {
         let Asked { strategy, contrastive } = asked;
-        let config = config(args, strategy, trained.tokenizer.as_ref(), vec![])?;
+        let config = config(args, strategy, trained.tokenizer.as_ref(), &trained.conventions, vec![])?;
         return encoder_decoder::run(model, &config, contrastive.as_ref(), &trained, args, global);
     }
     if !args.fill.is_empty() {
@@ -112,7 +114,7 @@ fn decode(
     ends: Vec<u32>,
     global: &Global,
 ) -> anyhow::Result<()> {
-    let Trained { model, tokenizer, device } = trained;
+    let Trained { model, tokenizer, device, conventions } = trained;
     let loaded = Loaded::new(causal(model, &args.run)?, args.weights, &device, global)?;
     if loaded.config().prefix_attention && (args.no_cache || args.explain_cost) {
         return Err(usage(
@@ -122,7 +124,7 @@ fn decode(
     }
     let drafting = Drafting::open(args, &loaded, tokenizer.as_ref(), global)?;
     let model = loaded.model();
-    let config = config(args, strategy, tokenizer.as_ref(), ends)?;
+    let config = config(args, strategy, tokenizer.as_ref(), &conventions, ends)?;
     let generate = |recorded: Option<&mut Recorded>| {
         let mut job = Job {
             prompts: &prompts,
@@ -164,12 +166,14 @@ fn slide<M: HiddenStates>(
     }
 }
 
-/// What is chosen, and when it ends: at an end of text, what the options say, or one of the ids `ends`.
+/// What is chosen, and when it ends: at an end of text, what the options say, or one of the ids `ends`. What ends a text the folder says,
+/// and the tokenizer.
 fn config(
     args: &GenerateArgs,
     strategy: Strategy,
     tokenizer: Option<&Tokenizer>,
-    ends: Vec<u32>,
+    conventions: &Conventions,
+    mut ends: Vec<u32>,
 ) -> anyhow::Result<GenerateConfig> {
     let mut banned = Vec::new();
     for ids in &args.ban {
@@ -186,8 +190,10 @@ fn config(
         [] => Stop::default(),
         texts => when_spelled(texts, needed(tokenizer, "--stop")?.token_table()),
     };
+    let boundary = tokenizer.and_then(boundary);
+    let end_of_text = conventions.ends.first().copied().or(boundary);
+    ends.extend(conventions.ends.iter().copied().chain(boundary).filter(|&id| Some(id) != end_of_text));
     let stop = at_ids(ends, stop);
-    let end_of_text = tokenizer.and_then(boundary);
     let constraint = constraint::asked_for(args, tokenizer, end_of_text)?;
     Ok(GenerateConfig {
         strategy,
@@ -359,38 +365,53 @@ fn show(
         up_to_stop.push(&text) + &up_to_stop.finish()
     });
     if global.json {
-        let mut json = serde_json::json!({
-            "prompt": prompt.text, "prompt_ids": prompt.ids, "ids": generation.ids, "text": text,
-            "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(), "weights": WeightFormat::from(args.weights).name(),
-            "finish_reason": match generation.finish_reason {
-                FinishReason::EndOfText => "end-of-text",
-                FinishReason::Complete => "complete",
-                FinishReason::MaxNewTokens => "max-new-tokens",
-                FinishReason::ContextFull => "context-full",
-                FinishReason::Stop | FinishReason::Stopped => "stopped",
-            },
-        });
+        let mut json = match &prompt.blank {
+            Some(blank) => Filling {
+                prompt: &blank.text,
+                text: text.as_deref().map(|text| prompt.whole(text)),
+                fills: text.map(|text| vec![text]),
+                input_ids: &prompt.ids,
+                ids: &generation.ids,
+                rank: rank + 1,
+                score: generation.score,
+                log_prob: generation.log_prob(),
+                finish_reason: generation.finish_reason,
+            }
+            .json(),
+            None => serde_json::json!({
+                "prompt": prompt.text, "prompt_ids": prompt.ids, "ids": generation.ids, "text": text,
+                "rank": rank + 1, "score": generation.score, "log_prob": generation.log_prob(),
+                "weights": WeightFormat::from(args.weights).name(), "finish_reason": reason(generation.finish_reason),
+            }),
+        };
         if let Some(input) = &prompt.input {
             json["input_ids"] = input.clone().into();
-        }
-        if let Some(blank) = &prompt.blank {
-            json["prompt"] = blank.text.clone().into();
-            json["fill"] = text.as_deref().map(|text| prompt.whole(text)).into();
         }
         more.iter().for_each(|(name, value)| json[name] = value.clone());
         return line(json);
     }
     if args.n_best > 1 {
-        line(format!(
-            "{}. score {:.4}, log-probability {:.4}",
-            rank + 1,
-            generation.score,
-            generation.log_prob()
-        ))?;
+        line(ranked(rank + 1, generation.score, generation.log_prob()))?;
     }
     match text {
         Some(text) => line(prompt.whole(&text) + "\n"),
         None => line(generation.ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
+    }
+}
+
+/// What stands above one of several texts.
+fn ranked(rank: usize, score: f64, log_prob: f64) -> String {
+    format!("{rank}. score {score:.4}, log-probability {log_prob:.4}")
+}
+
+/// Why a text ended, as `--json` says it.
+fn reason(finish_reason: FinishReason) -> &'static str {
+    match finish_reason {
+        FinishReason::EndOfText => "end-of-text",
+        FinishReason::Complete => "complete",
+        FinishReason::MaxNewTokens => "max-new-tokens",
+        FinishReason::ContextFull => "context-full",
+        FinishReason::Stop | FinishReason::Stopped => "stopped",
     }
 }
 

@@ -193,7 +193,7 @@ impl Job<'_> {
     /// How tokens are hidden.
     fn masking(&self) -> anyhow::Result<Masking> {
         let table = self.tokenizer.token_table();
-        match (0..table.len() as u32).all(|id| table.is_special(id)) {
+        match !(0..table.len() as u32).any(|id| table.is_ordinary(id)) {
             true => {
                 Err(usage("the tokenizer has special tokens only: there is nothing to hide and to predict"))
             }

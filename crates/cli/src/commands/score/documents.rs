@@ -6,12 +6,14 @@ use crate::run::{self, AnyConfig, RunFile, Trained, parse_ids};
 use anyhow::Context;
 use firebrand_corpus::generator::{Grammar, floor_of};
 use firebrand_corpus::sources::{DocumentBoundary, DocumentReader};
-use firebrand_tokenizer::TokenTable;
+use firebrand_tokenizer::{TokenTable, Tokenizer};
 use std::path::Path;
 
 /// Ids to score; all but the first are targets.
 pub(super) struct Scored {
     pub(super) ids: Vec<u32>,
+    /// Special ids that stand for no text, and do not end one: of ids that were given as ids.
+    marks: Vec<u32>,
     /// The end of text that was put in front of the text, but not behind it.
     begin: Option<u32>,
     /// UTF-8 bytes of the text that the targets stand for.
@@ -31,8 +33,10 @@ pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(
             let ids = parse_ids(ids)?;
             trained.check_ids(&ids)?;
             let table = trained.tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
-            let bytes = table.map_or(0, |table| ids.iter().skip(1).map(|&id| bytes_of(&table, id)).sum());
-            Ok((vec![Scored { ids, begin: None, bytes }], None))
+            let bytes =
+                table.as_ref().map_or(0, |table| ids.iter().skip(1).map(|&id| bytes_of(table, id)).sum());
+            let marks = ids.iter().copied().filter(|&id| is_mark(id, table.as_ref(), trained)).collect();
+            Ok((vec![Scored { ids, marks, begin: None, bytes }], None))
         }
         _ => Err(usage("nothing to score: give --text, --file or --ids")),
     }
@@ -41,7 +45,7 @@ pub(super) fn asked_for(args: &ScoreArgs, trained: &Trained) -> anyhow::Result<(
 /// A text after an end of text, where the model knows one.
 fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Scored> {
     let tokenizer = trained.tokenizer()?;
-    let end = tokenizer.end_of_text();
+    let end = trained.end_of_text();
     let mut ids: Vec<u32> = end.into_iter().collect();
     ids.extend(tokenizer.encode(text));
     if with_end {
@@ -55,7 +59,16 @@ fn document(text: &str, trained: &Trained, with_end: bool) -> anyhow::Result<Sco
             ids.iter().skip(1).map(|&id| bytes_of(&table, id)).sum()
         }
     };
-    Ok(Scored { ids, begin: end.filter(|_| !with_end), bytes })
+    Ok(Scored { ids, marks: Vec::new(), begin: end.filter(|_| !with_end), bytes })
+}
+
+/// Whether an id among ids is special and ends no document: it has no bytes, whatever it stands for.
+fn is_mark(id: u32, table: Option<&TokenTable>, trained: &Trained) -> bool {
+    let is_special = table.is_some_and(|table| (id as usize) < table.len() && table.is_special(id));
+    // Where no token ends documents, what begins one stands between them.
+    let begins = || trained.tokenizer.as_ref().and_then(Tokenizer::begin_of_text);
+    let ends = trained.end_of_text().or_else(begins);
+    is_special && Some(id) != ends && !trained.conventions.ends.contains(&id)
 }
 
 /// The bytes of a token; a model may have ids that its tokenizer has not.
@@ -64,6 +77,12 @@ fn bytes_of(tokens: &TokenTable, id: u32) -> u64 {
 }
 
 impl Scored {
+    /// Whether the nats of an id count for bits per byte: those of text do, and those of the ends of documents. An `<unk>` in a text is
+    /// text, as its bytes count; among ids nothing is known of what it stands for, and it counts for nothing.
+    pub(super) fn counts(&self, id: u32) -> bool {
+        !self.marks.contains(&id)
+    }
+
     /// The same for a model that reads from the end: an end of text in front stands behind the text now.
     pub(super) fn reversed(&self, tokens: Option<&TokenTable>) -> Self {
         let mut ids = self.ids.clone();
@@ -74,7 +93,7 @@ impl Scored {
             _ => 0,
         };
         let bytes = (self.bytes + given(&self.ids)).saturating_sub(given(&ids));
-        Self { ids, begin: self.begin, bytes }
+        Self { ids, marks: self.marks.clone(), begin: self.begin, bytes }
     }
 }
 

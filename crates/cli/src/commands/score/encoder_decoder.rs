@@ -1,101 +1,110 @@
 //! What a text costs an encoder–decoder that has read nothing of it: the decoder writes the whole text for an input of one blank
 //! (`<extra_id_0>`, or `[MASK]`; after `[S]` where the model knows modes), or of nothing but an end of text where it knows none.
 
-use super::documents::Scored;
-use super::windows::{Window, windows};
-use crate::args::{Global, ScoreArgs, WeightsName};
+use super::predictor::{flat, numbers, padded};
+use super::windows::Window;
 use crate::commands::generate::Knows;
 use crate::exit::usage;
-use crate::output::bar;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 use firebrand_pretrain::Mode;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{EncoderDecoder, Model};
 
+/// A model that writes texts.
+pub(super) struct Writer {
+    model: EncoderDecoder,
+    given: Given,
+}
+
 /// What the encoder reads, and what the decoder has written before the text.
+#[derive(Clone)]
 struct Given {
     input: Vec<u32>,
     begin: Vec<u32>,
-    end_of_text: Option<u32>,
+    /// Ends texts; it stands before one that models continue, and here the beginning takes its place.
+    ends: Option<u32>,
+}
+
+impl Writer {
+    /// `ends` is the id that ends texts.
+    pub(super) fn new(
+        model: EncoderDecoder,
+        tokenizer: Option<&Tokenizer>,
+        ends: Option<u32>,
+    ) -> anyhow::Result<Self> {
+        let knows = Knows::new(&model, tokenizer)?;
+        let sentinel = knows.sentinels.first();
+        let mode = knows.modes.map(|modes| modes.id(Mode::S));
+        let input: Vec<u32> = mode.into_iter().chain(sentinel.or(knows.mask)).chain(ends).collect();
+        // Without a tokenizer there may be no end of text: then what the decoder begins with is all that is read.
+        let input = if input.is_empty() { vec![knows.start] } else { input };
+        let begin: Vec<u32> = [knows.start].into_iter().chain(sentinel).collect();
+        let context = model.config().seq_len;
+        match context > begin.len() {
+            true => Ok(Self { model, given: Given { input, begin, ends } }),
+            false => Err(usage(format!("the model's context of {context} leaves no room for a text"))),
+        }
+    }
+
+    /// The same with another model of its shape.
+    pub(super) fn with(&self, model: EncoderDecoder) -> Self {
+        Self { model, given: self.given.clone() }
+    }
+
+    pub(super) fn model(&self) -> &EncoderDecoder {
+        &self.model
+    }
+
+    /// How many tokens of a text it writes at once.
+    pub(super) fn most_targets(&self) -> usize {
+        self.model.config().seq_len - self.given.begin.len()
+    }
+
+    /// How many ids that begin like `ids` it can write, and one more.
+    pub(super) fn most_ids(&self, ids: &[u32]) -> usize {
+        self.model.config().seq_len + ids.len() - self.given.written(ids).len()
+    }
+
+    /// `−log P` of each id but the first of each window, from those before.
+    pub(super) fn target_nats(&self, batch: &[Window]) -> Vec<Vec<f64>> {
+        let rows: Vec<Vec<u32>> = batch.iter().map(|window| self.given.written(&window.ids)).collect();
+        let before: Vec<&[u32]> = rows.iter().map(|row| &row[..row.len() - 1]).collect();
+        let targets: Vec<&[u32]> = rows.iter().map(|row| &row[1..]).collect();
+        let longest = targets.iter().map(|row| row.len()).max().unwrap_or(1);
+        let hidden = self.hidden(&before, longest);
+        let targets = padded(&targets, longest, &self.model.device()).reshape([rows.len() * longest]);
+        let nats = numbers(self.model.nats(hidden, targets));
+        let of_window = |((window, before), nats): ((&Window, &&[u32]), &[f32])| {
+            let counted = before.len() - (window.ids.len() - 1)..before.len();
+            nats[counted].iter().map(|&nats| f64::from(nats)).collect()
+        };
+        batch.iter().zip(&before).zip(nats.chunks(longest)).map(of_window).collect()
+    }
+
+    /// The logits behind every one of `ids`, `[ids, vocab]`.
+    pub(super) fn logits(&self, ids: &[u32]) -> Vec<f32> {
+        let written = self.given.written(ids);
+        let hidden = self.hidden(&[written.as_slice()], written.len());
+        numbers(self.model.logits(hidden.narrow(0, written.len() - ids.len(), ids.len())))
+    }
+
+    /// The decoder's states behind what it has written, `[rows · len, d_model]`.
+    fn hidden(&self, written: &[&[u32]], len: usize) -> Tensor<2> {
+        let (device, rows, input) = (self.model.device(), written.len(), &self.given.input);
+        let read = padded(&vec![input.as_slice(); rows], input.len(), &device);
+        let encoded = self.model.encode(read, &vec![input.len(); rows], None);
+        let lens: Vec<usize> = written.iter().map(|row| row.len()).collect();
+        flat(self.model.hidden(&encoded, padded(written, len, &device), &lens, None))
+    }
 }
 
 impl Given {
-    fn new(model: &EncoderDecoder, tokenizer: Option<&Tokenizer>) -> anyhow::Result<Self> {
-        let knows = Knows::new(model, tokenizer)?;
-        let end_of_text = tokenizer.and_then(Tokenizer::end_of_text);
-        let sentinel = (!knows.sentinels.is_empty()).then(|| knows.sentinels.id(0));
-        let mode = knows.modes.map(|modes| modes.id(Mode::S));
-        let input: Vec<u32> = mode.into_iter().chain(sentinel.or(knows.mask)).chain(end_of_text).collect();
-        // Without a tokenizer there is no end of text: then what the decoder begins with is all that is read.
-        let input = if input.is_empty() { vec![knows.start] } else { input };
-        Ok(Self { input, begin: [knows.start].into_iter().chain(sentinel).collect(), end_of_text })
-    }
-
-    /// What the decoder writes for a window, the last `counted` ids of which count.
-    fn written(&self, window: &Window) -> Vec<u32> {
-        // An end of text before a text is for models that continue it; here the beginning takes its place.
-        let text = match window.ids.split_first() {
-            Some((&first, text)) if Some(first) == self.end_of_text => text,
-            _ => &window.ids,
+    /// What the decoder writes where `ids` are asked for, which are the last of it; or the beginning stands for the first of them.
+    fn written(&self, ids: &[u32]) -> Vec<u32> {
+        let text = match ids.split_first() {
+            Some((&first, text)) if Some(first) == self.ends => text,
+            _ => ids,
         };
-        [&self.begin, text].concat()
+        [self.begin.as_slice(), text].concat()
     }
-}
-
-/// Nats of all targets of each document.
-pub(super) fn nats(
-    model: &EncoderDecoder,
-    tokenizer: Option<&Tokenizer>,
-    documents: &[Scored],
-    args: &ScoreArgs,
-    global: &Global,
-) -> anyhow::Result<Vec<f64>> {
-    if args.weights != WeightsName::F32 {
-        return Err(usage("--weights are for decoders, and this is an encoder-decoder model"));
-    }
-    if args.logits.is_some() {
-        return Err(usage("--logits are those of a decoder, and this is an encoder-decoder model"));
-    }
-    let given = Given::new(model, tokenizer)?;
-    let context = model.config().seq_len;
-    let Some(room) = context.checked_sub(given.begin.len()).filter(|&room| room > 0) else {
-        return Err(usage(format!("the model's context of {context} leaves no room for a text")));
-    };
-    let windows = windows(documents, room);
-    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
-    let mut nats = vec![0.0; documents.len()];
-    for batch in windows.chunks((4096 / context).max(1)) {
-        for (window, of_window) in batch.iter().zip(nats_of(model, &given, batch, &model.device())) {
-            nats[window.document] += of_window;
-        }
-        progress.inc(batch.len() as u64);
-    }
-    progress.finish_and_clear();
-    Ok(nats)
-}
-
-/// Nats of the counted targets of each window.
-fn nats_of(model: &EncoderDecoder, given: &Given, batch: &[Window], device: &Device) -> Vec<f64> {
-    let rows: Vec<Vec<u32>> = batch.iter().map(|window| given.written(window)).collect();
-    let seq = rows.iter().map(|row| row.len() - 1).max().unwrap_or(1);
-    let tensor = |rows: Vec<Vec<u32>>, seq: usize| {
-        let n = rows.len();
-        let padded = |row: Vec<u32>| (0..seq).map(move |i| row.get(i).copied().unwrap_or(0) as i32);
-        let ids: Vec<i32> = rows.into_iter().flat_map(padded).collect();
-        Tensor::<2, Int>::from_data(TensorData::new(ids, [n, seq]), device)
-    };
-    let n = rows.len();
-    let input = tensor(vec![given.input.clone(); n], given.input.len());
-    let encoded = model.encode(input, &vec![given.input.len(); n], None);
-    let lens: Vec<usize> = rows.iter().map(|row| row.len() - 1).collect();
-    let ids = tensor(rows.iter().map(|row| row[..row.len() - 1].to_vec()).collect(), seq);
-    let targets = tensor(rows.iter().map(|row| row[1..].to_vec()).collect(), seq).reshape([n * seq]);
-    let hidden = model.hidden(&encoded, ids, &lens, None);
-    let nats = model.nats(hidden.reshape([n * seq, model.config().d_model]), targets);
-    let nats: Vec<f32> = nats.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
-    let counted = batch.iter().zip(&lens).zip(nats.chunks(seq));
-    let sum = |((window, &len), row): ((&Window, &usize), &[f32])| {
-        row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum()
-    };
-    counted.map(sum).collect()
 }

@@ -6,88 +6,115 @@ mod predictor;
 mod pseudo;
 mod windows;
 
-use super::narrow::{self, f32_bytes, narrow};
-use crate::args::{Global, ScoreArgs, WeightsName};
+use super::narrow;
+use crate::args::{Global, ScoreArgs};
 use crate::exit::usage;
-use crate::output::{line, size};
-use crate::run::Trained;
+use crate::output::{check_writable, line, size};
+use crate::run::{Trained, device};
 use anyhow::Context;
 use documents::Scored;
-use firebrand_transformer::{AnyModel, CpuDecoder};
-use predictor::Predictor;
+use encoder_decoder::Writer;
+use firebrand_transformer::AnyModel;
+use predictor::{Narrow, Predictor};
 use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
+use windows::Nats;
 
-/// A model that predicts all tokens but the given ones, and what it makes of them.
+/// A model that predicts all tokens but the given ones, and what it is to make of them.
 struct Reading {
     /// Which way it reads; of a model that reads one way only, nothing.
     name: Option<&'static str>,
     predictor: Predictor,
-    narrow: Option<CpuDecoder>,
+    narrow: Option<Narrow>,
     documents: Vec<Scored>,
-    /// Of each document.
-    nats: Vec<f64>,
+}
+
+/// A reading, and what it says of each document.
+struct Read {
+    reading: Reading,
+    nats: Vec<Nats>,
     /// The same with f32 weights.
-    f32_nats: Vec<f64>,
+    f32_nats: Vec<Nats>,
 }
 
 impl Reading {
-    fn new(
-        name: Option<&'static str>,
-        predictor: Predictor,
-        documents: Vec<Scored>,
-        weights: WeightsName,
-        device: &str,
-        global: &Global,
-    ) -> anyhow::Result<Self> {
-        let narrow = match &predictor {
-            Predictor::Decoder(decoder) => narrow(decoder, weights, device)?,
-            Predictor::Permutation(_) if weights != WeightsName::F32 => {
-                return Err(usage("--weights is for decoders, and this model predicts in any order"));
-            }
-            Predictor::Permutation(_) => None,
-        };
-        let f32_nats = windows::nats(&predictor, &documents, global);
-        let nats = match &narrow {
-            Some(model) => windows::narrow_nats(model, &documents, global),
+    fn read(self, global: &Global) -> Read {
+        let f32_nats = windows::nats(&self.predictor, "scoring", &self.documents, global);
+        let nats = match &self.narrow {
+            Some(narrow) => windows::nats(&narrow.predictor, narrow.format.name(), &self.documents, global),
             None => f32_nats.clone(),
         };
-        Ok(Self { name, predictor, narrow, documents, nats, f32_nats })
+        Read { reading: self, nats, f32_nats }
+    }
+
+    /// What predicts, with the weights that are asked for.
+    fn asked(&self) -> &Predictor {
+        self.narrow.as_ref().map_or(&self.predictor, |narrow| &narrow.predictor)
     }
 }
 
 pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
+    check(args, global)?;
     let trained = Trained::open(&args.run, global)?;
     if matches!(trained.model, AnyModel::Encoder(_)) {
         return pseudo::run(args, &trained, global);
     }
     let (documents, floor) = documents::asked_for(args, &trained)?;
-    let n_documents = documents.len();
     if documents.iter().all(|document| document.ids.len() < 2) {
         return Err(usage("nothing to score: the first token is given, and there is no second"));
     }
-    if args.logits.is_some() && n_documents != 1 {
-        return Err(usage("--logits are those of one --text or --ids, not of a --file"));
+    let n_documents = documents.len();
+    let device = trained.device.clone();
+    let readings = readings(args, trained, documents)?;
+    if let Some(path) = &args.logits {
+        write_logits(path, &readings)?;
     }
-    let Trained { model, tokenizer, device } = trained;
-    if let AnyModel::EncoderDecoder(model) = &model {
-        let nats = encoder_decoder::nats(model, tokenizer.as_ref(), &documents, args, global)?;
-        if args.each {
-            return print_each(&documents, &nats);
+    let all: Vec<Read> = readings.into_iter().map(|reading| reading.read(global)).collect();
+    if args.each {
+        return print_each(&all);
+    }
+    let score = Score::new(&all, n_documents, floor, device);
+    if global.json { line(score.json(&all)) } else { score.print(&all) }
+}
+
+/// Refuses, before anything is read, what can be told from the options alone.
+fn check(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
+    if let Some(path) = &args.logits {
+        if args.file.is_some() {
+            return Err(usage("--logits are those of one --text or --ids, not of a --file"));
         }
-        let score = Score::of(&documents, nats.iter().sum(), floor, device);
-        return if global.json { line(score.json(&[])) } else { score.print(&[]) };
+        check_writable("--logits", path, "logits.json")?;
     }
-    let reading =
-        |name, predictor, documents| Reading::new(name, predictor, documents, args.weights, &device, global);
-    let readings = match model {
-        AnyModel::EncoderDecoder(_) => unreachable!("it was scored above"),
+    narrow::check_device(args.weights, &device(global)?.0)
+}
+
+/// What of the model reads the documents.
+fn readings(args: &ScoreArgs, trained: Trained, documents: Vec<Scored>) -> anyhow::Result<Vec<Reading>> {
+    let ends = trained.end_of_text();
+    let Trained { model, tokenizer, device, .. } = trained;
+    let reading = |name, predictor: Predictor, documents: Vec<Scored>| {
+        let ids = &documents[0].ids;
+        let (most, context) = (predictor.most_ids(ids), predictor.config().seq_len);
+        if args.logits.is_some() && ids.len() > most {
+            return Err(usage(format!(
+                "--logits: {} tokens are more than the {most} that fit in the model's context of {context}",
+                ids.len()
+            )));
+        }
+        let narrow = predictor.narrow(args.weights, &device)?;
+        Ok(Reading { name, predictor, narrow, documents })
+    };
+    Ok(match model {
         // A model that sees all of a prompt is given one token of each text: then every other is predicted from those before.
         AnyModel::Decoder(model) => {
             vec![reading(None, Predictor::Decoder(Box::new(model.reading_causally())), documents)?]
         }
         AnyModel::Permutation(model) => vec![reading(None, Predictor::Permutation(model), documents)?],
+        AnyModel::EncoderDecoder(model) => {
+            let writer = Writer::new(*model, tokenizer.as_ref(), ends)?;
+            vec![reading(None, Predictor::EncoderDecoder(Box::new(writer)), documents)?]
+        }
         AnyModel::Bidirectional(model) => {
             let tokens = tokenizer.as_ref().map(|tokenizer| tokenizer.token_table());
             let reversed = documents.iter().map(|document| document.reversed(tokens.as_ref())).collect();
@@ -96,25 +123,14 @@ pub(crate) fn run(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
                 reading(Some("backward"), Predictor::Decoder(Box::new(model.backward())), reversed)?,
             ]
         }
-        AnyModel::Encoder(_) => unreachable!("scored in another way above"),
-    };
-    if let Some(path) = &args.logits {
-        write_logits(path, &readings)?;
-    }
-    if args.each {
-        let mean = |index: usize| {
-            readings.iter().map(|reading| reading.nats[index]).sum::<f64>() / readings.len() as f64
-        };
-        let nats: Vec<f64> = (0..n_documents).map(mean).collect();
-        return print_each(&readings[0].documents, &nats);
-    }
-    let score = Score::new(&readings, n_documents, floor, device);
-    if global.json { line(score.json(&readings)) } else { score.print(&readings) }
+        AnyModel::Encoder(_) => unreachable!("scored in another way"),
+    })
 }
 
 /// A line of JSON for each document; of a model that reads both ways, the mean of the two.
-fn print_each(documents: &[Scored], nats: &[f64]) -> anyhow::Result<()> {
-    for (document, nats) in documents.iter().zip(nats) {
+fn print_each(all: &[Read]) -> anyhow::Result<()> {
+    for (index, document) in all[0].reading.documents.iter().enumerate() {
+        let nats = all.iter().map(|read| read.nats[index].all).sum::<f64>() / all.len() as f64;
         let tokens = document.ids.len().saturating_sub(1);
         line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": document.bytes}))?;
     }
@@ -125,6 +141,8 @@ fn print_each(documents: &[Scored], nats: &[f64]) -> anyhow::Result<()> {
 struct Score {
     nats: f64,
     f32_nats: f64,
+    /// Those that bits per byte count.
+    text_nats: f64,
     tokens: u64,
     bytes: u64,
     documents: usize,
@@ -133,27 +151,20 @@ struct Score {
 }
 
 impl Score {
-    fn new(readings: &[Reading], documents: usize, floor: Option<f64>, device: String) -> Self {
-        let mean =
-            |of: &dyn Fn(&Reading) -> f64| readings.iter().map(of).sum::<f64>() / readings.len() as f64;
-        let all = || readings.iter().flat_map(|reading| &reading.documents);
-        let count = readings.len() as u64;
+    fn new(all: &[Read], documents: usize, floor: Option<f64>, device: String) -> Self {
+        let mean = |of: &dyn Fn(&Read) -> f64| all.iter().map(of).sum::<f64>() / all.len() as f64;
+        let scored = || all.iter().flat_map(|read| &read.reading.documents);
+        let count = all.len() as u64;
         Self {
-            nats: mean(&|reading| reading.nats.iter().sum()),
-            f32_nats: mean(&|reading| reading.f32_nats.iter().sum()),
-            tokens: all().map(|document| document.ids.len().saturating_sub(1) as u64).sum::<u64>() / count,
-            bytes: all().map(|document| document.bytes).sum::<u64>() / count,
+            nats: mean(&|read| sum(&read.nats)),
+            f32_nats: mean(&|read| sum(&read.f32_nats)),
+            text_nats: mean(&|read| read.nats.iter().map(|nats| nats.of_text).sum()),
+            tokens: scored().map(|document| document.ids.len().saturating_sub(1) as u64).sum::<u64>() / count,
+            bytes: scored().map(|document| document.bytes).sum::<u64>() / count,
             documents,
             floor,
             device,
         }
-    }
-
-    /// Of a model that says itself what its tokens cost.
-    fn of(documents: &[Scored], nats: f64, floor: Option<f64>, device: String) -> Self {
-        let tokens = documents.iter().map(|document| document.ids.len().saturating_sub(1) as u64).sum();
-        let bytes = documents.iter().map(|document| document.bytes).sum();
-        Self { nats, f32_nats: nats, tokens, bytes, documents: documents.len(), floor, device }
     }
 
     fn loss(&self) -> f64 {
@@ -165,24 +176,24 @@ impl Score {
     }
 
     fn bits_per_byte(&self) -> Option<f64> {
-        (self.bytes > 0).then(|| self.nats / (LN_2 * self.bytes as f64))
+        (self.bytes > 0).then(|| self.text_nats / (LN_2 * self.bytes as f64))
     }
 
-    fn json(&self, readings: &[Reading]) -> serde_json::Value {
+    fn json(&self, all: &[Read]) -> serde_json::Value {
         let (loss, f32_loss) = (self.loss(), self.f32_loss());
         let mut result = json!({
             "log_likelihood": -self.nats, "tokens": self.tokens, "bytes": self.bytes, "documents": self.documents,
             "loss": loss, "perplexity": loss.exp(), "bits_per_byte": self.bits_per_byte(),
             "floor_bits_per_byte": self.floor, "device": self.device, "weights": "f32",
         });
-        for reading in readings {
-            if let Some(name) = reading.name {
-                let nats: f64 = reading.nats.iter().sum();
+        for read in all {
+            if let Some(name) = read.reading.name {
+                let nats = sum(&read.nats);
                 let loss = nats / self.tokens as f64;
                 result[name] = json!({"log_likelihood": -nats, "loss": loss, "perplexity": loss.exp()});
             }
         }
-        if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
+        if let Some((format, bytes, f32_bytes)) = narrow_sizes(all) {
             result["weights"] = format.into();
             result["weight_bytes"] = bytes.into();
             result["f32"] =
@@ -192,19 +203,19 @@ impl Score {
         result
     }
 
-    fn print(&self, readings: &[Reading]) -> anyhow::Result<()> {
+    fn print(&self, all: &[Read]) -> anyhow::Result<()> {
         let (loss, f32_loss) = (self.loss(), self.f32_loss());
         line(format!("log-likelihood  {:.4} nats over {} tokens", -self.nats, self.tokens))?;
-        for reading in readings {
-            if let Some(name) = reading.name {
-                let nats: f64 = reading.nats.iter().sum();
+        for read in all {
+            if let Some(name) = read.reading.name {
+                let nats = sum(&read.nats);
                 let perplexity = (nats / self.tokens as f64).exp();
                 line(format!("  {name:<13} {:.4} nats, perplexity {perplexity:.4}", -nats))?;
             }
         }
         line(format!("loss            {loss:.4} nats a token"))?;
         line(format!("perplexity      {:.4}", loss.exp()))?;
-        if let Some((format, bytes, f32_bytes)) = narrow_sizes(readings) {
+        if let Some((format, bytes, f32_bytes)) = narrow_sizes(all) {
             let percent = 100.0 * (loss - f32_loss).exp_m1();
             line(format!("  of f32        {:.4} ({format} changes it by {percent:+.3} %)", f32_loss.exp()))?;
             let (bytes, f32_bytes) = (size(bytes as u64), size(f32_bytes as u64));
@@ -220,12 +231,17 @@ impl Score {
     }
 }
 
+/// What all documents cost together.
+fn sum(nats: &[Nats]) -> f64 {
+    nats.iter().map(|nats| nats.all).sum()
+}
+
 /// The format of narrow weights, their bytes, and those of f32; the embedding that two readings share counts for each.
-fn narrow_sizes(readings: &[Reading]) -> Option<(&'static str, usize, usize)> {
-    let narrow: Vec<&CpuDecoder> = readings.iter().filter_map(|reading| reading.narrow.as_ref()).collect();
-    let format = narrow.first()?.format().name();
-    let sum = |of: &dyn Fn(&CpuDecoder) -> usize| narrow.iter().map(|model| of(model)).sum();
-    Some((format, sum(&CpuDecoder::weight_bytes), sum(&f32_bytes)))
+fn narrow_sizes(all: &[Read]) -> Option<(&'static str, usize, usize)> {
+    let narrow: Vec<&Narrow> = all.iter().filter_map(|read| read.reading.narrow.as_ref()).collect();
+    let format = narrow.first()?.format.name();
+    let sum = |of: &dyn Fn(&Narrow) -> usize| narrow.iter().map(|narrow| of(narrow)).sum();
+    Some((format, sum(&|narrow| narrow.bytes), sum(&|narrow| narrow.f32_bytes)))
 }
 
 /// The logits at every position, as `logits_hf.py` reads them; those of a model that reads from the end beside.
@@ -234,22 +250,10 @@ fn write_logits(path: &Path, readings: &[Reading]) -> anyhow::Result<()> {
     for reading in readings {
         let name = if reading.name == Some("backward") { "backward_logits" } else { "logits" };
         let ids = &reading.documents[0].ids;
-        let logits = logits(&reading.predictor, reading.narrow.as_ref(), ids)?;
+        let logits = reading.asked().logits(ids);
         let rows: Vec<&[f32]> = logits.chunks(logits.len() / ids.len()).collect();
         result[name] = json!(rows);
     }
     let json = serde_json::to_string(&result)?;
     firebrand_durable::write(path, json.as_bytes()).with_context(|| path.display().to_string())
-}
-
-/// `[ids, vocab]`
-fn logits(model: &Predictor, narrow: Option<&CpuDecoder>, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
-    let (len, context) = (ids.len(), model.most_targets());
-    if len > context {
-        return Err(usage(format!("{len} tokens are more than the model's context of {context}")));
-    }
-    match narrow {
-        Some(model) => Ok(narrow::logits(model, ids)),
-        None => model.logits(ids),
-    }
 }

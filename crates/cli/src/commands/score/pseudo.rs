@@ -5,7 +5,7 @@
 
 use super::documents;
 use crate::args::{Global, ScoreArgs, WeightsName};
-use crate::commands::masked::Masked;
+use crate::commands::masked::{Frame, Masked};
 use crate::exit::usage;
 use crate::output::{bar, line};
 use crate::run::{Trained, parse_ids};
@@ -19,34 +19,54 @@ use std::path::Path;
 /// A text to score: all its ordinary tokens are.
 struct Text {
     ids: Vec<u32>,
+    /// What stands around it, or around each part of it that is looked at.
+    marks: Option<[u32; 2]>,
     bytes: u64,
 }
 
 /// A token that is hidden in one copy of (a window of) its text.
 struct Hidden {
     text: usize,
-    /// Where the window starts in the text, and how long it is.
+    /// Where the window starts in the text, and how many tokens of the text it has.
     start: usize,
     len: usize,
     /// Where the token stands in the text.
     at: usize,
 }
 
+impl Text {
+    /// The window as the model sees it, and where in it the token stands.
+    fn window(&self, hidden: &Hidden, mask: u32) -> (Vec<u32>, usize) {
+        let mut ids = self.ids[hidden.start..hidden.start + hidden.len].to_vec();
+        ids[hidden.at - hidden.start] = mask;
+        let at = hidden.at - hidden.start + self.before();
+        (self.framed(&ids), at)
+    }
+
+    fn before(&self) -> usize {
+        usize::from(self.marks.is_some())
+    }
+
+    fn framed(&self, ids: &[u32]) -> Vec<u32> {
+        match self.marks {
+            Some([before, after]) => [&[before], ids, &[after]].concat(),
+            None => ids.to_vec(),
+        }
+    }
+}
+
 pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyhow::Result<()> {
-    let masked = Masked::new(trained)?;
     if args.weights != WeightsName::F32 {
         return Err(usage("--weights: encoders are used with f32 weights"));
     }
+    let masked = Masked::new(trained)?;
     let texts = texts(args, trained, &masked)?;
     let hidden = hidden(&texts, &masked);
     if hidden.is_empty() {
         return Err(usage("nothing to score: there is no ordinary token"));
     }
-    if let Some(path) = &args.logits {
-        match texts.as_slice() {
-            [text] => write_logits(path, &masked, &text.ids)?,
-            _ => return Err(usage("--logits are those of one --text or --ids, not of a --file")),
-        }
+    if let (Some(path), [text]) = (&args.logits, texts.as_slice()) {
+        write_logits(path, &masked, &text.framed(&text.ids))?;
     }
     let mut counts = vec![0_usize; texts.len()];
     hidden.iter().for_each(|hidden| counts[hidden.text] += 1);
@@ -73,8 +93,14 @@ pub(super) fn run(args: &ScoreArgs, trained: &Trained, global: &Global) -> anyho
 }
 
 fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Result<Vec<Text>> {
-    let whole =
-        |text: &str| Text { ids: masked.around(&masked.tokenizer.encode(text)), bytes: text.len() as u64 };
+    let whole = |text: &str| {
+        let (ids, bytes) = (masked.tokenizer.encode(text), text.len() as u64);
+        match masked.frame {
+            Frame::Marks(marks) => Text { ids, marks: Some(marks), bytes },
+            // As any other tokens of the stream: a window of it need not begin or end with one.
+            Frame::Ends(_) => Text { ids: masked.frame.around(&ids), marks: None, bytes },
+        }
+    };
     match (&args.text, &args.file, &args.ids) {
         (Some(text), _, _) => Ok(vec![whole(text)]),
         (_, Some(path), _) => {
@@ -91,7 +117,7 @@ fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Re
             let table = masked.tokenizer.token_table();
             let bytes = ids.iter().filter(|&&id| (id as usize) < table.len());
             let bytes = bytes.map(|&id| table.byte_len(id) as u64).sum();
-            Ok(vec![Text { ids, bytes }])
+            Ok(vec![Text { ids, marks: None, bytes }])
         }
         _ => Err(usage("nothing to score: give --text, --file or --ids")),
     }
@@ -101,11 +127,13 @@ fn texts(args: &ScoreArgs, trained: &Trained, masked: &Masked<'_>) -> anyhow::Re
 fn hidden(texts: &[Text], masked: &Masked<'_>) -> Vec<Hidden> {
     let context = masked.context();
     let mut all: Vec<Hidden> = Vec::new();
-    for (text, Text { ids, .. }) in texts.iter().enumerate() {
-        let len = ids.len().min(context);
+    for (index, text) in texts.iter().enumerate() {
+        let ids = &text.ids;
+        let room = context - 2 * text.before();
+        let len = ids.len().min(room);
         for at in (0..ids.len()).filter(|&at| masked.is_ordinary(ids[at])) {
-            let start = at.saturating_sub(context / 2).min(ids.len() - len);
-            all.push(Hidden { text, start, len, at });
+            let start = at.saturating_sub(room / 2).min(ids.len() - len);
+            all.push(Hidden { text: index, start, len, at });
         }
     }
     // Rows of one batch are of one length; the order changes no row's result.
@@ -120,13 +148,10 @@ fn nats(texts: &[Text], hidden: Vec<Hidden>, masked: &Masked<'_>, global: &Globa
     for of_length in hidden.chunk_by(|a, b| a.len == b.len) {
         let rows_at_once = (4096 / of_length[0].len).max(1);
         for batch in of_length.chunks(rows_at_once) {
-            let row = |hidden: &Hidden| {
-                let mut ids = texts[hidden.text].ids[hidden.start..hidden.start + hidden.len].to_vec();
-                ids[hidden.at - hidden.start] = masked.mask;
-                (ids, hidden.at - hidden.start)
-            };
-            let rows: Vec<(Vec<u32>, usize)> = batch.iter().map(row).collect();
-            for (hidden, log_probs) in batch.iter().zip(masked.log_probs(&rows)) {
+            let window = |hidden: &Hidden| texts[hidden.text].window(hidden, masked.mask);
+            let (rows, places): (Vec<Vec<u32>>, Vec<usize>) = batch.iter().map(window).unzip();
+            let places: Vec<(usize, usize)> = places.into_iter().enumerate().collect();
+            for (hidden, log_probs) in batch.iter().zip(masked.log_probs(&rows, &places)) {
                 let token = texts[hidden.text].ids[hidden.at];
                 nats[hidden.text] -= f64::from(log_probs[token as usize]);
             }

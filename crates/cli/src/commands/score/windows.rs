@@ -3,22 +3,28 @@
 use super::documents::Scored;
 use super::predictor::Predictor;
 use crate::args::Global;
-use crate::commands::narrow;
 use crate::output::bar;
-use burn::tensor::{Int, Tensor, TensorData};
-use firebrand_transformer::CpuDecoder;
 
 /// One window of a document: its ids, and how many of its targets are counted (the last ones; the others are there as
 /// context and were counted before).
 pub(super) struct Window {
     /// The number of its document.
-    pub(super) document: usize,
+    document: usize,
     pub(super) ids: Vec<u32>,
-    pub(super) counted: usize,
+    counted: usize,
+}
+
+/// What a document costs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Nats {
+    /// All its targets together.
+    pub(super) all: f64,
+    /// Those that bits per byte count: see [`Scored::counts`].
+    pub(super) of_text: f64,
 }
 
 /// The windows of all documents: one that is longer than the context is read in windows that overlap by half of it.
-pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
+fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     let mut windows: Vec<Window> = Vec::new();
     for (index, document) in documents.iter().enumerate() {
         let targets = document.ids.len().saturating_sub(1);
@@ -39,52 +45,23 @@ pub(super) fn windows(documents: &[Scored], context: usize) -> Vec<Window> {
     windows
 }
 
-/// Nats of all targets of each document.
-pub(super) fn nats(model: &Predictor, documents: &[Scored], global: &Global) -> Vec<f64> {
-    let context = model.most_targets();
-    let windows = windows(documents, context);
-    let progress = bar(global, windows.len() as u64, "scoring {bar:30} {pos}/{len}, {eta} left");
-    let device = model.device();
-    let mut nats = vec![0.0; documents.len()];
-    for batch in windows.chunks(rows_at_once(context)) {
-        let seq = batch.iter().map(|window| window.ids.len() - 1).max().unwrap_or(1);
-        let id = |window: &Window, i: usize| window.ids.get(i).map_or(0, |&id| id as i32);
-        let padded = batch.iter().flat_map(|window| (0..=seq).map(move |i| id(window, i))).collect();
-        let ids =
-            Tensor::<2, Int>::from_data(TensorData::new::<i32, _>(padded, [batch.len(), seq + 1]), &device);
-        let rows: Vec<f32> =
-            model.nats(ids).into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now");
-        for (window, row) in batch.iter().zip(rows.chunks(seq)) {
-            let len = window.ids.len() - 1;
-            nats[window.document] +=
-                row[len - window.counted..len].iter().map(|&nats| f64::from(nats)).sum::<f64>();
-        }
-        progress.inc(batch.len() as u64);
-    }
-    progress.finish_and_clear();
-    nats
-}
-
-/// The same with weights in less than 32 bits.
-pub(super) fn narrow_nats(model: &CpuDecoder, documents: &[Scored], global: &Global) -> Vec<f64> {
-    let windows = windows(documents, model.config().seq_len);
-    let name = model.format().name();
+/// What each document costs; `doing` is shown while it is computed.
+pub(super) fn nats(model: &Predictor, doing: &str, documents: &[Scored], global: &Global) -> Vec<Nats> {
+    let windows = windows(documents, model.most_targets());
     let progress =
-        bar(global, windows.len() as u64, &format!("{name} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
-    let mut nats = vec![0.0; documents.len()];
-    for batch in windows.chunks((512 / model.config().seq_len).max(1)) {
-        let ids: Vec<(&[u32], usize)> =
-            batch.iter().map(|window| (window.ids.as_slice(), window.counted)).collect();
-        for (window, of_window) in batch.iter().zip(narrow::nats(model, &ids)) {
-            nats[window.document] += of_window;
+        bar(global, windows.len() as u64, &format!("{doing} {{bar:30}} {{pos}}/{{len}}, {{eta}} left"));
+    let mut nats = vec![Nats::default(); documents.len()];
+    for batch in windows.chunks(model.rows_at_once()) {
+        for (window, of_targets) in batch.iter().zip(model.target_nats(batch)) {
+            let (document, sum) = (&documents[window.document], &mut nats[window.document]);
+            let targets = window.ids[1..].iter().zip(of_targets);
+            for (&id, nats) in targets.skip(window.ids.len() - 1 - window.counted) {
+                sum.all += nats;
+                sum.of_text += if document.counts(id) { nats } else { 0.0 };
+            }
         }
         progress.inc(batch.len() as u64);
     }
     progress.finish_and_clear();
     nats
-}
-
-/// About 4,096 tokens at once.
-fn rows_at_once(context: usize) -> usize {
-    (4096 / context).max(1)
 }

@@ -15,7 +15,10 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
             model.n_layers,
             model.d_model,
             match model.layers {
-                LayerKind::Transformer => format!("{} heads", model.n_heads),
+                LayerKind::Transformer => match model.d_head {
+                    Some(width) => format!("{} heads of {width}", model.n_heads),
+                    None => format!("{} heads", model.n_heads),
+                },
                 LayerKind::Lstm => format!("LSTM cells of {}", model.d_ff),
             },
             model.seq_len,

@@ -1,5 +1,6 @@
 //! Permutation language models.
 
+use crate::scoring::weights_are_rounded;
 use crate::support::Scratch;
 
 /// A model that was trained by its smoke config, as `run`.
@@ -40,16 +41,24 @@ fn it_scores_texts_from_left_to_right_and_embeds_them() {
 }
 
 #[test]
+fn its_logits_explain_its_score_with_narrow_weights_too() {
+    let scratch = trained();
+    weights_are_rounded(&scratch, &[5, 9, 4, 7, 9, 3]);
+}
+
+#[test]
 fn what_it_cannot_do_is_said() {
     let scratch = trained();
     scratch
         .run(&["generate", "run", "--prompt", "Once"])
         .fails(2, &["run: a permutation model does not go on with a text", "score and embed"]);
     scratch.run(&["generate", "run", "--fill", "On[Z]"]).fails(2, &["run cannot say what stands between"]);
+    // What is predicted has a position of its own: one of the 32.
+    let long = |len: usize| vec!["5"; len].join(",");
+    scratch.run(&["score", "run", "--ids", &long(31), "--logits", "l.json"]).succeeds();
     scratch
-        .run(&["score", "run", "--text", "Once", "--weights", "int8"])
-        .fails(2, &["--weights is for decoders"]);
-    scratch.run(&["score", "run", "--text", "Once", "--logits", "l.json"]).fails(2, &["--logits"]);
+        .run(&["score", "run", "--ids", &long(32), "--logits", "l.json"])
+        .fails(2, &["32 tokens are more than the 31", "context of 32"]);
     let pretrain =
         |set: &str| scratch.run(&["pretrain", "--config", "permutation-smoke", "--dry-run", "--set", set]);
     pretrain("permutation.predict=1").fails(2, &["permutation.predict 1 is not 2 or more"]);

@@ -1,13 +1,12 @@
 //! Blanks for masked models: a blank is so many masks, and of those the one that the model is surest of is filled first.
 
-use super::around_blanks;
+use super::{Filling, around_blanks};
 use crate::args::{GenerateArgs, Global, WeightsName};
 use crate::commands::masked::Masked;
 use crate::exit::usage;
-use crate::output::line;
 use crate::run::Trained;
+use firebrand_decode::FinishReason;
 use firebrand_tokenizer::Tokenizer;
-use serde_json::json;
 
 /// A text with blanks, as the model sees it.
 struct Blanks {
@@ -35,17 +34,20 @@ pub(super) fn run(args: &GenerateArgs, trained: &Trained, global: &Global) -> an
         let candidates = fill(&blanks, args.n_best, &masked);
         for (rank, filled) in candidates.iter().enumerate() {
             let (whole, spans) = blanks.whole(filled, masked.tokenizer)?;
-            if global.json {
-                line(json!({
-                    "prompt": text, "text": whole, "fills": spans, "ids": filled.ids, "rank": rank + 1,
-                    "log_prob": filled.log_prob,
-                }))?;
-                continue;
-            }
-            if args.n_best > 1 {
-                line(format!("{}. log-probability {:.4}", rank + 1, filled.log_prob))?;
-            }
-            line(whole)?;
+            let ids: Vec<u32> = blanks.masks.iter().flatten().map(|&position| filled.ids[position]).collect();
+            let filling = Filling {
+                prompt: text,
+                text: Some(whole),
+                fills: Some(spans),
+                input_ids: &blanks.ids,
+                ids: &ids,
+                rank: rank + 1,
+                score: filled.log_prob,
+                log_prob: filled.log_prob,
+                // Every mask is filled, and nothing else is asked for.
+                finish_reason: FinishReason::Complete,
+            };
+            filling.show(args, global)?;
         }
     }
     Ok(())
@@ -115,9 +117,9 @@ impl Blanks {
                 ids.resize(ids.len() + tokens, masked.mask);
             }
         }
-        let before = masked.around(&[]).len().min(1);
+        let before = usize::from(masked.frame.ends().0.is_some());
         masks.iter_mut().flatten().for_each(|position| *position += before);
-        let ids = masked.around(&ids);
+        let ids = masked.frame.around(&ids);
         if ids.len() > masked.context() {
             return Err(usage(format!(
                 "--fill: {} tokens, with the masks and those around the text, are more than the model's context of {}: cut the text",
@@ -178,8 +180,10 @@ fn fill(blanks: &Blanks, n_best: usize, masked: &Masked<'_>) -> Vec<Filled> {
 
 /// The open position whose likeliest token is likeliest, and its `n` likeliest tokens, the best first.
 fn surest(filled: &Filled, open: &[usize], n: usize, masked: &Masked<'_>) -> (usize, Vec<(u32, f64)>) {
-    let rows: Vec<(Vec<u32>, usize)> = open.iter().map(|&at| (filled.ids.clone(), at)).collect();
-    let ranked = open.iter().zip(masked.log_probs(&rows)).map(|(&at, log_probs)| {
+    let places: Vec<(usize, usize)> = open.iter().map(|&at| (0, at)).collect();
+    // What one pass says of all that is open.
+    let all = masked.log_probs(std::slice::from_ref(&filled.ids), &places);
+    let ranked = open.iter().zip(all).map(|(&at, log_probs)| {
         let ids = (0..log_probs.len() as u32).filter(|&id| masked.is_ordinary(id));
         let mut ranked: Vec<(u32, f64)> = ids.map(|id| (id, f64::from(log_probs[id as usize]))).collect();
         // Ties to the smaller id.

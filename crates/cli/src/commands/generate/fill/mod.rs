@@ -4,16 +4,59 @@ mod masked;
 mod middle;
 pub(super) mod spans;
 
-use super::{Asked, Prompt};
+use super::{Asked, Prompt, ranked, reason};
 use crate::args::{GenerateArgs, Global};
 use crate::exit::usage;
+use crate::output::line;
 use crate::run::Trained;
+use firebrand_decode::FinishReason;
 use firebrand_pretrain::MiddleTokens;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{AnyModel, Model};
+use serde_json::{Value, json};
 
 /// How a blank is written.
 const BLANK: &str = "[Z]";
+
+/// A text whose blanks a model filled, as it is shown whatever model that was.
+pub(super) struct Filling<'a> {
+    /// The text with its blanks.
+    pub(super) prompt: &'a str,
+    /// The text with something in them; nothing without a tokenizer.
+    pub(super) text: Option<String>,
+    /// What is in each of them; nothing where the model wrote the whole text anew.
+    pub(super) fills: Option<Vec<String>>,
+    /// What the model was given.
+    pub(super) input_ids: &'a [u32],
+    /// What it chose.
+    pub(super) ids: &'a [u32],
+    /// From 1 on, the best first.
+    pub(super) rank: usize,
+    pub(super) score: f64,
+    pub(super) log_prob: f64,
+    pub(super) finish_reason: FinishReason,
+}
+
+impl Filling<'_> {
+    /// The one form of `--json`.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "prompt": self.prompt, "text": self.text, "fills": self.fills, "input_ids": self.input_ids, "ids": self.ids,
+            "rank": self.rank, "score": self.score, "log_prob": self.log_prob, "finish_reason": reason(self.finish_reason),
+        })
+    }
+
+    /// Writes it as the user wants it.
+    pub(super) fn show(&self, args: &GenerateArgs, global: &Global) -> anyhow::Result<()> {
+        if global.json {
+            return line(self.json());
+        }
+        if args.n_best > 1 {
+            line(ranked(self.rank, self.score, self.log_prob))?;
+        }
+        line(self.text.as_deref().unwrap_or_default())
+    }
+}
 
 /// Fills the blanks of the texts that are asked for; encoder–decoders do it by themselves, with `spans`.
 pub(super) fn run(

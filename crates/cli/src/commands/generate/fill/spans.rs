@@ -8,6 +8,8 @@ use firebrand_tokenizer::Tokenizer;
 
 /// A text with blanks, as the model sees it.
 pub(in super::super) struct Blanks {
+    /// The text.
+    pub(in super::super) text: String,
     /// What stands between the blanks, without the space before each, which belongs to the blank.
     parts: Vec<String>,
     /// That space.
@@ -19,7 +21,13 @@ pub(in super::super) struct Blanks {
 }
 
 impl Blanks {
-    pub(in super::super) fn new(text: &str, knows: &Knows, tokenizer: &Tokenizer) -> anyhow::Result<Self> {
+    /// `ends` is the id that ends what the encoder reads.
+    pub(in super::super) fn new(
+        text: &str,
+        knows: &Knows,
+        tokenizer: &Tokenizer,
+        ends: Option<u32>,
+    ) -> anyhow::Result<Self> {
         let mut parts: Vec<String> = around_blanks(text)?.into_iter().map(String::from).collect();
         let n_blanks = parts.len() - 1;
         let mut spaces = Vec::with_capacity(n_blanks);
@@ -45,9 +53,9 @@ impl Blanks {
                 input.push(blank(number)?);
             }
         }
-        input.extend(tokenizer.end_of_text());
+        input.extend(ends);
         let begin = if knows.sentinels.is_empty() { vec![] } else { vec![knows.sentinels.id(0)] };
-        Ok(Self { parts, spaces, input, begin })
+        Ok(Self { text: text.to_owned(), parts, spaces, input, begin })
     }
 
     /// The text with what the decoder wrote in the blanks, and the spans, which a model that writes the whole text does not mark.

@@ -109,9 +109,11 @@ fn section(
         Some(sequence) if !sequence.groups.is_empty() => {
             tree::html(&sequence.groups, sequence.ranked.first(), words)
                 + "<h3>What was found</h3>\n"
-                + &ranked::html(&sequence.ranked, &prompt.ids, words)
+                + &ranked::html(sequence, &prompt.ids, words, &format!("t{at}"))
         }
-        Some(sequence) if !sequence.ranked.is_empty() => ranked::html(&sequence.ranked, &prompt.ids, words),
+        Some(sequence) if !sequence.ranked.is_empty() => {
+            ranked::html(sequence, &prompt.ids, words, &format!("t{at}"))
+        }
         Some(sequence) => {
             let mut steps = Steps::new(words, format!("t{at}"), &prompt.ids);
             sequence.steps.iter().for_each(|step| steps.step(step));
@@ -157,7 +159,8 @@ const TREE: &str = "<div class=\"help\"><p>At each step all live hypotheses are 
     shows a token and its probability; point at it for the text up to there and its sum of log-probabilities.</p>\n\
     <p class=\"boxes\"><span class=\"best\">best</span> <span class=\"live\">goes on</span> <span class=\"finished\">finished</span> \
     <span class=\"overtaken\">overtaken later</span> <span class=\"dropped\">dropped at once (the best 3)</span></p></div>\n";
-const RANKED: &str = "<div class=\"help\"><p>All texts that were drawn, the best first.</p>\n\
+const RANKED: &str = "<div class=\"help\"><p>All texts that were drawn, the best first. Point at a token, or go along with ← →, to see what \
+    else there was to choose.</p>\n\
     <p class=\"scale\">unlikely <span></span> likely for the model</p></div>\n";
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ fn prompt(tokenizer: &Tokenizer) -> Prompt {
 fn step(id: u32, candidates: &[(u32, f64, f64)]) -> Step {
     let candidate =
         |&(id, model, processed): &(u32, f64, f64)| Candidate { id, model, processed, contrast: None };
-    Step { sequence: 0, id, candidates: candidates.iter().map(candidate).collect() }
+    Step { sequence: 0, draw: 0, id, candidates: candidates.iter().map(candidate).collect() }
 }
 
 fn generation(ids: &[u32], score: f64) -> Generation {
@@ -149,6 +149,23 @@ fn a_page_of_several_draws_marks_the_best() {
     let html = page_of(&[Event::Ranked { sequence: 0, generations: &drawn }]);
     assert_eq!(html.matches("<li class=\"best\">").count(), 1);
     assert_eq!(html.matches("<li").count(), 2);
+    assert!(!html.contains("data-step=\"t0-"), "nothing is known of how they came about");
+}
+
+#[test]
+fn a_page_of_several_draws_shows_what_there_was_to_choose_for_each() {
+    let drawn = [generation(&[3, 4], -1.0), generation(&[5], -3.0)];
+    let of =
+        |draw, id, other| Event::Chosen(Step { draw, ..step(id, &[(id, 0.5, 0.5), (other, 0.25, 0.25)]) });
+    let html =
+        page_of(&[of(0, 5, 6), of(1, 3, 7), of(1, 4, 8), Event::Ranked { sequence: 0, generations: &drawn }]);
+    assert_eq!(html.matches("data-step=\"t0-").count(), 3);
+    let (best, other) = html.split_once("</li>").expect("two texts");
+    for (part, ids) in [(best, [7, 8].as_slice()), (other, &[6])] {
+        for id in [6, 7, 8] {
+            assert_eq!(part.contains(&format!("title=\"id {id}\"")), ids.contains(&id), "candidate {id}");
+        }
+    }
 }
 
 #[test]

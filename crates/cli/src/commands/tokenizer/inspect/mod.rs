@@ -9,7 +9,7 @@ mod vocabulary;
 use crate::args::{Global, TokenizerInspectArgs};
 use crate::exit::usage;
 use crate::named;
-use crate::output::line;
+use crate::output::{check_writable, line};
 use count::Inspected;
 use firebrand_corpus::sources::{Sources, source_files};
 use std::path::{Path, PathBuf};
@@ -52,16 +52,7 @@ fn check(html: &Path, texts: &[PathBuf]) -> anyhow::Result<()> {
              `firebrand tokenizer inspect --tokenizer tok --html {shown} story.txt`"
         )));
     }
-    let folder = firebrand_durable::parent(html);
-    if html.is_dir() {
-        return Err(usage(format!(
-            "--html {shown}: is a folder; name a file in it, such as {shown}/tokens.html"
-        )));
-    }
-    if !folder.is_dir() {
-        let folder = folder.display();
-        return Err(usage(format!("--html {shown}: there is no folder {folder}; make it, or name another")));
-    }
+    check_writable("--html", html, "tokens.html")?;
     // A forgotten name after --html would otherwise cost the first text.
     let is_html = |text: &&PathBuf| {
         html.canonicalize().is_ok_and(|html| text.canonicalize().is_ok_and(|text| text == html))

@@ -1,0 +1,102 @@
+//! Reports of fine-tuned runs: of what is held out, of a file with labels, over folds and sizes.
+
+use crate::support::{Ran, Scratch};
+use serde_json::{Value, json};
+
+/// Reviews of which the word `fox` says that they are good.
+fn reviews(from: usize, to: usize) -> String {
+    let row = |i: usize| {
+        let (who, label) = if i.is_multiple_of(2) { ("fox", "good") } else { ("crow", "bad") };
+        format!("\"The {who} wanted cheese, {i} times.\",{label}\n")
+    };
+    std::iter::once("text,label\n".to_owned()).chain((from..to).map(row)).collect()
+}
+
+/// `run`, a decoder, and files with labels.
+fn scratch() -> Scratch {
+    let scratch = Scratch::with_run();
+    scratch.write("train.csv", reviews(0, 40));
+    scratch.write("test.csv", reviews(40, 60));
+    scratch
+}
+
+fn finetune(scratch: &Scratch, out: &str, more: &[&str]) -> Ran {
+    let line = ["finetune", "--from", "run", "--data", "train.csv", "--config", "smoke", "--out", out];
+    scratch.run(&[&line[..], more].concat())
+}
+
+fn report(scratch: &Scratch, file: &str) -> Value {
+    serde_json::from_str(&scratch.text(file)).expect("JSON")
+}
+
+#[test]
+fn a_run_reports_what_is_held_out_and_classify_reports_the_same_of_the_file() {
+    let scratch = scratch();
+    let set = "data.held_out=[\"test.csv\"]";
+    let ran = finetune(&scratch, "ft", &["--set", set, "--set", "training.steps=40"]).succeeds();
+    assert!(ran.stdout.starts_with("20 examples: accuracy "), "{}", ran.stdout);
+    for heading in ["precision", "label, and predicted"] {
+        assert!(ran.stdout.contains(heading), "{heading} is not in {}", ran.stdout);
+    }
+    let held_out = report(&scratch, "ft/report.json");
+    assert_eq!((&held_out["task"], &held_out["examples"]), (&json!("classification"), &json!(20)));
+    let judged = scratch
+        .run(&["classify", "ft", "--file", "test.csv", "--label", "label", "--json"])
+        .succeeds()
+        .json();
+    assert_eq!(judged["confusion"], held_out["confusion"]);
+    let wrong = scratch.run(&["classify", "ft", "--file", "test.csv", "--label", "lable"]);
+    wrong.fails(1, &["there is no field `lable`", "did you mean `label`?"]);
+    scratch.write("other.csv", "text,label\nA fox.,great\n");
+    let unseen = scratch.run(&["classify", "ft", "--file", "other.csv", "--label", "label"]);
+    unseen.fails(1, &["other.csv, line 2: the label `great` is none of those that are known: bad, good"]);
+}
+
+#[test]
+fn texts_longer_than_the_context_are_cut_with_a_count_or_read_in_windows() {
+    let scratch = scratch();
+    let cut = finetune(&scratch, "cut", &["--set", "training.seq_len=8"]).succeeds();
+    assert!(cut.stderr.contains("40 texts are longer than 8 tokens and were cut"), "{}", cut.stderr);
+    let windows = ["--set", "training.seq_len=8", "--set", "training.long_texts=windows"];
+    let ran = finetune(&scratch, "windows", &windows).succeeds();
+    assert!(ran.stderr.contains("40 texts are longer than 8 tokens and are read in parts"), "{}", ran.stderr);
+    assert_eq!(report(&scratch, "windows/report.json")["examples"], 10, "a text counts once");
+    let judged = scratch.run(&["classify", "windows", "--file", "test.csv", "--label", "label", "--json"]);
+    assert_eq!(judged.succeeds().json()["examples"], 20);
+    let said = scratch
+        .run(&["classify", "windows", "--json", &"The fox wanted cheese. ".repeat(9)])
+        .succeeds()
+        .json();
+    let sum: f64 =
+        ["good", "bad"].iter().map(|label| said["probabilities"][label].as_f64().expect("a number")).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "a mean of distributions is one: {said}");
+}
+
+#[test]
+fn a_learning_curve_holds_out_the_same_examples_for_every_size() {
+    let scratch = scratch();
+    let ran = finetune(&scratch, "curve", &["--curve", "8,16", "--json"]).succeeds().json();
+    let sizes: Vec<&Value> =
+        ran["points"].as_array().expect("a list").iter().map(|point| &point["examples"]).collect();
+    assert_eq!(sizes, [8, 16]);
+    assert_eq!(report(&scratch, "curve/curve.json"), ran);
+    for size in [8, 16] {
+        assert_eq!(report(&scratch, &format!("curve/examples-{size}/report.json"))["examples"], 10);
+    }
+}
+
+#[test]
+fn a_cross_validation_measures_on_every_example_once() {
+    let scratch = scratch();
+    let ran = finetune(&scratch, "folds", &["--folds", "4"]).succeeds();
+    assert!(ran.stdout.contains("deviation"), "{}", ran.stdout);
+    let examples: i64 = (0..4)
+        .map(|fold| {
+            report(&scratch, &format!("folds/fold-{fold}/report.json"))["examples"]
+                .as_i64()
+                .expect("a number")
+        })
+        .sum();
+    assert_eq!(examples, 40);
+    finetune(&scratch, "x", &["--folds", "41"]).fails(1, &["there is no fold 0 of 41", "of 40 examples"]);
+}

@@ -6,11 +6,11 @@ use crate::exit::usage;
 use crate::named;
 use anyhow::Context;
 use firebrand_corpus::datasets::{
-    Dataset, DatasetSplit, Field, Kind as DatasetKind, Layout, MinimalPair, SplitName,
+    Dataset, DatasetSplit, Kind as DatasetKind, Layout, MinimalPair, SplitName,
 };
 use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader};
 use firebrand_corpus::generator::{Grammar, Kind, Split, write_labelled};
-use firebrand_corpus::records::Format;
+use firebrand_corpus::records::{Field, Format};
 use firebrand_corpus::sources::source_files;
 use firebrand_evaluation::items::{Choice, Cloze, choices, cloze, drawn};
 use firebrand_evaluation::suite::{DataSource, Shots, Task, TaskKind};

@@ -1,8 +1,9 @@
 //! The text that a run learned from, and what was held out of it.
 
 use crate::args::Global;
+use crate::config::PretrainConfig;
 use crate::exit::usage;
-use crate::run::RunFile;
+use crate::run::{self, RunFile};
 use crate::text;
 use firebrand_corpus::shards::Shards;
 use firebrand_corpus::sources::Split;
@@ -17,19 +18,19 @@ pub(super) struct RunData {
 
 impl RunData {
     /// For `option`, which messages name.
-    pub(super) fn open(run: &Path, option: &str, global: &Global) -> anyhow::Result<Self> {
-        if !RunFile::path(run).exists() {
+    pub(super) fn open(dir: &Path, option: &str, global: &Global) -> anyhow::Result<Self> {
+        if !run::file(dir).exists() {
             return Err(usage(format!(
                 "{option}: {} has no run.toml, which says what a run was trained on: use --file",
-                run.display()
+                dir.display()
             )));
         }
-        let file = RunFile::read(run)?;
+        let file = RunFile::<PretrainConfig>::read(dir)?;
         let (_, shards) = text::load(&file.config.data, global)?;
         if shards.provenance().is_some_and(|provenance| provenance.key != file.data_key) {
             return Err(usage(format!(
                 "{option}: the text or the tokenizer that {} was trained with has changed since",
-                run.display()
+                dir.display()
             )));
         }
         let table = shards.token_table()?;

@@ -206,7 +206,9 @@ mod tests {
         let found = evaluate(&tagging(), &model, rows, 0, &model.device()).expect("nothing is read");
         let names: Vec<&str> = found.figures.iter().map(|figure| figure.name).collect();
         assert_eq!(names, ["span_f1", "accuracy", "macro_f1"]);
-        assert_eq!(tagging().rank(&found), -found.figures[0].value);
+        // Of equal figures the lower loss decides, and of others it does not.
+        let rank = tagging().rank(&found);
+        assert!((rank + found.figures[0].value).abs() < 1e-6 && rank > -found.figures[0].value, "{rank}");
         let by_loss = Tagging { best_by: BestBy::Loss, ..tagging() };
         assert_eq!(by_loss.rank(&found), found.loss);
         let mut answers = TagAnswers::default();

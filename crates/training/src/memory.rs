@@ -8,7 +8,7 @@ use firebrand_transformer::ModelConfig;
 use serde::Serialize;
 
 /// What the process has without any model: code, tables, the scratch of the thread pool. Bytes.
-const PROCESS: usize = 27 << 20;
+const PROCESS: usize = 32 << 20;
 
 /// What the allocator has beyond what is asked of it, for it cannot use every gap: of the numbers of a step.
 const GAPS: f64 = 0.04;
@@ -83,8 +83,8 @@ impl MemoryEstimate {
         let backward_begins = backward_begins + taught.kept;
         let step = sums + backward_begins.max(backward_ends).max(update).max(taught.pass);
         // A checkpoint takes no more: its tensors are written one by one.
-        // While a teacher is read there are its file, the tensors in it, and the model that they are for.
-        let loading = numbers + 3 * taught.weights;
+        // While a teacher is read there are the tensors of its file and the model that they are for.
+        let loading = numbers + 2 * taught.weights;
         let of_step = (numbers + state + taught.weights + step).max(loading);
 
         let read = training.steps.saturating_mul((training.batch_size * (training.seq_len + 1)) as u64);

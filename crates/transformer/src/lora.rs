@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::config::{ModelConfig, ModelKind, Preset};
     use crate::weights::with_tensors;
-    use crate::{Decoder, LayerKind, Model};
+    use crate::{Decoder, LayerKind, Model, PositionKind};
     use burn::tensor::{Device, Int};
     use firebrand_backend::device;
     use firebrand_backend::ops::AttentionMask;
@@ -288,6 +288,7 @@ mod tests {
         let config = ModelConfig {
             kind: ModelKind::Bidirectional,
             layers: LayerKind::Lstm,
+            position: PositionKind::None,
             ..ModelConfig::preset(Preset::Llama, 20, 8, 1, 1, 8)
         };
         let model = crate::Bidirectional::new(&config, 0, &cpu()).expect("a small model");

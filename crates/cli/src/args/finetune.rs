@@ -111,8 +111,9 @@ pub(crate) struct ClassifyArgs {
     /// The column of the second text [default: as in training, or found by its name]
     #[arg(long, value_name = "COLUMN", requires = "file")]
     pub(crate) text_b: Option<String>,
-    /// Judge what is said by the labels in this column: print a report
-    #[arg(long, value_name = "COLUMN", requires = "file", conflicts_with = "add_columns")]
+    /// Judge what is said by the labels in this column: print a report; with --template the field of the label, or of a dataset with
+    /// several sets of labels which set
+    #[arg(long, value_name = "COLUMN", conflicts_with = "add_columns")]
     pub(crate) label: Option<String>,
     /// Write all columns of the file, and what is said of each text, to a .csv, .tsv or .jsonl
     #[arg(long, value_name = "OUT", requires = "file")]

@@ -268,7 +268,7 @@ pub(crate) struct ScoreArgs {
     /// A run, a Hugging Face folder (Llama, GPT-2, BERT, T5), or a model of llama2.c (.bin)
     #[arg(value_name = "RUN")]
     pub(crate) run: PathBuf,
-    /// Text to score, after an end of text; a masked model sees what it knows around a text, such as [CLS] and [SEP]
+    /// Text to score, after an end of text; a masked model sees what it knows around a text, such as `[CLS]` and `[SEP]`
     #[arg(long, value_name = "TEXT", group = "input")]
     pub(crate) text: Option<String>,
     /// File of documents to score, each after an end of text and with one at its end; for a masked model as --text
@@ -324,9 +324,9 @@ pub(crate) enum Pool {
     None,
     /// Their mean
     Mean,
-    /// The first token's: of the text itself, not of a [CLS] before it
+    /// The first token's: of the text itself, not of a `[CLS]` before it
     First,
-    /// The last token's: of the text itself, not of a [SEP] behind it
+    /// The last token's: of the text itself, not of a `[SEP]` behind it
     Last,
 }
 

@@ -14,9 +14,6 @@ pub(crate) struct PromptArgs {
     /// Ask by this template: a TOML file, or the name of a built-in one; several are an ensemble
     #[arg(long = "template", value_name = "FILE|NAME", help_heading = PROMPT)]
     pub(crate) templates: Vec<String>,
-    /// The field of the label; of a dataset with several sets of labels, which set
-    #[arg(long, value_name = "NAME", requires = "templates", help_heading = PROMPT)]
-    pub(crate) label: Option<String>,
     /// No more records than this
     #[arg(long, value_name = "N", requires = "templates", help_heading = PROMPT)]
     pub(crate) limit: Option<usize>,

@@ -68,7 +68,9 @@ fn outputs_that_cannot_be_written_are_named() {
     }
     scratch.run(&["data", "generate", "--bytes", "1KB", "--out", "file/x"]).fails(1, &["file"]);
     scratch.run(&["data", "generate", "--bytes", "1KB", "--out", "tok"]).fails(1, &["tok", "directory"]);
-    scratch.run(&["score", "run", "--text", "Once", "--logits", "file/x"]).fails(1, &["file/x"]);
+    scratch
+        .run(&["score", "run", "--text", "Once", "--logits", "file/x"])
+        .fails(2, &["file/x", "name another"]);
     scratch
         .run(&["prepare", "train.txt", "--tokenizer", "tok", "--out", "run"])
         .fails(2, &["run exists already", "choose another folder"]);

@@ -149,7 +149,7 @@ fn a_page_that_cannot_be_written_is_refused_with_a_way_out() {
     if cfg!(target_os = "linux") {
         // A folder where nobody can make a file, whoever they are.
         html(&["--html", "/proc/page.html", "train.txt"])
-            .fails(1, &["cannot write /proc/page.html", "another"]);
+            .fails(2, &["--html /proc/page.html", "nothing can be written there", "another"]);
     }
 }
 

@@ -42,7 +42,8 @@ fn a_chat_is_learned_and_answered() {
         "head.dropout=0",
     ];
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "chat", &set)).succeeds();
-    assert!(ran.stderr.contains("packed into "), "{}", ran.stderr);
+    // Two of these chats do not fit a row of 64 tokens.
+    assert!(!ran.stderr.contains("packed into "), "{}", ran.stderr);
     let config: Value = serde_json::from_str(&scratch.text("chat/tokenizer_config.json")).expect("JSON");
     assert!(
         config["chat_template"].as_str().is_some_and(|template| template.contains("add_generation_prompt"))
@@ -97,6 +98,6 @@ fn what_cannot_be_learned_or_answered_is_told() {
     ran.fails(2, &["nothing to learn is left of "]);
     scratch.write("special.jsonl", chats().replace("cheese", "<|endoftext|>"));
     let ran = scratch.run(&finetune("special.jsonl", "instruction", "x", &[]));
-    ran.fails(2, &["special.jsonl, line 1"]);
+    ran.fails(2, &["special.jsonl, line ", "<|endoftext|>"]);
     assert!(!scratch.path("x/run.toml").exists(), "a refused command leaves nothing");
 }

@@ -212,7 +212,7 @@ fn names_of_the_first_bert_and_tensors_that_repeat_others_are_understood() {
 #[test]
 fn what_is_not_supported_of_bert_is_named() {
     for (key, value, named) in [
-        ("architectures", json!(["BertForTokenClassification"]), "BertForTokenClassification"),
+        ("architectures", json!(["BertForQuestionAnswering"]), "BertForQuestionAnswering"),
         ("hidden_act", json!("relu"), "hidden_act `relu`"),
         ("is_decoder", json!(true), "is_decoder"),
         ("position_embedding_type", json!("relative_key"), "relative_key"),

@@ -31,6 +31,9 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let reader = Reader::open(args, global)?;
     let reading = reading(args)?;
     let batch = args.batch_size.get();
+    if args.label.is_some() && args.file.is_empty() {
+        return Err(usage("--label: give the --file that has this column"));
+    }
     if args.label.is_some() {
         return judged::run(&reader, &reading, args, global);
     }

@@ -39,7 +39,7 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let scorer = scorer(&trained)?;
     let pool = match asked.examples.as_slice() {
         [] => Inputs::default(),
-        paths => read(paths, asked.label.as_deref(), prompts[0].labels(), asked.few)?,
+        paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few)?,
     };
     if !asked.examples.is_empty() {
         check_fields(&prompts, &pool.fields, "--examples")?;
@@ -108,7 +108,7 @@ fn check_fields(prompts: &[Prompt], known: &[String], whose: &str) -> anyhow::Re
 fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
     if !args.file.is_empty() {
         let asked = &args.prompt;
-        return read(&args.file, asked.label.as_deref(), prompts[0].labels(), asked.limit);
+        return read(&args.file, args.label.as_deref(), prompts[0].labels(), asked.limit);
     }
     let mut names: Vec<&str> = prompts.iter().flat_map(Prompt::fields).collect();
     names.sort_unstable();

@@ -50,7 +50,7 @@ fn picture(state: &State, options: &Options, moment: Moment, (width, height): (u
 #[track_caller]
 fn check(name: &str, found: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("src/commands/pretrain/view/tui/screens")
+        .join("src/commands/training/view/tui/screens")
         .join(format!("{name}.txt"));
     if std::env::var_os("FIREBRAND_BLESS").is_some() {
         std::fs::write(&path, found).expect("written");

@@ -1,5 +1,8 @@
 //! Memory that stays: the allocator is told to keep the pages it has.
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::sync::atomic::{AtomicBool, Ordering};
+
 /// Tells the C library's allocator to keep freed memory instead of giving it back to the kernel.
 ///
 /// A training step allocates and frees the same large tensors again and again. By default glibc maps each anew and
@@ -23,9 +26,14 @@ pub fn keep_pages() {
             libc::mallopt(libc::M_TOP_PAD, 64 << 20);
             libc::mallopt(libc::M_ARENA_MAX, ARENAS);
         }
+        ASKED.store(true, Ordering::Relaxed);
         ask_for_huge_pages();
     }
 }
+
+/// Whether this process asked for huge pages.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+static ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Asks the kernel for pages of 2 MiB where the allocator's memory will be. Reading weights that are larger than a processor's own caches is a
 /// quarter faster on them, as translating addresses takes time too.
@@ -34,10 +42,11 @@ pub fn keep_pages() {
 /// is memory are mapped here at once, and given to the allocator without a page of them being touched, which costs nothing.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn ask_for_huge_pages() {
-    const LEAST: u64 = 1 << 28;
     const HUGE_PAGE: usize = 2 << 20;
-    let mut bytes = total_bytes().unwrap_or(LEAST) / 4 * 3;
-    while bytes >= LEAST {
+    if addresses_are_scarce() {
+        return;
+    }
+    if let Some(bytes) = total_bytes().map(|bytes| bytes / 4 * 3) {
         #[allow(
             unsafe_code,
             reason = "the allocator's memory is nobody's before it is allocated, so no slice names it"
@@ -50,12 +59,29 @@ fn ask_for_huge_pages() {
                 let len = (bytes as usize).saturating_sub(first - reserved as usize) / HUGE_PAGE * HUGE_PAGE;
                 libc::madvise(first as *mut libc::c_void, len, libc::MADV_HUGEPAGE);
                 libc::free(reserved);
-                return;
             }
         }
-        // A limit on addresses, or a kernel that promises only what it has.
-        bytes /= 2;
     }
+}
+
+/// Whether mapping what is not used costs something after all: under a limit on addresses others (threads, files) need them; a kernel that
+/// promises only what it has counts them; an allocator that is asked to fill memory, for tests, would write to all of it.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn addresses_are_scarce() -> bool {
+    let is_limited = |resource| {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        #[allow(unsafe_code, reason = "limits are told by the C library alone")]
+        // SAFETY: getrlimit writes to the struct that it is given.
+        let told = unsafe { libc::getrlimit(resource, &raw mut limit) };
+        told != 0 || limit.rlim_cur != libc::RLIM_INFINITY
+    };
+    let strict = std::fs::read_to_string("/proc/sys/vm/overcommit_memory");
+    let fills = std::env::var_os("MALLOC_PERTURB_").is_some()
+        || std::env::var("GLIBC_TUNABLES").is_ok_and(|tunables| tunables.contains("perturb"));
+    is_limited(libc::RLIMIT_AS)
+        || is_limited(libc::RLIMIT_DATA)
+        || strict.is_ok_and(|strict| strict.trim() == "2")
+        || fills
 }
 
 /// Gives freed memory back to the kernel once, in spite of [`keep_pages`]: for what is large and will not be needed again.
@@ -66,6 +92,10 @@ pub fn give_back() {
         // SAFETY: malloc_trim takes an integer and touches nothing but what the allocator holds free.
         unsafe {
             libc::malloc_trim(0);
+        }
+        // What was asked for went with the rest.
+        if ASKED.load(Ordering::Relaxed) {
+            ask_for_huge_pages();
         }
     }
 }

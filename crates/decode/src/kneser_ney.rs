@@ -145,7 +145,7 @@ fn discounts([n1, n2, n3, n4]: [u64; 4]) -> [f64; 3] {
     let estimated = [1.0 - 2.0 * y * n2 / n1, 2.0 - 3.0 * y * n3 / n2, 3.0 - 4.0 * y * n4 / n3];
     // Of few n-grams the estimate is none; then as KenLM, what large corpora have about.
     let usable =
-        estimated.iter().zip([1.0, 2.0, 3.0]).all(|(discount, most)| (0.0..=most).contains(discount));
+        estimated.iter().zip([1.0, 2.0, 3.0]).all(|(discount, most)| *discount > 0.0 && *discount <= most);
     if usable { estimated } else { [0.5, 1.0, 1.5] }
 }
 

@@ -83,17 +83,19 @@ impl MethodConfig {
 
     /// The rate of each tensor of a model with these groups, whose epochs have so many steps.
     pub fn rates(&self, groups: &LayerGroups, steps_per_epoch: u64) -> Rates {
-        Rates::new(
-            groups.iter().map(|(name, above)| (name.to_string(), self.rate(name, above, steps_per_epoch))),
-        )
+        let rate = |(name, above): (&str, usize)| {
+            let is_head = above == 0 && groups.has_head();
+            (name.to_string(), self.rate(name, above, is_head, steps_per_epoch))
+        };
+        Rates::new(groups.iter().map(rate))
     }
 
     /// That of a tensor with so many groups above its own.
-    fn rate(&self, name: &str, above: usize, steps_per_epoch: u64) -> Rate {
+    fn rate(&self, name: &str, above: usize, is_head: bool, steps_per_epoch: u64) -> Rate {
         let trained = match self.kind {
             MethodKind::Full => true,
-            MethodKind::Frozen => above == 0,
-            MethodKind::Lora => above == 0 || is_adapter(name),
+            MethodKind::Frozen => is_head,
+            MethodKind::Lora => is_head || is_adapter(name),
         };
         if !trained {
             return Rate::FROZEN;

@@ -23,6 +23,9 @@ pub struct Question {
     pub given_behind: usize,
     /// Whether the texts begin: then an end of text stands in front of them, where the model knows one.
     pub begins: bool,
+    /// Whether it is asked how a text goes on: who reads both ways reads it from the front alone then, as what it makes of the context from
+    /// the end is not asked for.
+    pub goes_on: bool,
 }
 
 /// What a model says of a candidate.
@@ -52,13 +55,13 @@ impl Question {
             0 | 1 => (0, 0),
             _ => (common(&|ids, i| ids[i]), common(&|ids, i| ids[ids.len() - 1 - i])),
         };
-        Self { candidates, given, given_behind, begins: true }
+        Self { candidates, given, given_behind, begins: true, goes_on: false }
     }
 
     /// Asks how probable a text is, all of it.
     pub fn whole(ids: Vec<u32>) -> Self {
         let candidate = Candidate { ids, answers: Vec::new() };
-        Self { candidates: vec![candidate], given: 0, given_behind: 0, begins: true }
+        Self { candidates: vec![candidate], given: 0, given_behind: 0, begins: true, goes_on: false }
     }
 
     /// Asks how probable it is that `ids` follow `context`.
@@ -66,7 +69,8 @@ impl Question {
         let all = [context, ids].concat();
         let answer = context.len()..all.len();
         let candidate = Candidate { ids: all, answers: vec![answer] };
-        Self { candidates: vec![candidate], given: context.len(), given_behind: 0, begins: true }
+        let given = context.len();
+        Self { candidates: vec![candidate], given, given_behind: 0, begins: true, goes_on: true }
     }
 
     /// The same of the texts from their ends.
@@ -82,6 +86,7 @@ impl Question {
             given: self.given_behind,
             given_behind: self.given,
             begins: self.begins,
+            goes_on: self.goes_on,
         }
     }
 

@@ -12,6 +12,7 @@ pub struct LayerGroups {
     /// For each tensor, how many groups lie above its own.
     depths: BTreeMap<String, usize>,
     groups: usize,
+    has_head: bool,
 }
 
 /// A group, the lower ones first.
@@ -103,7 +104,7 @@ impl LayerGroups {
         there.dedup();
         let above = |group| there.iter().rev().position(|other| *other == group).unwrap_or(0);
         let depths = groups.into_iter().map(|(name, group)| (name, above(group))).collect();
-        Self { depths, groups: there.len() }
+        Self { depths, groups: there.len(), has_head: there.contains(&Group::Head) }
     }
 
     /// How many groups there are.
@@ -116,7 +117,12 @@ impl LayerGroups {
         self.groups == 0
     }
 
-    /// Names and how many groups lie above each, in the order of names; 0 is the head.
+    /// Whether anything stands behind the layers that is not a part of them: a head that is the embedding has no tensors of its own.
+    pub fn has_head(&self) -> bool {
+        self.has_head
+    }
+
+    /// Names and how many groups lie above each, in the order of names; 0 is the head, if there is one.
     pub fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
         self.depths.iter().map(|(name, &depth)| (name.as_str(), depth))
     }

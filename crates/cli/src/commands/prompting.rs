@@ -1,14 +1,13 @@
 //! What prompts need of a run: its special tokens, a scorer, embeddings, templates by name.
 
-use super::frame::frame;
+use super::masked::Frame;
 use crate::config::{MASK, did_you_mean};
 use crate::exit::usage;
 use crate::run::Trained;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_pretrain::{Mode, ModeTokens, Sentinels};
 use firebrand_prompt::{Prompt, Scorer, SpecialIds};
-use firebrand_tokenizer::Tokenizer;
-use firebrand_transformer::{ModelConfig, ModelKind};
+use firebrand_transformer::ModelKind;
 use std::path::Path;
 
 /// The templates that `--template` knows by name.
@@ -35,27 +34,19 @@ pub(crate) fn prompt(name: &str) -> anyhow::Result<Prompt> {
 
 /// The ids of the tokens by which a model is asked.
 pub(crate) fn special_ids(trained: &Trained) -> SpecialIds {
-    special_ids_of(trained.model.config(), trained.tokenizer.as_ref())
-}
-
-/// The same of a model and a tokenizer.
-pub(crate) fn special_ids_of(config: &ModelConfig, tokenizer: Option<&Tokenizer>) -> SpecialIds {
-    let id = |name: &str| tokenizer.and_then(|tokenizer| tokenizer.token_to_id(name));
-    let (before, after) = match tokenizer.map(|tokenizer| frame(ModelKind::Encoder, tokenizer)) {
-        Some(frame) => (frame.before, frame.after),
-        None => (None, None),
-    };
+    let id = |name: &str| trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.token_to_id(name));
+    let (before, after) = Frame::of(trained).ends();
     let sentinels = Sentinels::of(id);
     let modes = ModeTokens::of(id);
     SpecialIds {
-        end_of_text: tokenizer.and_then(Tokenizer::end_of_text),
+        end_of_text: trained.end_of_text(),
         before,
         after,
         mask: id(MASK).or(id("<mask>")),
         sentinels: (0..sentinels.len()).map(|number| sentinels.id(number)).collect(),
         spans_mode: modes.as_ref().map(|modes| modes.id(Mode::R)),
         text_mode: modes.as_ref().map(|modes| modes.id(Mode::S)),
-        decoder_start: config.decoder_start,
+        decoder_start: trained.model.config().decoder_start,
     }
 }
 

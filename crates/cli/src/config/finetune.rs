@@ -183,6 +183,12 @@ impl FinetuneConfig {
                 self.method.kind.name()
             )));
         }
+        if self.method.scratch && self.method.kind == MethodKind::Lora && !self.lora.merge {
+            return Err(usage(
+                "method.scratch makes a model of fresh weights, which adapters alone do not hold: add lora.merge=true, or leave one \
+                 of the two out",
+            ));
+        }
         if !(self.adapt.lr > 0.0 && self.adapt.lr.is_finite()) {
             return Err(usage(format!("adapt.lr {} is not above 0", self.adapt.lr)));
         }

@@ -34,12 +34,15 @@ impl Scorer for BothWays {
         let backward = self.backward.score(&reversed, progress)?;
         let mean = |(forward, backward): (Score, Score)| Score {
             log_prob: (forward.log_prob + backward.log_prob) / 2.0,
-            tokens: forward.tokens,
+            // As many as are scored one way in the mean; the two need not begin at the same distance.
+            tokens: (forward.tokens + backward.tokens).div_ceil(2),
             greedy: forward.greedy && backward.greedy,
         };
-        let of_question = |(forward, backward): (Vec<Score>, Vec<Score>)| {
-            forward.into_iter().zip(backward).map(mean).collect()
-        };
-        Ok(forward.into_iter().zip(backward).map(of_question).collect())
+        let of_question =
+            |(question, (forward, backward)): (&Question, (Vec<Score>, Vec<Score>))| match question.goes_on {
+                true => forward,
+                false => forward.into_iter().zip(backward).map(mean).collect(),
+            };
+        Ok(questions.iter().zip(forward.into_iter().zip(backward)).map(of_question).collect())
     }
 }

@@ -140,6 +140,7 @@ impl<'a> SpanScorer<'a> {
             given: wanted[0].task.given,
             given_behind: 0,
             begins: false,
+            goes_on: false,
         };
         let questions: Vec<Question> = tasks.iter().map(question).collect();
         Causal::new(EncoderDecoderModel::new(self.model, input), None).score(&questions, &mut |_| {})

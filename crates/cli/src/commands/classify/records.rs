@@ -39,7 +39,15 @@ pub(crate) fn read(
     for path in paths {
         match path.to_str().and_then(|path| path.strip_prefix(PREFIX)) {
             Some(name) => read_dataset(name, label, labels, limit, &mut inputs)?,
-            None if Format::of(path) == Format::Text => read_lines(path, limit, &mut inputs)?,
+            None if Format::of(path) == Format::Text => match label {
+                Some(label) => {
+                    return Err(usage(format!(
+                        "{}: is plain text, whose lines have no field `{label}`: labels are in .csv, .tsv, .jsonl and .parquet",
+                        path.display()
+                    )));
+                }
+                None => read_lines(path, limit, &mut inputs)?,
+            },
             None => {
                 let labels = Labels { field: label.unwrap_or("label").to_owned(), set: None, names: labels };
                 let reader = RecordReader::open(path, Format::of(path))?;

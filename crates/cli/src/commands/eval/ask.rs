@@ -116,7 +116,7 @@ fn question(before: &[u32], whole: Vec<Vec<u32>>, begins: bool, most: &dyn Fn(bo
         Candidate { answers: vec![answer], ids: ids[cut..].to_vec() }
     };
     let candidates = whole.into_iter().map(candidate).collect();
-    Question { candidates, given: given - cut, given_behind: 0, begins }
+    Question { candidates, given: given - cut, given_behind: 0, begins, goes_on: true }
 }
 
 fn labels(trained: &Trained, labelled: &Labelled, global: &Global, name: &str) -> anyhow::Result<Answers> {

@@ -122,7 +122,6 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     };
     let training = config.training.resolve(loaded.train.len(), body.seq_len)?;
     model::check_context(&training, &body)?;
-    record(&mut config.training, &training);
     let frame = frame(body.kind, &tokenizer.tokenizer);
     let encoded = match task {
         TaskKind::Tagging => tags::encode(&loaded, &tokenizer.tokenizer, frame, training.seq_len)?,
@@ -131,6 +130,9 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
             encode(&loaded, &labelled, &tokenizer.tokenizer, frame, training.seq_len, long)?
         }
     };
+    // A text that is read in parts is as many examples.
+    let training = config.training.resolve(encoded.train.len(), body.seq_len)?;
+    record(&mut config.training, &training);
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 

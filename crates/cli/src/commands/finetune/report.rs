@@ -36,8 +36,11 @@ impl Summary {
         let evaluation = finished.evaluation.as_ref();
         let mut figures = evaluation.map_or(Vec::new(), |evaluation| evaluation.figures.clone());
         for (name, value) in judged.map_or(Vec::new(), Report::figures) {
-            if name != "loss" && figures.iter().all(|figure| figure.name != name) {
-                figures.push(Figure { name, value });
+            // The report's are of whole texts; those of training may be of their parts.
+            match figures.iter_mut().find(|figure| figure.name == name) {
+                Some(figure) => figure.value = value,
+                None if name == "loss" => {}
+                None => figures.push(Figure { name, value }),
             }
         }
         Self {

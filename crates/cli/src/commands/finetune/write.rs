@@ -184,6 +184,12 @@ impl Start<'_> {
                 thousands(training.steps)
             ),
         );
+        let groups = LayerGroups::of(&model);
+        if self.config.method.kind == MethodKind::Frozen && !groups.has_head() {
+            return Err(usage(
+                "method.kind=frozen trains the head alone, and that of this model is its token embedding: use full or lora",
+            ));
+        }
         let plan = Plan {
             command: "finetune",
             dir,
@@ -191,7 +197,7 @@ impl Start<'_> {
             optimizer: &config.optimizer,
             schedule: &config.schedule,
             seed: config.seed,
-            rates: config.method.rates(&LayerGroups::of(&model), epoch),
+            rates: config.method.rates(&groups, epoch),
             device,
             heading: Heading {
                 run: dir.display().to_string(),

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// So many are shown, the best first.
 const SHOWN: usize = 50;
+/// Of so many, what else there was to choose: a table for each token makes a page large.
+const WITH_STEPS: usize = 5;
 
 /// Each text with its score; its tokens are coloured by the model's probability, and where it is known what else there was to choose, that
 /// is shown too.
@@ -31,7 +33,7 @@ pub(super) fn html(sequence: &Sequence, prompt: &[u32], words: &Words<'_>, name:
             ),
         );
         // Draws of the same ids came about alike.
-        match draws.get(&generation.ids) {
+        match draws.get(&generation.ids).filter(|_| rank < WITH_STEPS) {
             Some(draw) => {
                 let mut steps = Steps::new(words, format!("{name}-{rank}"), prompt);
                 draw.iter().for_each(|step| steps.step(step));

@@ -165,6 +165,16 @@ fn benches_can_be_listed() {
     let names: Vec<_> = ended.stdout.lines().filter_map(|line| line.split(' ').next()).collect();
     assert_eq!(
         names,
-        ["train", "generate", "decode", "generator", "prepare", "tokenizer", "shakespeare", "objectives"]
+        [
+            "train",
+            "generate",
+            "decode",
+            "generator",
+            "prepare",
+            "tokenizer",
+            "shakespeare",
+            "objectives",
+            "prompt"
+        ]
     );
 }

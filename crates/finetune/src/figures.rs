@@ -14,9 +14,7 @@ pub struct Answer {
 impl Answer {
     /// The most likely class: of equal ones the first.
     pub fn class(&self) -> usize {
-        let better =
-            |best: usize, class: usize| if self.outputs[class] > self.outputs[best] { class } else { best };
-        (0..self.outputs.len()).reduce(better).unwrap_or(0)
+        likeliest(&self.outputs)
     }
 
     /// The labels that are more likely than not.
@@ -32,6 +30,11 @@ impl Answer {
             Target::Number(_) | Target::Tags(_) => false,
         }
     }
+}
+
+/// The place of the highest of these, of equal ones the first.
+pub(crate) fn likeliest<T: PartialOrd>(row: &[T]) -> usize {
+    (1..row.len()).fold(0, |best, other| if row[other] > row[best] { other } else { best })
 }
 
 /// The answers of an evaluation.

@@ -1,6 +1,7 @@
 //! From the outputs of a head to a report.
 
 use crate::example::Target;
+use crate::figures::likeliest;
 use crate::predict::mean_probabilities;
 use crate::report::{ClassificationReport, MultiLabelReport, RegressionReport, Report, TaggingReport};
 use firebrand_transformer::{HeadConfig, TaskKind};
@@ -74,9 +75,4 @@ pub fn judge<'a>(
             Report::Tagging(TaggingReport::new(&predicted, &tags, names))
         }
     }
-}
-
-/// The place of the highest of these, of equal ones the first.
-fn likeliest(outputs: &[f32]) -> usize {
-    (1..outputs.len()).fold(0, |best, other| if outputs[other] > outputs[best] { other } else { best })
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::likeliest;
+
 use super::{Calibration, Confusion, LabelScores, Mistake, Scores, mean, surest};
 
 /// How good predictions of one label for each example are.
@@ -35,7 +37,8 @@ impl ClassificationReport {
     /// If there are not as many labels as examples, or not as many probabilities as names.
     pub fn new(probabilities: &[Vec<f64>], labels: &[usize], names: &[String]) -> Self {
         assert_eq!(probabilities.len(), labels.len(), "a label for each example");
-        let predicted: Vec<usize> = probabilities.iter().map(|row| likeliest(row, names.len())).collect();
+        assert!(probabilities.iter().all(|row| row.len() == names.len()), "a probability for each label");
+        let predicted: Vec<usize> = probabilities.iter().map(|row| likeliest(row)).collect();
         let confusion = Confusion::new(names.len(), labels.iter().copied().zip(predicted.iter().copied()));
         let sureness = |example: usize| probabilities[example][predicted[example]];
         let right = |example: usize| labels[example] == predicted[example];
@@ -71,12 +74,6 @@ impl ClassificationReport {
             ("loss", self.loss),
         ]
     }
-}
-
-/// The place of the highest of these, of equal ones the first.
-fn likeliest(row: &[f64], n_labels: usize) -> usize {
-    assert_eq!(row.len(), n_labels, "a probability for each label");
-    (1..row.len()).fold(0, |best, label| if row[label] > row[best] { label } else { best })
 }
 
 /// −ln of a probability, finite where the smallest probability there is stands for 0.

@@ -14,7 +14,7 @@ const TOGETHER: usize = 4096;
 /// What the encoder reads where nothing of a text is known, and what the decoder has written before the text: one blank
 /// (`<extra_id_0>`, or `[MASK]`; after `[S]` where the model knows modes), or nothing but an end of text where it knows none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub(super) struct Given {
     /// What the encoder reads.
     pub input: Vec<u32>,
     /// What the decoder begins with.
@@ -26,7 +26,7 @@ impl Given {
     ///
     /// # Errors
     /// When nothing says what the decoder begins with.
-    pub fn new(special: &SpecialIds) -> Result<Self, ScoreError> {
+    pub(super) fn new(special: &SpecialIds) -> Result<Self, ScoreError> {
         let start = start(special)?;
         let sentinel = special.sentinels.first().copied();
         let blank = sentinel.or(special.mask);

@@ -13,7 +13,7 @@ const TOGETHER: usize = 4096;
 
 /// A text with masks in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slots {
+struct Slots {
     /// The text, with the masks and with what stands around it.
     pub ids: Vec<u32>,
     /// Where predictions are wanted.
@@ -24,7 +24,7 @@ pub struct Slots {
 ///
 /// # Panics
 /// When the model has no head for masked tokens.
-pub fn mask_logits(model: &Encoder, rows: &[&Slots]) -> Vec<f32> {
+fn mask_logits(model: &Encoder, rows: &[&Slots]) -> Vec<f32> {
     let (batch, seq) = (rows.len(), rows[0].ids.len());
     let device = model.device();
     let ids: Vec<i32> = rows.iter().flat_map(|row| row.ids.iter().map(|&id| id as i32)).collect();

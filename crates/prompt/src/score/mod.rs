@@ -19,9 +19,7 @@ mod one_by_one;
 mod permutation;
 
 pub use causal::Causal;
-pub use encoder_decoder::Given;
-pub use masked::{Slots, mask_logits};
-pub use one_by_one::{Predictor, one_by_one};
+pub use one_by_one::one_by_one;
 
 use crate::error::ScoreError;
 use crate::question::{Question, Score};

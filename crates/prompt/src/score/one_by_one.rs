@@ -12,7 +12,7 @@ use firebrand_transformer::{AnyModel, Decoder, FactorizationOrder, Model, Permut
 
 /// What predicts the tokens of a text from those before, and the order in which it is asked.
 #[derive(Debug)]
-pub enum Predictor {
+enum Predictor {
     /// A model that reads from left to right.
     Decoder(Box<Decoder>),
     /// Asked from left to right, which is one order among others to it.
@@ -20,17 +20,8 @@ pub enum Predictor {
 }
 
 impl Predictor {
-    /// How many tokens it predicts at once, from those before and one that is given.
-    pub fn most_targets(&self) -> usize {
-        match self {
-            Self::Decoder(model) => model.config().seq_len,
-            // What it predicts has a position of its own.
-            Self::Permutation(model) => model.config().seq_len - 1,
-        }
-    }
-
     /// Where its weights are.
-    pub fn device(&self) -> Device {
+    fn device(&self) -> Device {
         match self {
             Self::Decoder(model) => model.device(),
             Self::Permutation(model) => model.device(),
@@ -38,7 +29,7 @@ impl Predictor {
     }
 
     /// `−log P` of each id but the first, from those before: `[rows, seq + 1]` to `[rows · seq]`.
-    pub fn nats(&self, ids: Tensor<2, Int>) -> Tensor<1> {
+    fn nats(&self, ids: Tensor<2, Int>) -> Tensor<1> {
         let [rows, len] = ids.dims();
         let seq = len - 1;
         let targets = ids.clone().narrow(1, 1, seq).reshape([rows * seq]);
@@ -56,17 +47,6 @@ impl Predictor {
                 model.decoder().nats(flat(model.predictions(ids, &orders, None)), targets)
             }
         }
-    }
-
-    /// The logits behind every one of `ids`, `[ids, vocab]`, of a decoder.
-    pub fn logits(&self, ids: &[u32]) -> Option<Vec<f32>> {
-        let Self::Decoder(model) = self else { return None };
-        let len = ids.len();
-        let ids: Vec<i32> = ids.iter().map(|&id| id as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, len]), &model.device());
-        let hidden = model.hidden(ids, &AttentionMask::Causal, None);
-        let logits = model.logits(hidden.reshape([len, model.config().d_model]));
-        Some(logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now"))
     }
 
     /// `log P` of each row from its `given`-th id on, which is at least 1, in batches of rows of like length.

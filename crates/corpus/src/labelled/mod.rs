@@ -33,6 +33,6 @@ pub use duplicates::{Duplicates, duplicates};
 pub use example::{Example, Place, TaggedWord, Target};
 pub use labels::Labels;
 pub use read::{ExampleReader, Known, Read, read};
-pub use split::{Fold, folds, held_out, strata, subset};
+pub use split::{Fold, folds, held_out, strata, subset, tested};
 pub use target::words_of;
 pub use turns::{Role, Turn};

@@ -21,6 +21,8 @@ Examples:
     --task regression --set training.epochs=10 --out runs/ratings
   firebrand finetune --from runs/stories --data chats.jsonl \\
     --task instruction --out runs/chat
+  firebrand finetune --from runs/stories --data reviews.csv \\
+    --set data.test=0.2 --out runs/tested
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
   firebrand finetune --out runs/reviews --resume")]
@@ -58,7 +60,8 @@ pub(crate) struct FinetuneArgs {
     /// Make a run for each of so many seeds, in folders of --out; print mean and deviation
     #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<NonZeroUsize>,
-    /// A cross-validation: make a run for each of so many parts, which it holds out
+    /// A cross-validation: make a run for each of so many parts, which it is measured on; of the rest data.held_out chooses the
+    /// best weights
     #[arg(long, value_name = "N", conflicts_with = "curve")]
     pub(crate) folds: Option<NonZeroUsize>,
     /// A learning curve: make runs on so many training examples each, in folders of --out

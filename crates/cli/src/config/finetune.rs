@@ -5,6 +5,7 @@ use super::files::{apply, find, put, read};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};
+use firebrand_corpus::sources::HeldOut;
 use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions, MethodConfig, MethodKind};
 use firebrand_training::{OptimizerConfig, ScheduleConfig};
 use firebrand_transformer::TaskKind;
@@ -165,6 +166,11 @@ impl FinetuneConfig {
     pub(crate) fn validate(&self) -> anyhow::Result<()> {
         if self.data.files.is_empty() {
             return Err(usage("nothing to learn from: give --data FILE, such as --data reviews.csv"));
+        }
+        if self.data.fold.is_some() && self.data.test != HeldOut::None {
+            return Err(usage(
+                "data.test: in a cross-validation the fold is what is measured on: leave out data.test or --folds",
+            ));
         }
         match self.task.head() {
             Some(task) => {

@@ -40,6 +40,9 @@ fn a_run_reports_what_is_held_out_and_classify_reports_the_same_of_the_file() {
     }
     let held_out = report(&scratch, "ft/report.json");
     assert_eq!((&held_out["task"], &held_out["examples"]), (&json!("classification"), &json!(20)));
+    let basis = [&held_out["part"], &held_out["weights_chosen_on"]];
+    assert_eq!(basis, [&json!("held-out"), &json!("held-out")]);
+    assert!(ran.stdout.contains("by which the weights were chosen too: data.test"), "{}", ran.stdout);
     let judged = scratch
         .run(&["classify", "ft", "--file", "test.csv", "--label", "label", "--json"])
         .succeeds()
@@ -50,6 +53,49 @@ fn a_run_reports_what_is_held_out_and_classify_reports_the_same_of_the_file() {
     scratch.write("other.csv", "text,label\nA fox.,great\n");
     let unseen = scratch.run(&["classify", "ft", "--file", "other.csv", "--label", "label"]);
     unseen.fails(2, &["other.csv, line 2: the label `great` is none of those that are known: bad, good"]);
+}
+
+#[test]
+fn a_test_part_is_reported_on_and_changes_nothing_of_the_run() {
+    let scratch = scratch();
+    // The same texts under the other label: whatever looked at them would choose other weights.
+    scratch.write(
+        "swapped.csv",
+        reviews(40, 60).replace("good", "?").replace("bad", "good").replace('?', "bad"),
+    );
+    let run = |out: &str, test: &str| {
+        let test = format!("data.test=[\"{test}\"]");
+        let set = ["--set", &test, "--set", "training.steps=24", "--set", "training.patience=3", "--json"];
+        finetune(&scratch, out, &set).json()
+    };
+    let (right, wrong) = (run("right", "test.csv"), run("wrong", "swapped.csv"));
+    assert!(scratch.bytes("right/model.safetensors") == scratch.bytes("wrong/model.safetensors"));
+    assert_eq!(scratch.metrics("right"), scratch.metrics("wrong"));
+    for key in ["val_loss", "val_figures", "best_step"] {
+        assert_eq!(right[key], wrong[key], "{key}");
+    }
+    let accuracy = |run: &Value| run["figures"]["accuracy"].as_f64().expect("a number");
+    assert!((accuracy(&right) + accuracy(&wrong) - 1.0).abs() < 1e-9, "{right} {wrong}");
+    assert_ne!(right["test_loss"], wrong["test_loss"]);
+    let found = report(&scratch, "right/report.json");
+    assert_eq!((&found["part"], &found["examples"]), (&json!("test"), &json!(20)));
+    let judged = scratch.run(&["classify", "right", "--file", "test.csv", "--label", "label", "--json"]);
+    assert_eq!(judged.succeeds().json()["confusion"], found["confusion"]);
+}
+
+#[test]
+fn a_test_part_can_be_a_share_and_needs_nothing_held_out() {
+    let scratch = scratch();
+    let set = ["--set", "data.test=0.25", "--set", "data.held_out=\"none\""];
+    let ran = finetune(&scratch, "ft", &set).succeeds();
+    assert!(ran.stderr.contains("30 examples to train on, 0 held out, 10 to test on"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("the weights are those of the last step"), "{}", ran.stdout);
+    let found = report(&scratch, "ft/report.json");
+    assert_eq!((&found["examples"], &found["weights_chosen_on"]), (&json!(10), &json!(null)));
+    let seeds = finetune(&scratch, "seeds", &["--seeds", "2", "--set", "data.test=0.25", "--json"]).json();
+    let parts: Vec<&Value> =
+        seeds["runs"].as_array().expect("a list").iter().map(|run| &run["part"]).collect();
+    assert_eq!(parts, ["test", "test"]);
 }
 
 #[test]
@@ -98,5 +144,9 @@ fn a_cross_validation_measures_on_every_example_once() {
         })
         .sum();
     assert_eq!(examples, 40);
+    let fold = report(&scratch, "folds/fold-0/report.json");
+    let basis = [&fold["part"], &fold["weights_chosen_on"]];
+    assert_eq!(basis, [&json!("test"), &json!("held-out")], "a quarter of the rest is held out to choose by");
+    finetune(&scratch, "x", &["--folds", "4", "--set", "data.test=0.2"]).fails(2, &["data.test", "--folds"]);
     finetune(&scratch, "x", &["--folds", "41"]).fails(2, &["there is no fold 0 of 41", "of 40 examples"]);
 }

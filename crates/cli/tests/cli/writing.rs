@@ -76,7 +76,11 @@ fn an_input_becomes_a_text_with_a_decoder_too() {
         "optimizer.lr=0.01",
         "writing.pack=false",
     ];
-    scratch.run(&finetune("pairs.csv", "seq2seq", "short", &set)).succeeds();
+    let mut tested = finetune("pairs.csv", "seq2seq", "short", &set);
+    tested.extend(["--set", "data.test=0.25", "--json"]);
+    let result = scratch.run(&tested).json();
+    assert_eq!(result["part"], "test");
+    assert!(result["test_loss"].is_f64() && result["val_loss"].is_f64(), "{result}");
     let ran = scratch.run(&["generate", "short", "--chat", "--prompt", "hen and hen"]);
     assert_eq!(ran.succeeds().stdout.trim(), "hen");
 }

@@ -42,5 +42,5 @@ pub(super) fn run(
         return line(serde_json::to_value(&judged)?);
     }
     let text = |example: usize| Some(located(found.examples.get(example)?, &found.files));
-    report::lines(&judged, &text).into_iter().try_for_each(line)
+    report::lines(&judged, None, &text).into_iter().try_for_each(line)
 }

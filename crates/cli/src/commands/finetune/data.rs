@@ -1,5 +1,6 @@
 //! Labelled texts into examples of ids.
 
+use super::measured::Of;
 use crate::args::Global;
 use crate::exit::usage;
 use crate::output::{complain, say, thousands};
@@ -11,14 +12,30 @@ use rayon::prelude::*;
 /// Examples as the model reads them.
 pub(super) struct Encoded {
     pub(super) train: Vec<Example>,
-    pub(super) held_out: Vec<Example>,
-    /// Which held-out text each of these is of.
-    pub(super) texts: Vec<usize>,
+    pub(super) held_out: Part,
+    pub(super) test: Part,
     /// How many texts had no room as a whole.
     pub(super) cut: usize,
     pub(super) seq_len: usize,
     /// They are read in parts instead.
     pub(super) in_parts: bool,
+}
+
+/// Examples that are measured on.
+#[derive(Default)]
+pub(super) struct Part {
+    pub(super) examples: Vec<Example>,
+    /// Which text each of these is of.
+    pub(super) texts: Vec<usize>,
+}
+
+impl Part {
+    /// Of the examples that each text became.
+    pub(super) fn new(by_text: Vec<Vec<Example>>) -> Self {
+        let texts =
+            by_text.iter().enumerate().flat_map(|(text, parts)| std::iter::repeat_n(text, parts.len()));
+        Self { texts: texts.collect(), examples: by_text.into_iter().flatten().collect() }
+    }
 }
 
 impl Encoded {
@@ -56,18 +73,20 @@ pub(super) fn encode(
             .collect();
         Ok::<_, anyhow::Error>(encoded?.into_iter().unzip::<_, _, Vec<Vec<Example>>, Vec<bool>>())
     };
-    let held_out_files =
-        if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
-    let (train, cut) = all(&loaded.train, &loaded.files)?;
-    let (held_out, cut_of_held_out) = all(&loaded.held_out, held_out_files)?;
+    let (train, mut cut) = all(&loaded.train, &loaded.files)?;
+    let mut part = |of: Of| {
+        let (examples, files) = of.examples(loaded);
+        let (parts, too_long) = all(examples, files)?;
+        cut.extend(too_long);
+        Ok::<_, anyhow::Error>(Part::new(parts))
+    };
+    let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
     if train.is_empty() {
         return Err(usage(format!("nothing to train on is left of {} files", data.files.len())));
     }
-    let cut = cut.into_iter().chain(cut_of_held_out).filter(|&cut| cut).count();
-    let texts = held_out.iter().enumerate().flat_map(|(text, parts)| std::iter::repeat_n(text, parts.len()));
-    let texts = texts.collect();
-    let (train, held_out) = (train.into_iter().flatten().collect(), held_out.into_iter().flatten().collect());
-    Ok(Encoded { train, held_out, texts, cut, seq_len, in_parts: long == LongTexts::Windows })
+    let cut = cut.into_iter().filter(|&cut| cut).count();
+    let train = train.into_iter().flatten().collect();
+    Ok(Encoded { train, held_out, test, cut, seq_len, in_parts: long == LongTexts::Windows })
 }
 
 /// One example, in parts if it is read in windows, and whether it was too long.
@@ -113,15 +132,11 @@ pub(super) fn introduce_data(loaded: &Loaded, encoded: &Encoded, global: &Global
     say(
         global,
         format!(
-            "{} examples to train on, {} held out{labels}",
-            thousands(encoded.train.len() as u64),
-            thousands(encoded.held_out.len() as u64)
+            "{}{labels}",
+            counts(encoded.train.len(), encoded.held_out.examples.len(), encoded.test.examples.len())
         ),
     );
-    let skipped: u64 = loaded.files.iter().chain(&loaded.held_out_files).map(|file| file.skipped).sum();
-    if skipped > 0 {
-        say(global, format!("{} examples without a text were left out", thousands(skipped)));
-    }
+    introduce_files(loaded, global);
     if encoded.cut > 0 {
         say(
             global,
@@ -133,15 +148,41 @@ pub(super) fn introduce_data(loaded: &Loaded, encoded: &Encoded, global: &Global
             ),
         );
     }
-    let both = loaded.duplicates.held_out.len();
-    if both > 0 {
-        let what = match loaded.dropped {
-            0 => "data.drop_duplicates=true leaves them out of training".to_owned(),
-            dropped => format!("{} were left out of training", thousands(dropped as u64)),
-        };
-        complain(format_args!(
-            "warning: {} held-out texts are trained on as well, word for word; {what}",
-            thousands(both as u64)
-        ));
+}
+
+/// How many examples each part has.
+pub(super) fn counts(train: usize, held_out: usize, test: usize) -> String {
+    let [train, held_out, tested] = [train, held_out, test].map(|count| thousands(count as u64));
+    let test = if test > 0 { format!(", {tested} to test on") } else { String::new() };
+    format!("{train} examples to train on, {held_out} held out{test}")
+}
+
+/// Says what is odd about the files that were read.
+fn introduce_files(loaded: &Loaded, global: &Global) {
+    let skipped: u64 = loaded.all_files().map(|file| file.skipped).sum();
+    if skipped > 0 {
+        say(global, format!("{} examples without a text were left out", thousands(skipped)));
+    }
+    let mut dropped = match loaded.dropped {
+        0 => "data.drop_duplicates=true leaves them out there".to_owned(),
+        dropped => format!("{} were left out there", thousands(dropped as u64)),
+    };
+    for (which, what, duplicates) in [
+        ("held-out", "trained on", &loaded.duplicates),
+        ("test", "trained on", &loaded.test_duplicates),
+        ("test", "held out", &loaded.chosen_duplicates),
+    ] {
+        let both = duplicates.held_out.len();
+        if both > 0 {
+            let otherwise = match duplicates.contradictions {
+                0 => String::new(),
+                others => format!(", {} of them under another label", thousands(others as u64)),
+            };
+            complain(format_args!(
+                "warning: {} {which} texts are {what} as well, word for word{otherwise}; {}",
+                thousands(both as u64),
+                std::mem::replace(&mut dropped, "likewise".to_owned())
+            ));
+        }
     }
 }

@@ -4,15 +4,17 @@ mod adapt;
 mod curve;
 mod data;
 mod judged;
+mod measured;
 mod model;
 mod report;
 mod tags;
+mod train;
 mod write;
 mod writing;
 
 use crate::args::{FinetuneArgs, Global};
 use crate::commands::frame::frame;
-use crate::commands::training::{self, Heading, Plan};
+use crate::commands::training;
 use crate::config::{FinetuneConfig, load_finetune};
 use crate::exit::usage;
 use crate::named;
@@ -21,19 +23,17 @@ use crate::run::{self, ModelHashes, RunFile};
 use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
 use burn::module::Module;
-use burn::tensor::Device;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
 use firebrand_corpus::labelled::{FoldOf, Loaded};
-use firebrand_finetune::{
-    AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
-};
+use firebrand_finetune::{AdaptersOf, BestBy, Example, Examples, Labelling, MethodKind, Tagging};
 use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
 pub(crate) use judged::located;
 use report::Summary;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use train::{Job, Parts};
 
 pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.from.as_deref()));
@@ -149,25 +149,16 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
         classifier = model::open(&base, head, &config, &device)?;
     }
     introduce(&classifier, &training, &encoded, &device_name, global);
-    let job = Job {
-        loaded: &loaded,
-        encoded: &encoded,
-        config: &config,
-        training: &training,
-        dir,
-        device_name: &device_name,
-        device: &device,
-        args,
-        global,
-    };
+    let job = Job { args, dir, config: &config, training: &training, device: &device, global };
+    let reading = Reading { loaded: &loaded, encoded: &encoded, device_name: &device_name, job };
     let end_of_text = tokenizer.tokenizer.end_of_text();
     if task == TaskKind::Tagging {
         let best_by = config.head.best_by.unwrap_or(BestBy::of(task));
         let objective = Tagging { dropout: config.head.dropout, best_by, end_of_text };
-        return train_or_adapt(objective, classifier, base, end_of_text, &job);
+        return train_or_adapt(objective, classifier, base, end_of_text, &reading);
     }
     let objective = Labelling { options: config.head.clone(), class_weights, end_of_text };
-    train_or_adapt(objective, classifier, base, end_of_text, &job)
+    train_or_adapt(objective, classifier, base, end_of_text, &reading)
 }
 
 /// What is recorded of a run.
@@ -196,78 +187,52 @@ fn train_or_adapt<O>(
     classifier: Classifier,
     base: PathBuf,
     end_of_text: Option<u32>,
-    job: &Job<'_>,
+    reading: &Reading<'_>,
 ) -> anyhow::Result<Summary>
 where
     O: Objective<Model = Classifier, Rows = Examples<Example>>,
 {
-    if job.config.method.kind == MethodKind::Lora && !job.config.lora.merge {
-        let lora = job.config.lora.adapters();
-        return train(AdaptersOf { objective, base, lora, end_of_text }, classifier, job);
+    let config = reading.job.config;
+    if config.method.kind == MethodKind::Lora && !config.lora.merge {
+        let lora = config.lora.adapters();
+        return reading.train(AdaptersOf { objective, base, lora, end_of_text }, classifier);
     }
-    train(objective, classifier, job)
+    reading.train(objective, classifier)
 }
 
-/// A run before its first step.
-struct Job<'a> {
+/// A run of a head before its first step.
+struct Reading<'a> {
     loaded: &'a Loaded,
     encoded: &'a Encoded,
-    config: &'a FinetuneConfig,
-    training: &'a TrainingConfig,
-    dir: &'a Path,
     device_name: &'a str,
-    /// With autodiff.
-    device: &'a Device,
-    args: &'a FinetuneArgs,
-    global: &'a Global,
+    job: Job<'a>,
 }
 
-fn train<O>(objective: O, classifier: Classifier, job: &Job<'_>) -> anyhow::Result<Summary>
-where
-    O: Objective<Model = Classifier, Rows = Examples<Example>>,
-{
-    let Job { loaded, encoded, config, training, dir, device_name, device, args, global } = *job;
-    let data = ExampleData {
-        train: &encoded.train,
-        held_out: &encoded.held_out,
-        seed: config.seed,
-        group_by_length: config.training.group_by_length,
-    };
-    let body = classifier.body().config().clone();
-    let plan = Plan {
-        command: "finetune",
-        dir,
-        training,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        seed: config.seed,
-        rates: config.method.rates(
-            &LayerGroups::of_reader(&classifier),
-            encoded.train.len().div_ceil(training.batch_size).max(1) as u64,
-        ),
-        device,
-        heading: Heading {
-            run: dir.display().to_string(),
-            model: format!(
-                "{}, {} parameters, on {device_name}",
-                class(&classifier),
-                thousands(body.n_params() as u64)
-            ),
-            steps: training.steps,
-        },
-        tui: args.tui,
-        tensorboard: args.tensorboard,
-        global,
-    };
-    let finished = training::drive(objective, classifier, &data, plan)?;
-    let rows = finished.trainer.rows_at_once();
-    let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
-    if let Some(judged) = &judged {
-        // Of several runs the figures are printed side by side.
-        let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
-        judged::tell(dir, judged, loaded, alone, global)?;
+impl Reading<'_> {
+    fn train<O>(&self, objective: O, classifier: Classifier) -> anyhow::Result<Summary>
+    where
+        O: Objective<Model = Classifier, Rows = Examples<Example>>,
+    {
+        let Self { loaded, encoded, device_name, job } = self;
+        let parts = Parts {
+            train: &encoded.train,
+            held_out: &encoded.held_out.examples,
+            test: &encoded.test.examples,
+        };
+        let parameters = thousands(classifier.body().config().n_params() as u64);
+        let model_is = format!("{}, {parameters} parameters, on {device_name}", class(&classifier));
+        let groups = LayerGroups::of_reader(&classifier);
+        let trained = job.train(objective, classifier, &groups, model_is, &parts)?;
+        let trainer = &trained.finished.trainer;
+        let judged = judged::judged(&trainer.model().valid(), loaded, encoded, trainer.rows_at_once());
+        if let Some((judged, basis)) = judged.as_ref().zip(trained.basis()) {
+            // Of several runs the figures are printed side by side.
+            let Job { args, dir, global, .. } = *job;
+            let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
+            judged::tell(dir, judged, basis, loaded, alone, global)?;
+        }
+        Ok(Summary::new(job.dir, job.config, &trained, loaded.train.len(), judged.as_ref()))
     }
-    Ok(Summary::new(dir, config, &finished, loaded.train.len(), judged.as_ref()))
 }
 
 fn default_dir(from: Option<&Path>) -> PathBuf {
@@ -315,8 +280,7 @@ fn record(config: &mut firebrand_finetune::FinetuneTraining, resolved: &Training
 
 /// What all files that are read hold.
 fn data_key(loaded: &Loaded) -> String {
-    let files = loaded.files.iter().chain(&loaded.held_out_files);
-    let list: String = files.map(|file| format!("{}\n", file.sha256)).collect();
+    let list: String = loaded.all_files().map(|file| format!("{}\n", file.sha256)).collect();
     sha256(list.as_bytes())
 }
 

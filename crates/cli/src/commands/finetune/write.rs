@@ -1,11 +1,12 @@
 //! The tasks in which texts are written: seq2seq and instruction.
 
 use super::report::Summary;
-use super::{ExampleData, model, record, run_file, writing};
+use super::train::{Job, Parts};
+use super::{model, record, run_file, writing};
 use crate::args::{FinetuneArgs, Global};
 use crate::chat::{self, Chat};
 use crate::commands::generate::Knows;
-use crate::commands::training::{self, Heading, Plan};
+use crate::commands::training;
 use crate::config::{FinetuneConfig, TaskName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
@@ -81,7 +82,7 @@ impl Start<'_> {
             true => pack(&found.train, seq_len, self.config.seed),
             false => alone(&found.train),
         };
-        let held_out = alone(&found.held_out);
+        let (held_out, test) = (alone(&found.held_out), alone(&found.test));
         let training = self.resolve(train.len())?;
         self.write(Some(&source))?;
         found.introduce(seq_len, self.global);
@@ -91,7 +92,8 @@ impl Start<'_> {
         }
         let end_of_text = self.tokenizer.tokenizer.end_of_text();
         let objective = Writing { dropout: self.config.head.dropout, end_of_text };
-        self.train(objective, decoder, &train, &held_out, &training)
+        let parts = Parts { train: &train, held_out: &held_out, test: &test };
+        self.train(objective, decoder, &parts, &training)
     }
 
     fn encoder_decoder(mut self) -> anyhow::Result<Summary> {
@@ -110,7 +112,8 @@ impl Start<'_> {
         found.introduce(seq_len, self.global);
         let end_of_text = self.tokenizer.tokenizer.end_of_text();
         let objective = Rewriting { dropout: self.config.head.dropout, start: knows.start, end_of_text };
-        self.train(objective, model, &found.train, &found.held_out, &training)
+        let parts = Parts { train: &found.train, held_out: &found.held_out, test: &found.test };
+        self.train(objective, model, &parts, &training)
     }
 
     /// The template of chats: the one that is asked for, the model's own, or the plain one.
@@ -159,8 +162,7 @@ impl Start<'_> {
         &self,
         objective: O,
         model: O::Model,
-        train: &[E],
-        held_out: &[E],
+        parts: &Parts<'_, E>,
         training: &TrainingConfig,
     ) -> anyhow::Result<Summary>
     where
@@ -168,15 +170,9 @@ impl Start<'_> {
         O: Objective<Rows = Examples<E>, Model: Module>,
     {
         let Self { args, dir, config, device_name, device, body, global, .. } = self;
-        let data = ExampleData {
-            train,
-            held_out,
-            seed: config.seed,
-            group_by_length: config.training.group_by_length,
-        };
-        let epoch = train.len().div_ceil(training.batch_size).max(1) as u64;
+        let job = Job { args, dir, config, training, device, global };
         let parameters = thousands(body.n_params() as u64);
-        let epochs = training.steps as f64 / epoch as f64;
+        let epochs = training.steps as f64 / job.epoch(parts.train.len()) as f64;
         say(
             global,
             format!(
@@ -190,25 +186,8 @@ impl Start<'_> {
                 "method.kind=frozen trains the head alone, and that of this model is its token embedding: use full or lora",
             ));
         }
-        let plan = Plan {
-            command: "finetune",
-            dir,
-            training,
-            optimizer: &config.optimizer,
-            schedule: &config.schedule,
-            seed: config.seed,
-            rates: config.method.rates(&groups, epoch),
-            device,
-            heading: Heading {
-                run: dir.display().to_string(),
-                model: format!("{parameters} parameters, on {device_name}"),
-                steps: training.steps,
-            },
-            tui: args.tui,
-            tensorboard: args.tensorboard,
-            global,
-        };
-        let finished = training::drive(objective, model, &data, plan)?;
-        Ok(Summary::new(dir, config, &finished, self.loaded.train.len(), None))
+        let model_is = format!("{parameters} parameters, on {device_name}");
+        let trained = job.train(objective, model, &groups, model_is, parts)?;
+        Ok(Summary::new(dir, config, &trained, self.loaded.train.len(), None))
     }
 }

@@ -1,5 +1,7 @@
 //! Prompts and responses into documents of ids: what is learned when a model learns to write.
 
+use super::data::counts;
+use super::measured::Of;
 use crate::args::Global;
 use crate::chat::{Chat, Part};
 use crate::commands::generate::Knows;
@@ -17,6 +19,7 @@ use rayon::prelude::*;
 pub(super) struct Examples<T> {
     pub(super) train: Vec<T>,
     pub(super) held_out: Vec<T>,
+    pub(super) test: Vec<T>,
     /// How many were too long, and how many of these have nothing to learn where they were cut.
     cut: usize,
     left_out: usize,
@@ -35,8 +38,6 @@ impl<T: Send> Examples<T> {
         one: impl Fn(&labelled::Example) -> anyhow::Result<Encoded<T>> + Sync,
     ) -> anyhow::Result<Self> {
         let (mut cut, mut left_out) = (0, 0);
-        let held_out_files =
-            if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
         let mut all = |examples: &[labelled::Example], files: &[labelled::LabelledFile]| {
             let encoded: anyhow::Result<Vec<Encoded<T>>> = examples
                 .par_iter()
@@ -61,27 +62,24 @@ impl<T: Send> Examples<T> {
             Ok::<_, anyhow::Error>(kept)
         };
         let train = all(&loaded.train, &loaded.files)?;
-        let held_out = all(&loaded.held_out, held_out_files)?;
+        let mut part = |of: Of| {
+            let (examples, files) = of.examples(loaded);
+            all(examples, files)
+        };
+        let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
         if train.is_empty() {
             return Err(usage(format!(
                 "nothing to learn is left of {} examples: all prompts are as long as the context; raise training.seq_len",
                 loaded.train.len()
             )));
         }
-        Ok(Self { train, held_out, cut, left_out })
+        Ok(Self { train, held_out, test, cut, left_out })
     }
 
     /// Says what is learned from.
     pub(super) fn introduce(&self, seq_len: usize, global: &Global) {
         let count = |count: usize| thousands(count as u64);
-        say(
-            global,
-            format!(
-                "{} examples to train on, {} held out",
-                count(self.train.len()),
-                count(self.held_out.len())
-            ),
-        );
+        say(global, counts(self.train.len(), self.held_out.len(), self.test.len()));
         if self.cut > 0 {
             say(global, format!("{} are longer than {seq_len} tokens and were cut", count(self.cut)));
         }

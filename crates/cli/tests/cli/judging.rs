@@ -99,6 +99,21 @@ fn a_test_part_can_be_a_share_and_needs_nothing_held_out() {
 }
 
 #[test]
+fn labels_that_cannot_be_learned_or_measured_are_named() {
+    let scratch = scratch();
+    let rare = scratch.text("train.csv") + "A hen.,so-so\n";
+    scratch.write("train.csv", &rare);
+    let ran = finetune(&scratch, "rare", &["--set", "data.held_out=0.6"]).succeeds();
+    let expected =
+        "warning: one example alone has the label `so-so`: it is trained on, and nothing is measured of it";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+    // In one of the folds it is what is measured on.
+    let ran = finetune(&scratch, "folds", &["--folds", "2"]).succeeds();
+    let expected = "warning: nothing that is trained on has the label `so-so`";
+    assert_eq!(ran.stderr.matches(expected).count(), 1, "{}", ran.stderr);
+}
+
+#[test]
 fn texts_longer_than_the_context_are_cut_with_a_count_or_read_in_windows() {
     let scratch = scratch();
     let cut = finetune(&scratch, "cut", &["--set", "training.seq_len=8"]).succeeds();

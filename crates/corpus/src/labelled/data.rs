@@ -125,12 +125,29 @@ impl Loaded {
         self.files.iter().chain(&self.held_out_files).chain(&self.test_files)
     }
 
-    /// The labels that nothing is trained on has.
+    /// The labels that nothing has that is trained on.
     pub fn untrained_labels(&self) -> Vec<&str> {
         let trained: BTreeSet<usize> =
             self.train.iter().flat_map(|example| split::labels(&example.target)).collect();
+        self.names(|label| !trained.contains(&label))
+    }
+
+    /// The labels that one example alone has, which is trained on.
+    pub fn single_labels(&self) -> Vec<&str> {
+        let count = |part: &[Example]| {
+            let mut counts = vec![0_usize; self.labels.len()];
+            part.iter()
+                .flat_map(|example| split::labels(&example.target))
+                .for_each(|label| counts[label] += 1);
+            counts
+        };
+        let [train, held_out, test] = [&self.train, &self.held_out, &self.test].map(|part| count(part));
+        self.names(|label| (train[label], held_out[label] + test[label]) == (1, 0))
+    }
+
+    fn names(&self, is_meant: impl Fn(usize) -> bool) -> Vec<&str> {
         let names = self.labels.names().iter().enumerate();
-        names.filter(|(label, _)| !trained.contains(label)).map(|(_, name)| name.as_str()).collect()
+        names.filter(|(label, _)| is_meant(*label)).map(|(_, name)| name.as_str()).collect()
     }
 }
 

@@ -341,6 +341,9 @@ fn labels_that_training_would_lack_stay_there_and_those_it_lacks_are_named() {
     data.held_out = HeldOut::None;
     let known = Labels::new(["a", "b", "c"].map(str::to_owned));
     assert_eq!(data.load(Kind::Class, 0, Some(&known)).unwrap().untrained_labels(), ["c"]);
+    let (_dir, mut data) = self::data(&[("a.csv", &format!("{text}7,d\n"))]);
+    data.held_out = HeldOut::Fraction(0.4);
+    assert_eq!(data.load(Kind::Class, 0, None).unwrap().single_labels(), ["d"]);
     // Of several labels those that are no stratum count too.
     let rows: String = (0..30).map(|n| format!("{n},\"x{}\"\n", if n < 3 { ",y,z" } else { "" })).collect();
     let (_dir, mut data) = self::data(&[("a.csv", &format!("text,labels\n{rows}"))]);

@@ -163,6 +163,20 @@ fn introduce_files(loaded: &Loaded, global: &Global) {
     if skipped > 0 {
         say(global, format!("{} examples without a text were left out", thousands(skipped)));
     }
+    let untrained = loaded.untrained_labels();
+    if !untrained.is_empty() {
+        complain(format_args!(
+            "warning: nothing that is trained on has {}, which is therefore never said",
+            listed(&untrained)
+        ));
+    }
+    let single = loaded.single_labels();
+    if !single.is_empty() && !(loaded.held_out.is_empty() && loaded.test.is_empty()) {
+        complain(format_args!(
+            "warning: one example alone has {}: it is trained on, and nothing is measured of it",
+            listed(&single)
+        ));
+    }
     let mut dropped = match loaded.dropped {
         0 => "data.drop_duplicates=true leaves them out there".to_owned(),
         dropped => format!("{} were left out there", thousands(dropped as u64)),
@@ -185,4 +199,16 @@ fn introduce_files(loaded: &Loaded, global: &Global) {
             ));
         }
     }
+}
+
+/// Names of labels, some of them if there are many.
+fn listed(labels: &[&str]) -> String {
+    const SHOWN: usize = 5;
+    let names: Vec<String> = labels.iter().take(SHOWN).map(|label| format!("`{label}`")).collect();
+    let (what, more) = match labels.len() {
+        1 => ("the label", ""),
+        ..=SHOWN => ("each of the labels", ""),
+        _ => ("each of the labels", ", …"),
+    };
+    format!("{what} {}{more}", names.join(", "))
 }

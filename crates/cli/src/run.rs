@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::config::{FinetuneConfig, PretrainConfig};
 use crate::exit::usage;
+use crate::reading::ReadAs;
 use crate::text::{sha256, sha256_of};
 use anyhow::Context;
 use burn::tensor::Device;
@@ -54,6 +55,9 @@ pub(crate) struct RunFile<C> {
     /// What it distils from, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<ModelHashes>,
+    /// How its labelled files were read, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<ReadAs>,
     pub(crate) config: C,
 }
 
@@ -135,6 +139,7 @@ impl<C: RunConfig> RunFile<C> {
             from,
             from_hashes: None,
             teacher: None,
+            reading: None,
             config,
         }
     }
@@ -176,6 +181,7 @@ impl<C: Serialize> RunFile<C> {
             from: self.from,
             from_hashes: self.from_hashes,
             teacher: self.teacher,
+            reading: self.reading,
             config: map(self.config),
         }
     }

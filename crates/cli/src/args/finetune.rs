@@ -105,7 +105,8 @@ pub(crate) struct ClassifyArgs {
     /// Texts to classify [default: stdin, a text a line]
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
-    /// A text a line, or CSV, TSV, JSON lines, Parquet; may be given several times; with --template also dataset:NAME/SPLIT
+    /// A text a line, or CSV, TSV, JSON lines, Parquet, read as in training; may be given several times; with --template also
+    /// dataset:NAME/SPLIT
     #[arg(long, visible_alias = "data", value_name = "FILE", conflicts_with = "texts")]
     pub(crate) file: Vec<PathBuf>,
     /// The column of the text [default: as in training, or found by its name]

@@ -165,3 +165,68 @@ fn a_cross_validation_measures_on_every_example_once() {
     finetune(&scratch, "x", &["--folds", "4", "--set", "data.test=0.2"]).fails(2, &["data.test", "--folds"]);
     finetune(&scratch, "x", &["--folds", "41"]).fails(2, &["there is no fold 0 of 41", "of 40 examples"]);
 }
+
+#[test]
+fn files_are_read_in_use_as_they_were_in_training() {
+    let scratch = scratch();
+    // Without a header, tabs between columns, under a name that says nothing of it, the label called otherwise.
+    let rows = |range: std::ops::Range<usize>| -> String {
+        let row = |i: usize| format!("{}\t{}\tThe {} ran {i} times.\n", i, i % 2, ["fox", "crow"][i % 2]);
+        range.map(row).collect()
+    };
+    scratch.write("train.dat", rows(0..40));
+    scratch.write("new.dat", rows(40..60) + "60\t1\t\n");
+    let set = [
+        "data.format=tsv",
+        "data.no_header=true",
+        "data.empty_texts=skip",
+        "data.columns={text=2,label=1,values={0=\"good\",1=\"bad\"}}",
+    ];
+    let mut args =
+        vec!["finetune", "--from", "run", "--data", "train.dat", "--config", "smoke", "--out", "ft"];
+    set.iter().for_each(|set| args.extend(["--set", set]));
+    scratch.run(&args).succeeds();
+    let judge = ["classify", "ft", "--file", "new.dat", "--label", "1", "--json"];
+    let judged = scratch.run(&judge).succeeds();
+    assert!(judged.stderr.contains("1 examples without a text were left out"), "{}", judged.stderr);
+    assert_eq!(judged.json()["examples"], 20);
+    scratch
+        .run(&["classify", "ft", "--file", "new.dat", "--json"])
+        .fails_behind(2, &["line 21", "remove it from the file"]);
+    // A name that says what the file is goes before what was said of files of other names.
+    scratch.write("new.csv", "text,label\nA fox.,good\n");
+    let said = scratch.run(&["classify", "ft", "--file", "new.csv", "--text", "text", "--json"]).json_lines();
+    assert_eq!(said[0]["text"], "A fox.");
+}
+
+#[test]
+fn the_column_that_was_found_in_training_is_the_one_that_is_read() {
+    let scratch = scratch();
+    scratch.write("train.csv", reviews(0, 40).replace("text,label", "review,label"));
+    finetune(&scratch, "ft", &[]).succeeds();
+    scratch.write("new.jsonl", "{\"text\": \"no\", \"review\": \"A fox.\"}\n");
+    let said = scratch.run(&["classify", "ft", "--file", "new.jsonl", "--json"]).json_lines();
+    assert_eq!(said[0]["text"], "A fox.");
+    // And where there is none of this name, one is found as ever.
+    scratch.write("other.jsonl", "{\"text\": \"A crow.\"}\n");
+    let said = scratch.run(&["classify", "ft", "--file", "other.jsonl", "--json"]).json_lines();
+    assert_eq!(said[0]["text"], "A crow.");
+}
+
+#[test]
+fn messages_say_what_happened_to_pairs_and_what_can_be_done() {
+    let scratch = scratch();
+    let pairs: String = (0..12).map(|i| format!("a fox and a hen,where did they go?,{}\n", i % 2)).collect();
+    scratch.write("train.csv", format!("text,text_b,label\n{pairs}"));
+    let windows = ["--set", "training.seq_len=8", "--set", "training.long_texts=windows"];
+    let ran = finetune(&scratch, "pairs", &windows).succeeds();
+    assert!(ran.stderr.contains("12 texts are longer than 8 tokens and were cut"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("in parts"), "{}", ran.stderr);
+    // The same two texts under either label.
+    let said = format!("warning: {} held-out texts are trained on as well, word for word, ", 3);
+    assert!(ran.stderr.contains(&said) && ran.stderr.contains("under another label"), "{}", ran.stderr);
+    finetune(&scratch, "x", &["--set", "training.seq_len=3"]).fails(
+        2,
+        &["training.seq_len 3 is too short: two texts and what stands around them take 4 at least"],
+    );
+}

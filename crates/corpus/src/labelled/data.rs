@@ -105,6 +105,8 @@ pub struct Loaded {
     pub test: Vec<Example>,
     /// The files of the examples that are trained on; of a fraction that is held out, those of both.
     pub files: Vec<LabelledFile>,
+    /// The columns that are text, second text and label in all of these; absent where they differ.
+    pub found: Columns,
     /// The files of what is held out, where these are others.
     pub held_out_files: Vec<LabelledFile>,
     /// The files of `test`, where these are others.
@@ -160,6 +162,7 @@ impl LabelledData {
             no_header: *no_header,
             empty_texts: *empty_texts,
             columns: columns.clone(),
+            found: Columns::default(),
         }
     }
 
@@ -200,6 +203,7 @@ impl LabelledData {
             held_out,
             test,
             files: all.files,
+            found: all.found,
             held_out_files,
             test_files,
             duplicates: held_out_too,
@@ -328,7 +332,7 @@ fn renumber(target: &mut Target, gone: &[usize]) {
             labels.sort_unstable();
         }
         Target::Tags(words) => words.iter_mut().for_each(|word| word.tag = gone[word.tag]),
-        Target::None | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {}
+        Target::None | Target::Words(_) | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {}
     }
 }
 

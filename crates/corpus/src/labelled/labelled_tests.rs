@@ -41,6 +41,9 @@ fn shown(loaded: &Loaded) -> Vec<String> {
         let second = example.text_b.as_ref().map_or(String::new(), |text| format!("|{text}"));
         let target = match &example.target {
             Target::None => "-".to_owned(),
+            Target::Words(words) => {
+                words.iter().map(|word| &example.text[word.clone()]).collect::<Vec<_>>().join("/")
+            }
             Target::Class(label) => names[*label].clone(),
             Target::Classes(labels) => all(labels),
             Target::Number(number) => number.to_string(),
@@ -79,6 +82,9 @@ fn every_format_gives_the_same_examples() {
     }
     let loaded = load(&files, Kind::Class).unwrap();
     assert_eq!(shown(&loaded), [expected; 3].concat());
+    // The TSV file calls its text a sentence.
+    let label = Some(Field::Name("label".into()));
+    assert_eq!(loaded.found, Columns { label, ..Columns::default() });
     assert_eq!(loaded.train[5].place, Place { file: 2, line: 2 });
 }
 
@@ -138,6 +144,15 @@ fn tags_stand_beside_words_or_in_spans() {
 }
 
 #[test]
+fn words_that_are_to_be_tagged_are_a_list_or_a_text() {
+    let text = "{\"tokens\": [\"don't\", \"go\"], \"text\": \"x\"}\n{\"tokens\": \"[New York] is\"}\n";
+    let expected = ["don't go=don't/go", "[New York] is=[/New/York/]/is"];
+    assert_eq!(shown(&load(&[("a.jsonl", text)], Kind::Words).unwrap()), expected);
+    let text = "words\n\"[\"\"in\"\", \"\"Rome\"\"]\"\n";
+    assert_eq!(shown(&load(&[("a.csv", text)], Kind::Words).unwrap()), ["in Rome=in/Rome"]);
+}
+
+#[test]
 fn prompts_chats_and_texts_to_write_are_read() {
     let text = "{\"instruction\": \"Add\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": \"Say a\", \"input\": \"\", \"output\": \"a\"}\n";
     let expected = ["Add\n\n1 2=User:Add\n\n1 2Assistant:3", "Say a=User:Say aAssistant:a"];
@@ -165,7 +180,7 @@ fn what_is_wrong_is_told_with_its_line() {
     let ragged = "text,label\na,1\nb\n";
     assert_eq!(error("a.csv", ragged, Kind::Class), "a.csv, line 3: 1 field where there should be 2");
     let empty = "text,label\na,1\n \t,0\n";
-    let expected = "a.csv, line 3: the text (field `text`) is empty: remove this example, or leave all such out with data.empty_texts=skip";
+    let expected = "a.csv, line 3: the text (field `text`) is empty";
     assert_eq!(error("a.csv", empty, Kind::Class), expected);
     let unlabelled = "text,label\na,1\nb,\n";
     assert_eq!(

@@ -54,7 +54,9 @@ pub(super) fn labels(target: &Target) -> BTreeSet<usize> {
         Target::Class(label) => BTreeSet::from([*label]),
         Target::Classes(labels) => labels.iter().copied().collect(),
         Target::Tags(words) => words.iter().map(|word| word.tag).collect(),
-        Target::None | Target::Number(_) | Target::Text(_) | Target::Turns(_) => BTreeSet::new(),
+        Target::None | Target::Words(_) | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {
+            BTreeSet::new()
+        }
     }
 }
 

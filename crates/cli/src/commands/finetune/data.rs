@@ -14,11 +14,11 @@ pub(super) struct Encoded {
     pub(super) train: Vec<Example>,
     pub(super) held_out: Part,
     pub(super) test: Part,
-    /// How many texts had no room as a whole.
-    pub(super) cut: usize,
     pub(super) seq_len: usize,
-    /// They are read in parts instead.
-    pub(super) in_parts: bool,
+    /// How many texts had no room as a whole, and lost their end.
+    pub(super) cut: usize,
+    /// How many are read in parts instead.
+    pub(super) in_parts: usize,
 }
 
 /// Examples that are measured on.
@@ -60,11 +60,13 @@ pub(super) fn encode(
     seq_len: usize,
     long: LongTexts,
 ) -> anyhow::Result<Encoded> {
-    let needed = frame.around(true) + 2;
+    let mut all_examples = loaded.train.iter().chain(&loaded.held_out).chain(&loaded.test);
+    let (needed, what) = match all_examples.any(|example| example.text_b.is_some()) {
+        true => (frame.around(true) + 2, "two texts and what stands around them take"),
+        false => (frame.around(false) + 1, "a text and what stands around it take"),
+    };
     if seq_len < needed {
-        return Err(usage(format!(
-            "training.seq_len {seq_len} is too short: two texts and what stands around them take {needed}"
-        )));
+        return Err(usage(format!("training.seq_len {seq_len} is too short: {what} {needed} at least")));
     }
     let all = |examples: &[labelled::Example], files: &[LabelledFile]| {
         let encoded: anyhow::Result<Vec<(Vec<Example>, bool)>> = examples
@@ -73,23 +75,25 @@ pub(super) fn encode(
             .collect();
         Ok::<_, anyhow::Error>(encoded?.into_iter().unzip::<_, _, Vec<Vec<Example>>, Vec<bool>>())
     };
-    let (train, mut cut) = all(&loaded.train, &loaded.files)?;
+    let (train, mut was_cut) = all(&loaded.train, &loaded.files)?;
+    let mut in_parts = train.iter().filter(|parts| parts.len() > 1).count();
     let mut part = |of: Of| {
         let (examples, files) = of.examples(loaded);
-        let (parts, too_long) = all(examples, files)?;
-        cut.extend(too_long);
+        let (parts, cut) = all(examples, files)?;
+        was_cut.extend(cut);
+        in_parts += parts.iter().filter(|parts| parts.len() > 1).count();
         Ok::<_, anyhow::Error>(Part::new(parts))
     };
     let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
     if train.is_empty() {
         return Err(usage(format!("nothing to train on is left of {} files", data.files.len())));
     }
-    let cut = cut.into_iter().filter(|&cut| cut).count();
+    let cut = was_cut.into_iter().filter(|&cut| cut).count();
     let train = train.into_iter().flatten().collect();
-    Ok(Encoded { train, held_out, test, cut, seq_len, in_parts: long == LongTexts::Windows })
+    Ok(Encoded { train, held_out, test, seq_len, cut, in_parts })
 }
 
-/// One example, in parts if it is read in windows, and whether it was too long.
+/// One example, in parts if it is read in windows, and whether its end was cut off.
 pub(crate) fn parts(
     example: &labelled::Example,
     files: &[LabelledFile],
@@ -115,9 +119,9 @@ pub(crate) fn parts(
         labelled::Target::Number(number) => Target::Number(*number),
         other => unreachable!("a head for whole texts says nothing like {other:?}"),
     };
-    let too_long = framed.len() > 1 || framed.iter().any(|framed| framed.cut > 0);
+    let was_cut = framed.iter().any(|framed| framed.cut > 0);
     let example = |framed: Framed| Example { ids: framed.ids, second: framed.second, target: target.clone() };
-    Ok((framed.into_iter().map(example).collect(), too_long))
+    Ok((framed.into_iter().map(example).collect(), was_cut))
 }
 
 /// Says what is learned from.
@@ -137,16 +141,11 @@ pub(super) fn introduce_data(loaded: &Loaded, encoded: &Encoded, global: &Global
         ),
     );
     introduce_files(loaded, global);
-    if encoded.cut > 0 {
-        say(
-            global,
-            format!(
-                "{} texts are longer than {} tokens and {}",
-                thousands(encoded.cut as u64),
-                encoded.seq_len,
-                if encoded.in_parts { "are read in parts" } else { "were cut" }
-            ),
-        );
+    for (count, what) in [(encoded.cut, "were cut"), (encoded.in_parts, "are read in parts")] {
+        if count > 0 {
+            let (count, seq_len) = (thousands(count as u64), encoded.seq_len);
+            say(global, format!("{count} texts are longer than {seq_len} tokens and {what}"));
+        }
     }
 }
 

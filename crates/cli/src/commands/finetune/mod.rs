@@ -19,6 +19,7 @@ use crate::config::{FinetuneConfig, load_finetune};
 use crate::exit::usage;
 use crate::named;
 use crate::output::{say, thousands};
+use crate::reading::{ReadAs, advised};
 use crate::run::{self, ModelHashes, RunFile};
 use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
@@ -114,10 +115,24 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
 
     let (labelled, known) = named::resolve_labelled(config.data.clone(), config.task.kind())?;
     named::check_files(&labelled)?;
-    let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref())?;
+    let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref()).map_err(|error| {
+        advised(error, "remove this example, or leave all such out with data.empty_texts=skip")
+    })?;
+    let read_as = ReadAs::new(&labelled, &loaded);
     let Some(task) = config.task.head() else {
-        let start =
-            write::Start { args, dir, config, from, device_name, device, body, tokenizer, loaded, global };
+        let start = write::Start {
+            args,
+            dir,
+            config,
+            from,
+            device_name,
+            device,
+            body,
+            tokenizer,
+            loaded,
+            read_as,
+            global,
+        };
         return write::run(start);
     };
     let training = config.training.resolve(loaded.train.len(), body.seq_len)?;
@@ -136,7 +151,7 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 
-    let run_file = run_file(global, &device_name, &tokenizer, &loaded, &from, &config)?;
+    let run_file = run_file(global, &device_name, &tokenizer, (&loaded, &read_as), &from, &config)?;
     training::check_started(&run_file, dir)?;
     let mut classifier = model::open(&from, head.clone(), &config, &device)?;
     // Only now is anything written: a refused command leaves a run as it was.
@@ -166,7 +181,7 @@ fn run_file(
     global: &Global,
     device_name: &str,
     tokenizer: &HashedTokenizer,
-    loaded: &Loaded,
+    (loaded, read_as): (&Loaded, &ReadAs),
     from: &Path,
     config: &FinetuneConfig,
 ) -> anyhow::Result<RunFile<FinetuneConfig>> {
@@ -178,7 +193,8 @@ fn run_file(
         Some(from.to_path_buf()),
         config.clone(),
     );
-    Ok(RunFile { from_hashes: Some(ModelHashes::of(from)?), ..run_file })
+    let (from_hashes, reading) = (Some(ModelHashes::of(from)?), Some(read_as.clone()));
+    Ok(RunFile { from_hashes, reading, ..run_file })
 }
 
 /// Trains all of a model, or adapters of the one in `base` that are kept alone.

@@ -35,8 +35,8 @@ pub(super) fn encode(
         train,
         held_out: Part::new(held_out),
         test: Part::new(test),
-        cut: long,
         seq_len,
-        in_parts: true,
+        cut: 0,
+        in_parts: long,
     })
 }

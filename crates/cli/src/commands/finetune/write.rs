@@ -2,6 +2,7 @@
 
 use super::report::Summary;
 use super::train::{Job, Parts};
+use super::writing::Room;
 use super::{model, record, run_file, writing};
 use crate::args::{FinetuneArgs, Global};
 use crate::chat::{self, Chat};
@@ -10,6 +11,7 @@ use crate::commands::training;
 use crate::config::{FinetuneConfig, TaskName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
+use crate::reading::ReadAs;
 use crate::text::HashedTokenizer;
 use anyhow::Context;
 use burn::module::Module;
@@ -35,6 +37,7 @@ pub(super) struct Start<'a> {
     pub(super) body: ModelConfig,
     pub(super) tokenizer: HashedTokenizer,
     pub(super) loaded: Loaded,
+    pub(super) read_as: ReadAs,
     pub(super) global: &'a Global,
 }
 
@@ -63,6 +66,10 @@ impl Start<'_> {
         Ok(training.seq_len)
     }
 
+    fn room(&self, seq_len: usize) -> Room {
+        Room { seq_len, context: self.body.seq_len }
+    }
+
     fn decoder(mut self) -> anyhow::Result<Summary> {
         let seq_len = self.seq_len()?;
         let source = self.template()?;
@@ -73,7 +80,7 @@ impl Start<'_> {
         let writing = self.config.writing.clone();
         let found = {
             let chat = Chat::new(&source, &self.tokenizer.tokenizer)?;
-            writing::documents(&self.loaded, &chat, writing.learn, seq_len)?
+            writing::documents(&self.loaded, &chat, writing.learn, self.room(seq_len))?
         };
         let alone = |documents: &[firebrand_finetune::Written]| -> Vec<Side> {
             documents.iter().map(|document| Side(vec![document.clone()])).collect()
@@ -106,7 +113,7 @@ impl Start<'_> {
         };
         let model: EncoderDecoder = self.adapted(*model)?;
         let knows = Knows::new(&model, Some(&self.tokenizer.tokenizer))?;
-        let found = writing::pairs(&self.loaded, &knows, &self.tokenizer.tokenizer, seq_len)?;
+        let found = writing::pairs(&self.loaded, &knows, &self.tokenizer.tokenizer, self.room(seq_len))?;
         let training = self.resolve(found.train.len())?;
         self.write(None)?;
         found.introduce(seq_len, self.global);
@@ -148,8 +155,8 @@ impl Start<'_> {
 
     /// Writes what a run has before its first step. Until now a refused command left everything as it was.
     fn write(&self, template: Option<&str>) -> anyhow::Result<()> {
-        let Self { dir, config, from, device_name, tokenizer, loaded, global, .. } = self;
-        let run_file = run_file(global, device_name, tokenizer, loaded, from, config)?;
+        let Self { dir, config, from, device_name, tokenizer, loaded, read_as, global, .. } = self;
+        let run_file = run_file(global, device_name, tokenizer, (loaded, read_as), from, config)?;
         training::check_started(&run_file, dir)?;
         tokenizer.tokenizer.save(dir)?;
         if let Some(template) = template {

@@ -25,6 +25,15 @@ pub(super) struct Examples<T> {
     left_out: usize,
 }
 
+/// How long examples may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// The most tokens that are read of one.
+    pub(super) seq_len: usize,
+    /// The most that the model could read.
+    pub(super) context: usize,
+}
+
 /// What becomes of one example that may be too long.
 enum Encoded<T> {
     Whole(T),
@@ -35,6 +44,7 @@ enum Encoded<T> {
 impl<T: Send> Examples<T> {
     fn new(
         loaded: &Loaded,
+        room: Room,
         one: impl Fn(&labelled::Example) -> anyhow::Result<Encoded<T>> + Sync,
     ) -> anyhow::Result<Self> {
         let (mut cut, mut left_out) = (0, 0);
@@ -68,8 +78,15 @@ impl<T: Send> Examples<T> {
         };
         let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
         if train.is_empty() {
+            let Room { seq_len, context } = room;
+            let way_out = match seq_len < context {
+                true => format!("raise training.seq_len, up to {context}"),
+                false => {
+                    "the model reads no more: give shorter prompts, or a model of a longer context".to_owned()
+                }
+            };
             return Err(usage(format!(
-                "nothing to learn is left of {} examples: all prompts are as long as the context; raise training.seq_len",
+                "nothing to learn is left of {} examples: all prompts fill the {seq_len} tokens that are read; {way_out}",
                 loaded.train.len()
             )));
         }
@@ -106,9 +123,10 @@ pub(super) fn documents(
     loaded: &Loaded,
     chat: &Chat<'_>,
     learn: Learn,
-    seq_len: usize,
+    room: Room,
 ) -> anyhow::Result<Examples<Written>> {
-    Examples::new(loaded, |example| {
+    let seq_len = room.seq_len;
+    Examples::new(loaded, room, |example| {
         let parts = chat.encode(&turns(example), false)?;
         let learned = |part: &Part| part.response || learn == Learn::All;
         // What stands behind the last response is not read.
@@ -128,9 +146,10 @@ pub(super) fn pairs(
     loaded: &Loaded,
     knows: &Knows,
     tokenizer: &Tokenizer,
-    seq_len: usize,
+    room: Room,
 ) -> anyhow::Result<Examples<Pair>> {
-    Examples::new(loaded, |example| {
+    let seq_len = room.seq_len;
+    Examples::new(loaded, room, |example| {
         let Target::Text(text) = &example.target else {
             unreachable!("data of texts has texts, not {:?}", example.target)
         };

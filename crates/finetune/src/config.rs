@@ -262,6 +262,12 @@ impl HeadOptions {
         if !(self.lm_weight >= 0.0 && self.lm_weight.is_finite()) {
             return fail(format!("head.lm_weight {} should be at least 0", self.lm_weight));
         }
+        if task == TaskKind::Tagging && self.lm_weight > 0.0 {
+            return fail(
+                "head.lm_weight is for heads that say something of whole texts: the task tagging has none"
+                    .into(),
+            );
+        }
         if task != TaskKind::Classification {
             for (key, is_set) in [
                 ("class_weights", self.class_weights != ClassWeights::None),

@@ -8,7 +8,7 @@ use crate::args::{FinetuneArgs, Global};
 use crate::chat::{self, Chat};
 use crate::commands::generate::Knows;
 use crate::commands::training;
-use crate::config::{FinetuneConfig, TaskName};
+use crate::config::{FinetuneConfig, Learn, TaskName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
 use crate::reading::ReadAs;
@@ -106,6 +106,11 @@ impl Start<'_> {
     fn encoder_decoder(mut self) -> anyhow::Result<Summary> {
         if self.config.writing.template.is_some() {
             return Err(self.unfit("writing.template is for chats of decoders"));
+        }
+        if self.config.writing.learn != Learn::default() {
+            return Err(
+                self.unfit("writing.learn=all is for decoders: an encoder reads prompts and learns none")
+            );
         }
         let seq_len = self.seq_len()?;
         let AnyModel::EncoderDecoder(model) = self.load()? else {

@@ -68,17 +68,26 @@ fn a_chat_is_learned_and_answered() {
 fn an_input_becomes_a_text_with_a_decoder_too() {
     let scratch = base();
     let rows: String = (0..12).map(|i| format!("{0} and {0},{0}\n", ["fox", "crow", "hen"][i % 3])).collect();
-    scratch.write("pairs.csv", format!("source,target\n{rows}"));
+    scratch.write("pairs.csv", format!("source,target\n{rows} ,hen\n"));
     let set = [
         "training.steps=100",
         "training.eval_every=50",
         "training.seq_len=64",
         "optimizer.lr=0.01",
         "writing.pack=false",
+        "data.empty_texts=skip",
     ];
     let mut tested = finetune("pairs.csv", "seq2seq", "short", &set);
     tested.extend(["--set", "data.test=0.25", "--json"]);
-    let result = scratch.run(&tested).json();
+    let ran = scratch.run(&tested).succeeds();
+    // There are three pairs, four times each.
+    for part in [
+        "1 examples without a text were left out",
+        "warning: 3 test texts are trained on as well, word for word; data.drop_duplicates=true",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let result = ran.json();
     assert_eq!(result["part"], "test");
     assert!(result["test_loss"].is_f64() && result["val_loss"].is_f64(), "{result}");
     let ran = scratch.run(&["generate", "short", "--chat", "--prompt", "hen and hen"]);

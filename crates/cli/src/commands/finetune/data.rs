@@ -157,7 +157,7 @@ pub(super) fn counts(train: usize, held_out: usize, test: usize) -> String {
 }
 
 /// Says what is odd about the files that were read.
-fn introduce_files(loaded: &Loaded, global: &Global) {
+pub(super) fn introduce_files(loaded: &Loaded, global: &Global) {
     let skipped: u64 = loaded.all_files().map(|file| file.skipped).sum();
     if skipped > 0 {
         say(global, format!("{} examples without a text were left out", thousands(skipped)));
@@ -180,6 +180,11 @@ fn introduce_files(loaded: &Loaded, global: &Global) {
         0 => "data.drop_duplicates=true leaves them out there".to_owned(),
         dropped => format!("{} were left out there", thousands(dropped as u64)),
     };
+    let another = match loaded.train.first().map(|example| &example.target) {
+        Some(labelled::Target::Text(_) | labelled::Target::Turns(_)) => "with another response",
+        Some(labelled::Target::Number(_)) => "with another number",
+        _ => "under another label",
+    };
     for (which, what, duplicates) in [
         ("held-out", "trained on", &loaded.duplicates),
         ("test", "trained on", &loaded.test_duplicates),
@@ -189,7 +194,7 @@ fn introduce_files(loaded: &Loaded, global: &Global) {
         if both > 0 {
             let otherwise = match duplicates.contradictions {
                 0 => String::new(),
-                others => format!(", {} of them under another label", thousands(others as u64)),
+                others => format!(", {} of them {another}", thousands(others as u64)),
             };
             complain(format_args!(
                 "warning: {} {which} texts are {what} as well, word for word{otherwise}; {}",

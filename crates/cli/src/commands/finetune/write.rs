@@ -1,5 +1,6 @@
 //! The tasks in which texts are written: seq2seq and instruction.
 
+use super::data::introduce_files;
 use super::report::Summary;
 use super::train::{Job, Parts};
 use super::writing::Room;
@@ -93,6 +94,7 @@ impl Start<'_> {
         let training = self.resolve(train.len())?;
         self.write(Some(&source))?;
         found.introduce(seq_len, self.global);
+        introduce_files(&self.loaded, self.global);
         if train.len() < found.train.len() {
             let rows = thousands(train.len() as u64);
             say(self.global, format!("packed into {rows} rows of at most {seq_len} tokens"));
@@ -122,6 +124,7 @@ impl Start<'_> {
         let training = self.resolve(found.train.len())?;
         self.write(None)?;
         found.introduce(seq_len, self.global);
+        introduce_files(&self.loaded, self.global);
         let end_of_text = self.tokenizer.tokenizer.end_of_text();
         let objective = Rewriting { dropout: self.config.head.dropout, start: knows.start, end_of_text };
         let parts = Parts { train: &found.train, held_out: &found.held_out, test: &found.test };

@@ -58,6 +58,9 @@ pub(crate) struct RunFile<C> {
     /// How its labelled files were read, if it has some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reading: Option<ReadAs>,
+    /// The run of adapters that this one is, with them added to the model that they are for: all else is that run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) merged_from: Option<PathBuf>,
     pub(crate) config: C,
 }
 
@@ -140,6 +143,7 @@ impl<C: RunConfig> RunFile<C> {
             from_hashes: None,
             teacher: None,
             reading: None,
+            merged_from: None,
             config,
         }
     }
@@ -182,6 +186,7 @@ impl<C: Serialize> RunFile<C> {
             from_hashes: self.from_hashes,
             teacher: self.teacher,
             reading: self.reading,
+            merged_from: self.merged_from,
             config: map(self.config),
         }
     }
@@ -200,6 +205,20 @@ impl<C: Serialize> RunFile<C> {
         }
         Ok(keys)
     }
+}
+
+/// Writes the `run.toml` of adapters into the folder of the model that they were added to, and the metrics beside it, with a note of
+/// that.
+pub(crate) fn write_merged(adapters: &Path, out: &Path) -> anyhow::Result<()> {
+    let (mut table, _) = table(adapters)?;
+    table.insert("merged_from".into(), adapters.display().to_string().into());
+    let text = toml::to_string(&table).context("run.toml")?;
+    let metrics = "metrics.jsonl";
+    let metrics = std::fs::read(adapters.join(metrics)).ok().map(|bytes| (out.join(metrics), bytes));
+    for (path, bytes) in metrics.into_iter().chain([(file(out), text.into_bytes())]) {
+        firebrand_durable::write(&path, &bytes).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// What a model was when it was read: its weights influence the result.

@@ -39,8 +39,19 @@ fn adapters_are_a_folder_of_their_own_that_classifies_as_the_whole_model_does() 
     let config: Value = serde_json::from_str(&scratch.text("adapters/adapter_config.json")).expect("JSON");
     assert_eq!((&config["r"], &config["peft_type"]), (&2.into(), &"LORA".into()));
     let expected = said(&scratch, "adapters");
+    scratch.write("adapters/chat_template.jinja", "{{ eos_token }}");
     scratch.run(&["merge", "adapters", "--out", "whole"]).succeeds();
     assert_eq!(said(&scratch, "whole"), expected);
+    // What it was trained as and on stays known, as where its texts are.
+    assert_eq!(scratch.text("whole/chat_template.jinja"), "{{ eos_token }}");
+    assert!(scratch.text("whole/run.toml").contains("merged_from = \"adapters\""));
+    let shown = scratch.run(&["show", "whole"]).succeeds().stdout;
+    for part in ["merged      from adapters", "from        run", "8 of 8 (finished)"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    scratch
+        .run(&["finetune", "--out", "whole", "--resume"])
+        .fails(2, &["whole: was merged from adapters", "--from whole"]);
     // Written as a whole at once, it is the same but for the rounding of the sums.
     let set = ["--set", "method.kind=lora", "--set", "lora.rank=2", "--set", "lora.merge=true"];
     scratch.run(&finetune("at-once", &set)).succeeds();

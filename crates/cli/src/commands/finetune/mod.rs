@@ -265,6 +265,13 @@ fn what_is_asked(args: &FinetuneArgs, dir: &Path) -> anyhow::Result<(FinetuneCon
         || [&args.text, &args.text_b, &args.label].into_iter().any(Option::is_some);
     let started =
         (args.resume && run::file(dir).exists()).then(|| RunFile::<FinetuneConfig>::read(dir)).transpose()?;
+    if let Some(adapters) = started.as_ref().and_then(|run| run.merged_from.as_ref()) {
+        return Err(usage(format!(
+            "{}: was merged from {}, and has nothing to go on with; train it further by --from {0} --data FILE --out RUN",
+            dir.display(),
+            adapters.display()
+        )));
+    }
     let started_from = started.as_ref().and_then(|run| run.from.clone());
     let from = args.from.clone().or(started_from).ok_or_else(|| {
         usage(format!("{}: holds no run to go on with; start one with --from RUN --data FILE", dir.display()))

@@ -17,6 +17,7 @@ use crate::commands::frame::frame;
 use crate::commands::training;
 use crate::config::{FinetuneConfig, load_finetune};
 use crate::exit::usage;
+use crate::interrupt;
 use crate::named;
 use crate::output::{say, thousands};
 use crate::reading::{ReadAs, advised};
@@ -160,7 +161,7 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     introduce_data(&loaded, &encoded, global);
     let mut base = from;
     if config.adapt.steps > 0 {
-        base = adapt::adapted(&base, &loaded, &config, dir, global)?;
+        base = adapt::adapted(&base, &loaded, &config, dir, go_on(args, dir), global)?;
         classifier = model::open(&base, head, &config, &device)?;
     }
     introduce(&classifier, &training, &encoded, &device_name, global);
@@ -248,6 +249,15 @@ impl Reading<'_> {
             judged::tell(dir, judged, basis, loaded, alone, global)?;
         }
         Ok(Summary::new(job.dir, job.config, &trained, loaded.train.len(), judged.as_ref()))
+    }
+}
+
+/// The command that goes on with all that was asked for: of several runs the same once more, for those that were not begun are in no
+/// folder yet.
+fn go_on(args: &FinetuneArgs, dir: &Path) -> String {
+    match args.seeds.is_some() || args.folds.is_some() || !args.curve.is_empty() {
+        true => interrupt::same_command("--resume"),
+        false => format!("firebrand finetune --out {} --resume", dir.display()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A run from its first step, or its last checkpoint, to what it comes to on the part it is measured on: the same for all tasks.
 
+use super::go_on;
 use crate::args::{FinetuneArgs, Global};
 use crate::commands::training::{self, Finished, Heading, Plan};
 use crate::config::FinetuneConfig;
@@ -75,7 +76,7 @@ impl Job<'_> {
             group_by_length: config.training.group_by_length,
         };
         let plan = Plan {
-            command: "finetune",
+            go_on: go_on(args, dir),
             dir,
             training,
             optimizer: &config.optimizer,

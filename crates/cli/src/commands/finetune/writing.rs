@@ -153,21 +153,25 @@ pub(super) fn pairs(
         let Target::Text(text) = &example.target else {
             unreachable!("data of texts has texts, not {:?}", example.target)
         };
-        let asked = knows.ask(&example.text, tokenizer, tokenizer.end_of_text());
         let end = tokenizer.end_of_text();
-        let mut target = asked.begun;
+        let asked = knows.ask(&example.text, tokenizer, end);
+        let end = tokenizer.end_of_text();
+        if seq_len <= asked.behind {
+            let behind = asked.behind;
+            return Err(usage(format!(
+                "training.seq_len {seq_len} is too short: {behind} tokens stand behind a text"
+            )));
+        }
+        let input_is_cut = asked.input.len() > seq_len;
+        let cut = asked.cut(seq_len);
+        let (input, mut target) = (cut.input, cut.begun);
         target.extend(tokenizer.encode(text));
         target.extend(end);
-        let mut pair = Pair { input: asked.input, target };
+        let mut pair = Pair { input, target };
         if pair.input.is_empty() || pair.target.is_empty() {
             return Err(usage("the tokenizer makes no token of this text"));
         }
-        let too_long = pair.input.len() > seq_len || pair.target.len() > seq_len;
-        if pair.input.len() > seq_len {
-            // Both of them end with the end of text, wherever they are cut.
-            pair.input.truncate(seq_len - end.map_or(0, |_| 1));
-            pair.input.extend(end);
-        }
+        let too_long = input_is_cut || pair.target.len() > seq_len;
         pair.target.truncate(seq_len);
         Ok(if too_long { Encoded::Cut(pair) } else { Encoded::Whole(pair) })
     })

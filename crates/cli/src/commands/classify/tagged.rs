@@ -8,7 +8,7 @@ use crate::exit::usage;
 use crate::output::line;
 use firebrand_corpus::labelled::words_of;
 use firebrand_finetune::report::spans_of_tags;
-use firebrand_finetune::{predict, probabilities};
+use firebrand_finetune::{likeliest, predict, probabilities};
 use firebrand_transformer::{Sequence, TaskKind};
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -69,9 +69,7 @@ fn tag(reader: &Reader, texts: &[Text], batch: usize) -> Vec<Vec<Word>> {
         for (place, word) in run.places.iter().zip(run.words.clone()) {
             let Some(place) = place else { continue };
             let probabilities = probabilities(TaskKind::Tagging, &outputs[place * n_tags..][..n_tags]);
-            let better =
-                |best: usize, tag: usize| if probabilities[tag] > probabilities[best] { tag } else { best };
-            let tag = (0..n_tags).fold(0, better);
+            let tag = likeliest(&probabilities);
             let range = all_words[*number][word].clone();
             tagged[*number].push(Word { range, tag, probability: probabilities[tag] });
         }

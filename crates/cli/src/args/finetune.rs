@@ -23,6 +23,7 @@ Examples:
     --task instruction --out runs/chat
   firebrand finetune --from runs/stories --data reviews.csv \\
     --set data.test=0.2 --out runs/tested
+  firebrand finetune --from runs/stories --data reviews.csv --dry-run
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
   firebrand finetune --out runs/reviews --resume")]
@@ -67,6 +68,9 @@ pub(crate) struct FinetuneArgs {
     /// A learning curve: make runs on so many training examples each, in folders of --out
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub(crate) curve: Vec<NonZeroUsize>,
+    /// Show what would be trained, on what examples and in how much memory, and stop
+    #[arg(long, conflicts_with_all = ["curve", "resume", "tui"])]
+    pub(crate) dry_run: bool,
     /// Curves on the whole terminal while it trains; its keys: q saves and stops, ? tells the others
     #[arg(long)]
     pub(crate) tui: bool,

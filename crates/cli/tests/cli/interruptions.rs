@@ -236,6 +236,7 @@ fn stopped_at(scratch: &Scratch, args: &[&str], run: &str, lines: usize) -> Vec<
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     let command =
         stderr.split("Go on with: firebrand ").nth(1).unwrap_or_else(|| panic!("no command: {stderr}"));
+    let command = command.lines().next().unwrap_or_default();
     command.split_whitespace().map(|arg| arg.trim_matches('\'').to_owned()).collect()
 }
 

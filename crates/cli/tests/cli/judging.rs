@@ -192,7 +192,7 @@ fn files_are_read_in_use_as_they_were_in_training() {
     assert_eq!(judged.json()["examples"], 20);
     scratch
         .run(&["classify", "ft", "--file", "new.dat", "--json"])
-        .fails_behind(2, &["line 21", "remove it from the file"]);
+        .fails(2, &["line 21", "remove it from the file"]);
     // A name that says what the file is goes before what was said of files of other names.
     scratch.write("new.csv", "text,label\nA fox.,good\n");
     let said = scratch.run(&["classify", "ft", "--file", "new.csv", "--text", "text", "--json"]).json_lines();

@@ -170,13 +170,6 @@ impl Ran {
         self
     }
 
-    /// The same where something was said before it failed.
-    #[track_caller]
-    pub(crate) fn fails_behind(mut self, code: i32, parts: &[&str]) -> Self {
-        assert_ne!(std::mem::take(&mut self.stdout), "", "nothing was said before");
-        self.fails(code, parts)
-    }
-
     /// stdout as one JSON document.
     #[track_caller]
     pub(crate) fn json(self) -> Value {

@@ -29,7 +29,8 @@ pub(super) fn run(
     let labels = Labels::new(head.labels.iter().cloned());
     let (mut files, mut found): (Vec<LabelledFile>, Vec<Labelled>) = (Vec::new(), Vec::new());
     for path in &args.file {
-        let read = read(&[path.clone()], &readings.with_labels(path), kind, &mut Known::Only(&labels));
+        let read =
+            read(std::slice::from_ref(path), &readings.with_labels(path), kind, &mut Known::Only(&labels));
         let read = read.map_err(|error| advised(error, NOTHING_TO_SAY))?;
         let before = files.len();
         found.extend(read.examples.into_iter().map(|mut example| {

@@ -169,8 +169,9 @@ pub(super) fn introduce_files(loaded: &Loaded, global: &Global) {
             listed(&untrained)
         ));
     }
+    let is_measured = !loaded.held_out.is_empty() || !loaded.test.is_empty();
     let single = loaded.single_labels();
-    if !single.is_empty() && !(loaded.held_out.is_empty() && loaded.test.is_empty()) {
+    if is_measured && !single.is_empty() {
         complain(format_args!(
             "warning: one example alone has {}: it is trained on, and nothing is measured of it",
             listed(&single)

@@ -3,6 +3,7 @@
 mod adapt;
 mod curve;
 mod data;
+mod dry_run;
 mod judged;
 mod measured;
 mod model;
@@ -27,8 +28,9 @@ use crate::text::{HashedTokenizer, sha256};
 use burn::module::Module;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
+use dry_run::Planned;
 use firebrand_corpus::labelled::{FoldOf, Loaded};
-use firebrand_finetune::{AdaptersOf, BestBy, Example, Examples, Labelling, MethodKind, Tagging};
+use firebrand_finetune::{AdaptersOf, BestBy, Example, Examples, Item, Labelling, MethodKind, Tagging};
 use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
 pub(crate) use judged::located;
@@ -43,6 +45,9 @@ pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
         return curve::run(args, &dir, global);
     }
     let summaries = runs(args, &dir, Change::default(), global)?;
+    if args.dry_run {
+        return Ok(());
+    }
     match (args.seeds, args.folds, summaries.as_slice()) {
         (None, None, [summary]) => summary.print(global),
         _ => report::several(&summaries, global),
@@ -58,6 +63,8 @@ struct Change {
     fold: Option<FoldOf>,
     /// How many examples are trained on.
     examples: Option<usize>,
+    /// How many runs the command makes.
+    runs: usize,
 }
 
 /// A run, or one for each fold and each seed.
@@ -78,19 +85,22 @@ fn runs(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> any
         };
         planned = (0..seeds.get() as u64).flat_map(of_seed).collect();
     }
-    let several = planned.len() > 1;
+    let runs = planned.len();
+    if args.dry_run {
+        planned.truncate(1);
+    }
     let run = |(dir, change): (PathBuf, Change)| {
-        let summary = one(args, &dir, change, global)?;
-        if several {
+        let summary = one(args, &dir, Change { runs, ..change }, global)?;
+        if let Some(summary) = summary.as_ref().filter(|_| runs > 1) {
             summary.say(global);
         }
         Ok(summary)
     };
-    planned.into_iter().map(run).collect()
+    planned.into_iter().map(run).filter_map(Result::transpose).collect()
 }
 
-/// Makes one run.
-fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Summary> {
+/// Makes one run, or shows what it would be.
+fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Option<Summary>> {
     let (mut config, from) = what_is_asked(args, dir)?;
     config.seed = config.seed.wrapping_add(change.seed);
     config.data.fold = change.fold.or(config.data.fold);
@@ -110,7 +120,7 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     if args.tui {
         screen::check(global)?;
     }
-    let _lock = training::enter(dir, args.resume)?;
+    let _lock = (!args.dry_run).then(|| training::enter(dir, args.resume)).transpose()?;
     // The tokenizer as the run will hold it: another program's file is not the one we would write.
     let tokenizer = HashedTokenizer::as_written(model::tokenizer(&from, &body)?)?;
 
@@ -132,6 +142,7 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
             tokenizer,
             loaded,
             read_as,
+            runs: change.runs,
             global,
         };
         return write::run(start);
@@ -152,6 +163,22 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 
+    if args.dry_run {
+        introduce_data(&loaded, &encoded, global);
+        let planned = Planned {
+            config: &config,
+            training: &training,
+            body: &body,
+            loaded: &loaded,
+            rows: encoded.train.len(),
+            longest: longest(&encoded.train),
+            device: &device_name,
+            runs: change.runs,
+        };
+        let classifier = model::open(&from, head, &config, &device)?;
+        planned.print(&classifier, &LayerGroups::of_reader(&classifier), global)?;
+        return Ok(None);
+    }
     let run_file = run_file(global, &device_name, &tokenizer, (&loaded, &read_as), &from, &config)?;
     training::check_started(&run_file, dir)?;
     let mut classifier = model::open(&from, head.clone(), &config, &device)?;
@@ -171,10 +198,15 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     if task == TaskKind::Tagging {
         let best_by = config.head.best_by.unwrap_or(BestBy::of(task));
         let objective = Tagging { dropout: config.head.dropout, best_by, end_of_text };
-        return train_or_adapt(objective, classifier, base, end_of_text, &reading);
+        return train_or_adapt(objective, classifier, base, end_of_text, &reading).map(Some);
     }
     let objective = Labelling { options: config.head.clone(), class_weights, end_of_text };
-    train_or_adapt(objective, classifier, base, end_of_text, &reading)
+    train_or_adapt(objective, classifier, base, end_of_text, &reading).map(Some)
+}
+
+/// The tokens of the longest example.
+fn longest<E: Item>(examples: &[E]) -> usize {
+    examples.iter().map(Item::tokens).max().unwrap_or(0)
 }
 
 /// What is recorded of a run.

@@ -1,10 +1,11 @@
 //! The tasks in which texts are written: seq2seq and instruction.
 
 use super::data::introduce_files;
+use super::dry_run::Planned;
 use super::report::Summary;
 use super::train::{Job, Parts};
 use super::writing::Room;
-use super::{model, record, run_file, writing};
+use super::{longest, model, record, run_file, writing};
 use crate::args::{FinetuneArgs, Global};
 use crate::chat::{self, Chat};
 use crate::commands::generate::Knows;
@@ -39,10 +40,12 @@ pub(super) struct Start<'a> {
     pub(super) tokenizer: HashedTokenizer,
     pub(super) loaded: Loaded,
     pub(super) read_as: ReadAs,
+    /// How many runs the command makes.
+    pub(super) runs: usize,
     pub(super) global: &'a Global,
 }
 
-pub(super) fn run(start: Start<'_>) -> anyhow::Result<Summary> {
+pub(super) fn run(start: Start<'_>) -> anyhow::Result<Option<Summary>> {
     match (start.body.kind, start.config.task) {
         (ModelKind::Decoder, _) => start.decoder(),
         (ModelKind::EncoderDecoder, TaskName::Seq2seq) => start.encoder_decoder(),
@@ -71,7 +74,7 @@ impl Start<'_> {
         Room { seq_len, context: self.body.seq_len }
     }
 
-    fn decoder(mut self) -> anyhow::Result<Summary> {
+    fn decoder(mut self) -> anyhow::Result<Option<Summary>> {
         let seq_len = self.seq_len()?;
         let source = self.template()?;
         let AnyModel::Decoder(decoder) = self.load()? else {
@@ -105,7 +108,7 @@ impl Start<'_> {
         self.train(objective, decoder, &parts, &training)
     }
 
-    fn encoder_decoder(mut self) -> anyhow::Result<Summary> {
+    fn encoder_decoder(mut self) -> anyhow::Result<Option<Summary>> {
         if self.config.writing.template.is_some() {
             return Err(self.unfit("writing.template is for chats of decoders"));
         }
@@ -163,6 +166,9 @@ impl Start<'_> {
 
     /// Writes what a run has before its first step. Until now a refused command left everything as it was.
     fn write(&self, template: Option<&str>) -> anyhow::Result<()> {
+        if self.args.dry_run {
+            return Ok(());
+        }
         let Self { dir, config, from, device_name, tokenizer, loaded, read_as, global, .. } = self;
         let run_file = run_file(global, device_name, tokenizer, (loaded, read_as), from, config)?;
         training::check_started(&run_file, dir)?;
@@ -179,7 +185,7 @@ impl Start<'_> {
         model: O::Model,
         parts: &Parts<'_, E>,
         training: &TrainingConfig,
-    ) -> anyhow::Result<Summary>
+    ) -> anyhow::Result<Option<Summary>>
     where
         E: Item,
         O: Objective<Rows = Examples<E>, Model: Module>,
@@ -201,8 +207,22 @@ impl Start<'_> {
                 "method.kind=frozen trains the head alone, and that of this model is its token embedding: use full or lora",
             ));
         }
+        if args.dry_run {
+            let planned = Planned {
+                config,
+                training,
+                body,
+                loaded: &self.loaded,
+                rows: parts.train.len(),
+                longest: longest(parts.train),
+                device: device_name,
+                runs: self.runs,
+            };
+            planned.print(&model, &groups, global)?;
+            return Ok(None);
+        }
         let model_is = format!("{parameters} parameters, on {device_name}");
         let trained = job.train(objective, model, &groups, model_is, parts)?;
-        Ok(Summary::new(dir, config, &trained, self.loaded.train.len(), None))
+        Ok(Some(Summary::new(dir, config, &trained, self.loaded.train.len(), None)))
     }
 }

@@ -1,5 +1,6 @@
 //! What commands that train have in common: the folder of a run, who watches it, and the loop from its checkpoints to its end.
 
+pub(super) mod estimate;
 mod folder;
 mod pace;
 mod view;

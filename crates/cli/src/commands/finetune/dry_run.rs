@@ -35,7 +35,7 @@ impl Planned<'_> {
         groups: &LayerGroups,
         global: &Global,
     ) -> anyhow::Result<()> {
-        let Self { config, training, body, device, runs, .. } = self;
+        let Self { config, training, device, runs, .. } = self;
         let rates = config.method.rates(groups, 1);
         let (mut all, mut trained) = (0_usize, 0_usize);
         for tensor in tensor_handles(model) {
@@ -107,7 +107,10 @@ impl Planned<'_> {
 
     fn labels(&self) -> Value {
         let [train, held_out, test] = self.label_counts();
-        let label = |(place, name): (usize, &String)| json!({"label": name, "train": train[place], "held_out": held_out[place], "test": test[place]});
+        let label = |(place, name): (usize, &String)| {
+            let (train, held_out, test) = (train[place], held_out[place], test[place]);
+            json!({"label": name, "train": train, "held_out": held_out, "test": test})
+        };
         self.loaded.labels.names().iter().enumerate().map(label).collect()
     }
 

@@ -296,6 +296,9 @@ pub(crate) struct PretrainArgs {
     /// Write RUN/tensorboard/ too; look at it by `tensorboard --logdir RUN`, or a folder of several runs
     #[arg(long)]
     pub(crate) tensorboard: bool,
+    // For a command of which this is a part: what goes on with all of it.
+    #[arg(skip)]
+    pub(crate) go_on: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -107,6 +107,7 @@ fn is_unusable_text(error: &CorpusError) -> bool {
         | CorpusError::InvalidUtf8 { .. }
         | CorpusError::Compressed { .. }
         | CorpusError::Record { .. }
+        | CorpusError::EmptyText { .. }
         | CorpusError::NoRecords(_)
         | CorpusError::CompressedParquet(_)
         | CorpusError::Parquet { .. }

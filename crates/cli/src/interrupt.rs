@@ -55,6 +55,26 @@ pub(crate) fn end_with(message: &'static str) -> anyhow::Result<()> {
     ctrlc::set_handler(end).context("cannot listen for Ctrl-C")
 }
 
+/// The command as it was typed, and an option more, unless it has it: for a shell.
+pub(crate) fn same_command(option: &str) -> String {
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    command(args.collect(), option)
+}
+
+fn command(mut args: Vec<String>, option: &str) -> String {
+    if !args.iter().any(|arg| arg == option) {
+        args.push(option.to_owned());
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_./:=,+@%^-".contains(c);
+    let quoted = |arg: String| match !arg.is_empty() && arg.chars().all(is_plain) {
+        true => arg,
+        false => format!("'{}'", arg.replace('\'', "'\\''")),
+    };
+    let args: Vec<String> =
+        std::iter::once("firebrand".to_owned()).chain(args.into_iter().map(quoted)).collect();
+    args.join(" ")
+}
+
 /// What a Ctrl-C does.
 pub(crate) fn ask() {
     if ASKED.swap(true, Ordering::Relaxed) || !HEEDED.load(Ordering::Relaxed) {
@@ -64,5 +84,19 @@ pub(crate) fn ask() {
     // A screen says so itself.
     if !screen::is_up() {
         complain("\nsaving a checkpoint after this step (Ctrl-C again: stop at once)");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_written_as_a_shell_reads_it() {
+        let typed = |args: &[&str]| command(args.iter().map(ToString::to_string).collect(), "--resume");
+        assert_eq!(typed(&["finetune", "--out", "runs/a"]), "firebrand finetune --out runs/a --resume");
+        assert_eq!(typed(&["x", "--resume", "y"]), "firebrand x --resume y");
+        let quoted = r#"firebrand --set 'data.test=["it'\''s.csv"]' '' --resume"#;
+        assert_eq!(typed(&["--set", r#"data.test=["it's.csv"]"#, ""]), quoted);
     }
 }

@@ -13,6 +13,7 @@ mod interrupt;
 mod named;
 mod output;
 mod plot;
+mod reading;
 mod report;
 mod run;
 mod screen;

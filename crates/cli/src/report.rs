@@ -12,16 +12,65 @@ const CONFUSED: usize = 12;
 /// Characters of a text that are shown beside a mistake.
 const SHOWN: usize = 60;
 
+/// What the report of a run is made on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// What was held out: the weights were chosen by it.
+    HeldOut,
+    /// What nothing was chosen by. The weights were, if at all, by what was held out.
+    Test { chosen: bool },
+}
+
+impl Basis {
+    /// What the part is called.
+    pub(crate) fn part(self) -> &'static str {
+        match self {
+            Self::HeldOut => "held-out",
+            Self::Test { .. } => "test",
+        }
+    }
+
+    /// The part that the weights were chosen on; without one they are the last ones.
+    pub(crate) fn weights_chosen_on(self) -> Option<&'static str> {
+        match self {
+            Self::HeldOut | Self::Test { chosen: true } => Some(Self::HeldOut.part()),
+            Self::Test { chosen: false } => None,
+        }
+    }
+
+    fn explained(self) -> &'static str {
+        match self {
+            Self::HeldOut => {
+                "on the held-out part, by which the weights were chosen too: data.test measures on what chooses nothing"
+            }
+            Self::Test { chosen: true } => {
+                "on the test part, which chose nothing; the weights were chosen on the held-out part"
+            }
+            Self::Test { chosen: false } => {
+                "on the test part, which chose nothing; the weights are those of the last step"
+            }
+        }
+    }
+}
+
 /// Writes a report into the folder of a run.
-pub(crate) fn write(dir: &Path, report: &Report) -> anyhow::Result<()> {
+pub(crate) fn write(dir: &Path, report: &Report, basis: Basis) -> anyhow::Result<()> {
     let path = dir.join(FILE);
-    let text = serde_json::to_string_pretty(report)? + "\n";
+    let mut all = serde_json::to_value(report)?;
+    all["part"] = basis.part().into();
+    all["weights_chosen_on"] = basis.weights_chosen_on().into();
+    let text = serde_json::to_string_pretty(&all)? + "\n";
     firebrand_durable::write(&path, text.as_bytes()).with_context(|| path.display().to_string())
 }
 
-/// The lines of a report; `text` says what an example reads, where that is known.
-pub(crate) fn lines(report: &Report, text: &dyn Fn(usize) -> Option<String>) -> Vec<String> {
+/// The lines of a report; `text` says what an example reads, where that is known, and `basis` what the report of a run is made on.
+pub(crate) fn lines(
+    report: &Report,
+    basis: Option<Basis>,
+    text: &dyn Fn(usize) -> Option<String>,
+) -> Vec<String> {
     let mut lines = vec![headline(report)];
+    lines.extend(basis.map(|basis| basis.explained().to_owned()));
     match report {
         Report::Classification(report) => {
             lines.push(String::new());
@@ -168,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_report_shows_figures_labels_confusions_and_mistakes() {
-        let found = lines(&classification(2), &|example| Some(format!("text\n{example}")));
+        let found = lines(&classification(2), None, &|example| Some(format!("text\n{example}")));
         assert_eq!(
             found,
             [
@@ -190,7 +239,7 @@ mod tests {
 
     #[test]
     fn of_many_labels_the_pairs_that_are_confused_are_shown() {
-        let found = lines(&classification(30), &|_| None);
+        let found = lines(&classification(30), None, &|_| None);
         assert!(found.contains(&"confused most:".to_owned()), "{found:?}");
         assert!(found.contains(&"  1 × label0 taken for label1".to_owned()));
         assert!(found.last().is_some_and(|line| line.ends_with("is label0: example 3")), "{found:?}");
@@ -199,12 +248,12 @@ mod tests {
     #[test]
     fn numbers_and_spans_have_reports_too() {
         let report = Report::Regression(RegressionReport::new(&[1.0, 2.0], &[1.0, 4.0]));
-        let found = lines(&report, &|_| None);
+        let found = lines(&report, None, &|_| None);
         assert_eq!(found[0], "2 examples: pearson 1.0000, spearman 1.0000, mse 2.0000, mae 1.0000");
         assert_eq!(found[3], "  2.0000 for 4.0000");
         let names = ["B-A", "O"].map(str::to_owned);
         let report = Report::Tagging(TaggingReport::new(&[vec![0, 1]], &[vec![0, 0]], &names));
-        let found = lines(&report, &|_| None);
+        let found = lines(&report, None, &|_| None);
         assert!(found[0].starts_with("1 example: span f1 0.6667"), "{found:?}");
         assert!(found[3].starts_with("A     "), "{found:?}");
     }

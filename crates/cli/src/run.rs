@@ -3,6 +3,7 @@
 use crate::args::Global;
 use crate::config::{FinetuneConfig, PretrainConfig};
 use crate::exit::usage;
+use crate::reading::ReadAs;
 use crate::text::{sha256, sha256_of};
 use anyhow::Context;
 use burn::tensor::Device;
@@ -54,6 +55,12 @@ pub(crate) struct RunFile<C> {
     /// What it distils from, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) teacher: Option<ModelHashes>,
+    /// How its labelled files were read, if it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reading: Option<ReadAs>,
+    /// The run of adapters that this one is, with them added to the model that they are for: all else is that run's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) merged_from: Option<PathBuf>,
     pub(crate) config: C,
 }
 
@@ -135,6 +142,8 @@ impl<C: RunConfig> RunFile<C> {
             from,
             from_hashes: None,
             teacher: None,
+            reading: None,
+            merged_from: None,
             config,
         }
     }
@@ -176,6 +185,8 @@ impl<C: Serialize> RunFile<C> {
             from: self.from,
             from_hashes: self.from_hashes,
             teacher: self.teacher,
+            reading: self.reading,
+            merged_from: self.merged_from,
             config: map(self.config),
         }
     }
@@ -194,6 +205,20 @@ impl<C: Serialize> RunFile<C> {
         }
         Ok(keys)
     }
+}
+
+/// Writes the `run.toml` of adapters into the folder of the model that they were added to, and the metrics beside it, with a note of
+/// that.
+pub(crate) fn write_merged(adapters: &Path, out: &Path) -> anyhow::Result<()> {
+    let (mut table, _) = table(adapters)?;
+    table.insert("merged_from".into(), adapters.display().to_string().into());
+    let text = toml::to_string(&table).context("run.toml")?;
+    let metrics = "metrics.jsonl";
+    let metrics = std::fs::read(adapters.join(metrics)).ok().map(|bytes| (out.join(metrics), bytes));
+    for (path, bytes) in metrics.into_iter().chain([(file(out), text.into_bytes())]) {
+        firebrand_durable::write(&path, &bytes).with_context(|| path.display().to_string())?;
+    }
+    Ok(())
 }
 
 /// What a model was when it was read: its weights influence the result.

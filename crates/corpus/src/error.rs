@@ -84,6 +84,19 @@ pub enum CorpusError {
         reason: String,
     },
 
+    /// A record without the text that an example is made of.
+    #[error("{}, {unit} {number}: the text (field `{field}`) is empty", path.display())]
+    EmptyText {
+        /// The file.
+        path: PathBuf,
+        /// What is counted: `line` or `row`.
+        unit: &'static str,
+        /// Where the record begins, counted from 1.
+        number: u64,
+        /// The field that is empty.
+        field: String,
+    },
+
     /// A file whose columns are not those that are wanted.
     #[error("{}: {reason}", path.display())]
     Columns {

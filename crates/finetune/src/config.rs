@@ -274,6 +274,12 @@ impl HeadOptions {
         if !(self.lm_weight >= 0.0 && self.lm_weight.is_finite()) {
             return fail(format!("head.lm_weight {} should be at least 0", self.lm_weight));
         }
+        if task == TaskKind::Tagging && self.lm_weight > 0.0 {
+            return fail(
+                "head.lm_weight is for heads that say something of whole texts: the task tagging has none"
+                    .into(),
+            );
+        }
         if task == TaskKind::Tagging && (self.pooling.is_some() || self.token_dropout > 0.0) {
             return fail(
                 "head.pooling and head.token_dropout are for whole texts, and the task is tagging".into(),

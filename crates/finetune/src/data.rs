@@ -9,9 +9,10 @@ const BATCHES_IN_POOL: u64 = 16;
 
 /// Examples to train on and examples to evaluate on.
 ///
-/// Every epoch has its own order, which follows from (seed, epoch). With `group_by_length` the examples of some batches in that order
-/// are sorted by length before they are cut into batches, so that little is padded, and those batches come in random order. The
-/// rows of a step follow from the step, and do not depend on what it is cut into.
+/// Every epoch has its own order, which follows from (seed, epoch). With `group_by_length` the examples of some batches in that order,
+/// all of one epoch, are sorted by length before they are cut into batches, so that little is padded, and those batches come in random
+/// order; a batch in which one epoch ends and the next begins is taken as it comes. So of as many examples as there are, counted from
+/// the start, each comes once. The rows of a step follow from the step, and do not depend on what it is cut into.
 #[derive(Debug, Clone, Copy)]
 pub struct ExampleData<'a, E> {
     /// To train on: at least one.
@@ -38,13 +39,21 @@ impl<E: Item> ExampleData<'_, E> {
         if !self.group_by_length {
             return (step * size..(step + 1) * size).map(|n| self.shuffled(n)).collect();
         }
-        let pool = step / BATCHES_IN_POOL;
-        let first = pool * BATCHES_IN_POOL * size;
-        let mut all: Vec<usize> = (first..first + BATCHES_IN_POOL * size).map(|n| self.shuffled(n)).collect();
+        let count = self.train.len() as u64;
+        let epoch = step * size / count;
+        // The steps that are whole inside this epoch: a pool reaches from one of them to another, and never into the next epoch.
+        let whole = (epoch * count).div_ceil(size)..(epoch + 1) * count / size;
+        if !whole.contains(&step) {
+            return (step * size..(step + 1) * size).map(|n| self.shuffled(n)).collect();
+        }
+        let first = step - (step - whole.start) % BATCHES_IN_POOL;
+        let batches = BATCHES_IN_POOL.min(whole.end - first);
+        let mut all: Vec<usize> =
+            (first * size..(first + batches) * size).map(|n| self.shuffled(n)).collect();
         // The sort is stable, so that the order of examples of the same length is that of the epoch.
         all.sort_by_key(|&example| self.train[example].tokens());
-        let mut rng = keyed_rng(self.seed, "example pools", pool);
-        let batch = Permutation::new(BATCHES_IN_POOL, &mut rng).image(step % BATCHES_IN_POOL) as usize;
+        let mut rng = keyed_rng(self.seed, "example pools", first);
+        let batch = Permutation::new(batches, &mut rng).image(step - first) as usize;
         all[batch * batch_size..(batch + 1) * batch_size].to_vec()
     }
 }
@@ -58,23 +67,33 @@ impl<E: Item> Data for ExampleData<'_, E> {
     }
 
     fn held_out(&self, limit: usize, rows: usize) -> Option<RowsIterator<'_, Examples<E>>> {
-        if self.held_out.is_empty() {
-            return None;
-        }
-        let mut left = if limit == 0 { usize::MAX } else { limit };
-        let mut chosen: Vec<&E> = self.held_out.iter().collect();
-        chosen.retain(|example| {
-            let go_on = left > 0;
-            left = left.saturating_sub(example.tokens());
-            go_on
-        });
-        chosen.sort_by_key(|example| example.tokens());
-        let batches: Vec<Examples<E>> = chosen
-            .chunks(rows.max(1))
-            .map(|batch| Examples(batch.iter().map(|&e| e.clone()).collect()))
-            .collect();
-        Some(Box::new(batches.into_iter().map(Ok)))
+        in_batches(self.held_out, limit, rows)
     }
+}
+
+/// These examples, those of like lengths together, about `rows` at a time: all of them, or as many tokens from their start as
+/// `limit` says (0: all). `None` where there are none.
+pub fn in_batches<E: Item>(
+    examples: &[E],
+    limit: usize,
+    rows: usize,
+) -> Option<RowsIterator<'_, Examples<E>>> {
+    if examples.is_empty() {
+        return None;
+    }
+    let mut left = if limit == 0 { usize::MAX } else { limit };
+    let mut chosen: Vec<&E> = examples.iter().collect();
+    chosen.retain(|example| {
+        let go_on = left > 0;
+        left = left.saturating_sub(example.tokens());
+        go_on
+    });
+    chosen.sort_by_key(|example| example.tokens());
+    let batches: Vec<Examples<E>> = chosen
+        .chunks(rows.max(1))
+        .map(|batch| Examples(batch.iter().map(|&e| e.clone()).collect()))
+        .collect();
+    Some(Box::new(batches.into_iter().map(Ok)))
 }
 
 #[cfg(test)]
@@ -115,6 +134,22 @@ mod tests {
             assert_ne!(first, second);
             let other = ExampleData { seed: 4, ..data };
             assert_ne!(steps(&other, 16, 4), first);
+        }
+    }
+
+    #[test]
+    fn epochs_that_end_inside_of_a_batch_or_a_pool_have_every_example_once_too() {
+        // Less than a batch, one that is no whole number of batches, of pools, and both.
+        for (count, size) in [(3, 5), (37, 4), (80, 4), (101, 4), (131, 1)] {
+            let train = examples(count);
+            let data = ExampleData { train: &train, held_out: &[], seed: 3, group_by_length: true };
+            let epochs = 6;
+            let all = steps(&data, (epochs * count).div_ceil(size) as u64, size);
+            for epoch in all.chunks_exact(count) {
+                let mut sorted = epoch.to_vec();
+                sorted.sort_unstable();
+                assert_eq!(sorted, (0..count).collect::<Vec<usize>>(), "{count} in batches of {size}");
+            }
         }
     }
 

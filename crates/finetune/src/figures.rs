@@ -1,6 +1,10 @@
-//! What the answers of a model to examples come to.
+//! What the answers of an evaluation come to: by the reports, which say the same of whole files.
 
 use crate::example::Target;
+use crate::predict::probabilities;
+use crate::report::{Confusion, MultiLabelReport, RegressionReport};
+use firebrand_training::Figure;
+use firebrand_transformer::TaskKind;
 
 /// What a model said of one example, and what was to be said.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,29 +15,8 @@ pub struct Answer {
     pub target: Target,
 }
 
-impl Answer {
-    /// The most likely class: of equal ones the first.
-    pub fn class(&self) -> usize {
-        likeliest(&self.outputs)
-    }
-
-    /// The labels that are more likely than not.
-    pub fn labels(&self) -> Vec<usize> {
-        (0..self.outputs.len()).filter(|&label| self.outputs[label] > 0.0).collect()
-    }
-
-    /// Whether class or labels are the right ones.
-    fn is_right(&self) -> bool {
-        match &self.target {
-            Target::Class(class) => self.class() == *class,
-            Target::Labels(labels) => &self.labels() == labels,
-            Target::Number(_) | Target::Tags(_) => false,
-        }
-    }
-}
-
 /// The place of the highest of these, of equal ones the first.
-pub(crate) fn likeliest<T: PartialOrd>(row: &[T]) -> usize {
+pub fn likeliest<T: PartialOrd>(row: &[T]) -> usize {
     (1..row.len()).fold(0, |best, other| if row[other] > row[best] { other } else { best })
 }
 
@@ -42,59 +25,53 @@ pub(crate) fn likeliest<T: PartialOrd>(row: &[T]) -> usize {
 pub struct Answers(pub Vec<Answer>);
 
 impl Answers {
-    /// The part of them that is right.
-    pub fn accuracy(&self) -> f64 {
-        let right = self.0.iter().filter(|answer| answer.is_right()).count();
-        right as f64 / self.0.len().max(1) as f64
+    /// The figures that the best weights can be chosen by, and what else is shown of a run while it trains. Of several labels the
+    /// `accuracy` is the part of the examples of which all are right. A correlation with what is always the same is 0.
+    pub fn figures(&self) -> Vec<Figure> {
+        let figures = match self.0.first().map(|answer| &answer.target) {
+            Some(Target::Class(_)) => self.of_classes(),
+            Some(Target::Labels(_)) => self.of_labels(),
+            Some(Target::Number(_)) => self.of_numbers(),
+            Some(Target::Tags(_)) | None => return Vec::new(),
+        };
+        figures.into_iter().map(|(name, value)| Figure { name, value }).collect()
     }
 
-    /// The mean over classes or labels of the harmonic mean of precision and recall. One that is neither there nor said counts for
-    /// nothing.
-    pub fn macro_f1(&self) -> f64 {
-        let outputs = self.0.first().map_or(0, |answer| answer.outputs.len());
-        let (mut said, mut there, mut both) = (vec![0u64; outputs], vec![0u64; outputs], vec![0u64; outputs]);
-        for answer in &self.0 {
-            let (given, wanted) = match &answer.target {
-                Target::Class(class) => (vec![answer.class()], vec![*class]),
-                Target::Labels(labels) => (answer.labels(), labels.clone()),
-                Target::Number(_) | Target::Tags(_) => continue,
-            };
-            given.iter().for_each(|&label| said[label] += 1);
-            wanted.iter().for_each(|&label| there[label] += 1);
-            given.iter().filter(|label| wanted.contains(label)).for_each(|&label| both[label] += 1);
-        }
-        let scores: Vec<f64> = (0..outputs)
-            .filter(|&label| said[label] + there[label] > 0)
-            .map(|label| 2.0 * both[label] as f64 / (said[label] + there[label]) as f64)
-            .collect();
-        scores.iter().sum::<f64>() / scores.len().max(1) as f64
+    fn of_classes(&self) -> [(&'static str, f64); 2] {
+        let pairs = self.0.iter().filter_map(|answer| match answer.target {
+            Target::Class(class) => Some((class, likeliest(&answer.outputs))),
+            _ => None,
+        });
+        let confusion = Confusion::new(self.outputs(), pairs);
+        [("accuracy", confusion.accuracy()), ("macro_f1", confusion.macro_scores().f1)]
     }
 
-    /// The numbers that were said and that were to be said.
-    fn numbers(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
-        self.0.iter().filter_map(|answer| match answer.target {
+    fn of_labels(&self) -> [(&'static str, f64); 2] {
+        let labelled = self.0.iter().filter_map(|answer| match &answer.target {
+            Target::Labels(labels) => {
+                Some((probabilities(TaskKind::MultiLabel, &answer.outputs), labels.clone()))
+            }
+            _ => None,
+        });
+        let (said, labels): (Vec<Vec<f64>>, Vec<Vec<usize>>) = labelled.unzip();
+        // Nobody reads the names.
+        let report = MultiLabelReport::new(&said, &labels, &vec![String::new(); self.outputs()]);
+        [("accuracy", report.exact), ("macro_f1", report.macro_scores.f1)]
+    }
+
+    fn of_numbers(&self) -> [(&'static str, f64); 2] {
+        let numbers = self.0.iter().filter_map(|answer| match answer.target {
             Target::Number(number) => Some((f64::from(answer.outputs[0]), number)),
             _ => None,
-        })
+        });
+        let (said, wanted): (Vec<f64>, Vec<f64>) = numbers.unzip();
+        let report = RegressionReport::new(&said, &wanted);
+        [("pearson", report.pearson.unwrap_or(0.0)), ("rmse", report.mean_squared_error.sqrt())]
     }
 
-    /// The correlation of what was said with what was to be said; 0 where one of them is always the same.
-    pub fn pearson(&self) -> f64 {
-        let n = self.numbers().count().max(1) as f64;
-        let (x, y) = self.numbers().fold((0.0, 0.0), |(x, y), (said, wanted)| (x + said / n, y + wanted / n));
-        let (mut xx, mut yy, mut xy) = (0.0, 0.0, 0.0);
-        for (said, wanted) in self.numbers() {
-            let (a, b) = (said - x, wanted - y);
-            (xx, yy, xy) = (xx + a * a, yy + b * b, xy + a * b);
-        }
-        let scale = f64::sqrt(xx * yy);
-        if scale > 0.0 { xy / scale } else { 0.0 }
-    }
-
-    /// The root of the mean squared error.
-    pub fn rmse(&self) -> f64 {
-        let n = self.numbers().count().max(1) as f64;
-        f64::sqrt(self.numbers().map(|(said, wanted)| (said - wanted).powi(2) / n).sum())
+    /// How many outputs the head has.
+    fn outputs(&self) -> usize {
+        self.0.first().map_or(0, |answer| answer.outputs.len())
     }
 }
 
@@ -102,8 +79,16 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn close(actual: f64, expected: f64) {
-        assert!((actual - expected).abs() < 1e-9, "{actual} should be {expected}");
+    #[track_caller]
+    fn come_to(answers: Vec<Answer>, expected: [(&str, f64); 2]) {
+        let found = Answers(answers).figures();
+        assert_eq!(found.len(), 2);
+        for (figure, (name, value)) in found.iter().zip(expected) {
+            assert!(
+                figure.name == name && (figure.value - value).abs() < 1e-9,
+                "{figure:?} for {name} {value}"
+            );
+        }
     }
 
     #[test]
@@ -114,9 +99,8 @@ mod tests {
             Answer { outputs, target: Target::Class(class) }
         };
         // Of class 0: 2 there, 1 found, 1 said. Of class 1: 1 there and found, 2 said. Class 2: 1 there, 1 found, 1 said.
-        let answers = Answers(vec![answer(0, 0), answer(1, 0), answer(1, 1), answer(2, 2)]);
-        close(answers.accuracy(), 0.75);
-        close(answers.macro_f1(), (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0);
+        let answers = vec![answer(0, 0), answer(1, 0), answer(1, 1), answer(2, 2)];
+        come_to(answers, [("accuracy", 0.75), ("macro_f1", (2.0 / 3.0 + 2.0 / 3.0 + 1.0) / 3.0)]);
     }
 
     #[test]
@@ -125,19 +109,17 @@ mod tests {
             outputs: outputs.to_vec(),
             target: Target::Labels(labels.to_vec()),
         };
-        let answers =
-            Answers(vec![answer([1.0, -1.0], &[0]), answer([1.0, 2.0], &[0]), answer([-1.0, -1.0], &[])]);
-        close(answers.accuracy(), 2.0 / 3.0);
-        close(answers.macro_f1(), (1.0 + 0.0) / 2.0);
+        let answers = vec![answer([1.0, -1.0], &[0]), answer([1.0, 2.0], &[0]), answer([-1.0, -1.0], &[])];
+        come_to(answers, [("accuracy", 2.0 / 3.0), ("macro_f1", (1.0 + 0.0) / 2.0)]);
     }
 
     #[test]
     fn numbers_correlate_whatever_their_scale_is() {
         let answer = |said: f32, wanted: f64| Answer { outputs: vec![said], target: Target::Number(wanted) };
-        let line = Answers(vec![answer(1.0, 10.0), answer(2.0, 30.0), answer(3.0, 50.0)]);
-        close(line.pearson(), 1.0);
-        let flat = Answers(vec![answer(1.0, 10.0), answer(1.0, 30.0)]);
-        close(flat.pearson(), 0.0);
-        close(flat.rmse(), f64::sqrt((81.0 + 841.0) / 2.0));
+        let line = vec![answer(1.0, 10.0), answer(2.0, 30.0), answer(3.0, 50.0)];
+        come_to(line, [("pearson", 1.0), ("rmse", f64::sqrt((81.0 + 784.0 + 2209.0) / 3.0))]);
+        let flat = vec![answer(1.0, 10.0), answer(1.0, 30.0)];
+        come_to(flat, [("pearson", 0.0), ("rmse", f64::sqrt((81.0 + 841.0) / 2.0))]);
+        assert!(Answers::default().figures().is_empty());
     }
 }

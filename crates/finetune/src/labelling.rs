@@ -156,14 +156,7 @@ impl Objective for Labelling {
     }
 
     fn figures(&self, answers: &Answers) -> Vec<Figure> {
-        let figure = |name, value| Figure { name, value };
-        match answers.0.first().map(|answer| &answer.target) {
-            Some(Target::Number(_)) => {
-                vec![figure("pearson", answers.pearson()), figure("rmse", answers.rmse())]
-            }
-            Some(_) => vec![figure("accuracy", answers.accuracy()), figure("macro_f1", answers.macro_f1())],
-            None => Vec::new(),
-        }
+        answers.figures()
     }
 
     fn rank(&self, evaluation: &Evaluation) -> f64 {

@@ -23,9 +23,9 @@ mod writing;
 
 pub use adapters::AdaptersOf;
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions, LongTexts};
-pub use data::ExampleData;
+pub use data::{ExampleData, in_batches};
 pub use example::{Example, Examples, Item, Target};
-pub use figures::{Answer, Answers};
+pub use figures::{Answer, Answers, likeliest};
 pub use frame::{Frame, Framed};
 pub use judge::judge;
 pub use labelling::{LabelledBatch, Labelling};

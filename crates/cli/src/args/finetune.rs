@@ -22,6 +22,9 @@ Examples:
     --task regression --set training.epochs=10 --out runs/ratings
   firebrand finetune --from runs/stories --data chats.jsonl \\
     --task instruction --out runs/chat
+  firebrand finetune --from runs/stories --data reviews.csv \\
+    --set data.test=0.2 --out runs/tested
+  firebrand finetune --from runs/stories --data reviews.csv --dry-run
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
   firebrand finetune --out runs/reviews --resume")]
@@ -59,12 +62,16 @@ pub(crate) struct FinetuneArgs {
     /// Make a run for each of so many seeds, in folders of --out; print mean and deviation
     #[arg(long, value_name = "N")]
     pub(crate) seeds: Option<NonZeroUsize>,
-    /// A cross-validation: make a run for each of so many parts, which it holds out
+    /// A cross-validation: make a run for each of so many parts, which it is measured on; of the rest data.held_out chooses the
+    /// best weights
     #[arg(long, value_name = "N", conflicts_with = "curve")]
     pub(crate) folds: Option<NonZeroUsize>,
     /// A learning curve: make runs on so many training examples each, in folders of --out
     #[arg(long, value_name = "N,N,…", value_delimiter = ',')]
     pub(crate) curve: Vec<NonZeroUsize>,
+    /// Show what would be trained, on what examples and in how much memory, and stop
+    #[arg(long, conflicts_with_all = ["curve", "resume", "tui"])]
+    pub(crate) dry_run: bool,
     /// Curves on the whole terminal while it trains; its keys: q saves and stops, ? tells the others
     #[arg(long)]
     pub(crate) tui: bool,
@@ -103,7 +110,8 @@ pub(crate) struct ClassifyArgs {
     /// Texts to classify [default: stdin, a text a line]
     #[arg(value_name = "TEXT")]
     pub(crate) texts: Vec<String>,
-    /// A text a line, or CSV, TSV, JSON lines, Parquet; may be given several times; with --template also dataset:NAME/SPLIT
+    /// A text a line, or CSV, TSV, JSON lines, Parquet, read as in training; may be given several times; with --template also
+    /// dataset:NAME/SPLIT
     #[arg(long, visible_alias = "data", value_name = "FILE", conflicts_with = "texts")]
     pub(crate) file: Vec<PathBuf>,
     /// The column of the text [default: as in training, or found by its name]

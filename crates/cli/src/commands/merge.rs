@@ -10,7 +10,8 @@ use serde_json::json;
 use std::path::Path;
 
 /// What belongs to a model beside its weights and their description.
-const TOKENIZER: [&str; 3] = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"];
+const BESIDE: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
 pub(crate) fn run(args: &MergeArgs, global: &Global) -> anyhow::Result<()> {
     let (from, out) = (&args.run, &args.out);
@@ -29,10 +30,13 @@ pub(crate) fn run(args: &MergeArgs, global: &Global) -> anyhow::Result<()> {
     })?;
     let (_, device) = run::device(global)?;
     hugging_face::save_merged(from, out, &device)?;
-    for name in TOKENIZER {
+    for name in BESIDE {
         if let Some(file) = [from, &base].into_iter().map(|dir| dir.join(name)).find(|file| file.is_file()) {
             copy(&file, &out.join(name))?;
         }
+    }
+    if run::file(from).is_file() {
+        run::write_merged(from, out)?;
     }
     say(global, format!("{} and its adapters are one model now: {}", base.display(), out.display()));
     match global.json {

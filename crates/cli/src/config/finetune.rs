@@ -5,7 +5,8 @@ use super::files::{apply, find, put, read};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};
-use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions, MethodConfig, MethodKind};
+use firebrand_corpus::sources::HeldOut;
+use firebrand_finetune::{BestBy, FinetuneTraining, HeadOptions, LongTexts, MethodConfig, MethodKind};
 use firebrand_training::{OptimizerConfig, ScheduleConfig};
 use firebrand_transformer::TaskKind;
 use firebrand_transformer::lora::LoraConfig;
@@ -167,6 +168,11 @@ impl FinetuneConfig {
         if self.data.files.is_empty() {
             return Err(usage("nothing to learn from: give --data FILE, such as --data reviews.csv"));
         }
+        if self.data.fold.is_some() && self.data.test != HeldOut::None {
+            return Err(usage(
+                "data.test: in a cross-validation the fold is what is measured on: leave out data.test or --folds",
+            ));
+        }
         match self.task.head() {
             Some(task) => {
                 self.head.validate(task)?;
@@ -193,6 +199,11 @@ impl FinetuneConfig {
         if !(self.adapt.lr > 0.0 && self.adapt.lr.is_finite()) {
             return Err(usage(format!("adapt.lr {} is not above 0", self.adapt.lr)));
         }
+        if self.adapt.steps == 0 && self.adapt != AdaptConfig::default() {
+            return Err(usage(
+                "[adapt] says how texts are read before their labels, and adapt.steps is 0: set it, or leave the section out",
+            ));
+        }
         self.training.validate()?;
         self.optimizer.validate()?;
         self.schedule.validate()?;
@@ -209,11 +220,26 @@ impl FinetuneConfig {
     }
 
     /// The config with what is usual for its task in the place of what was left out: a run records all of it.
-    fn with_options(mut self) -> Self {
-        if let Some(task) = self.task.head() {
+    ///
+    /// # Errors
+    /// Where something is to be chosen and there is nothing to choose by.
+    fn with_options(mut self) -> anyhow::Result<Self> {
+        if self.data.held_out == HeldOut::None {
+            let patience = format!("training.patience {}", self.training.patience);
+            let best_by = format!("head.best_by {}", self.head.best_by.map_or("", BestBy::name));
+            for (is_set, key) in
+                [(self.training.patience > 0, patience), (self.head.best_by.is_some(), best_by)]
+            {
+                if is_set {
+                    return Err(usage(format!(
+                        "{key} looks at what is held out, and data.held_out is \"none\": hold a part out, or leave the key out"
+                    )));
+                }
+            }
+        } else if let Some(task) = self.task.head() {
             self.head.best_by.get_or_insert(BestBy::of(task));
         }
-        self
+        Ok(self)
     }
 
     /// Refuses what is for heads, where texts are written.
@@ -224,6 +250,12 @@ impl FinetuneConfig {
         {
             return Err(usage(format!(
                 "of [head] the task {} has only dropout, and its best weights are those of the lowest loss",
+                self.task.name()
+            )));
+        }
+        if self.training.long_texts != LongTexts::Cut {
+            return Err(usage(format!(
+                "training.long_texts=windows is for heads of texts: what is too long for {} is cut",
                 self.task.name()
             )));
         }
@@ -253,7 +285,7 @@ pub(crate) fn load_finetune(args: &FinetuneArgs) -> anyhow::Result<FinetuneConfi
         options(args, table).map_err(usage)?;
         args.set.iter().try_for_each(|assignment| apply(table, assignment))
     });
-    config.map(FinetuneConfig::with_options)
+    config?.with_options()
 }
 
 /// Options that stand for a key.
@@ -301,6 +333,36 @@ mod tests {
             config.validate().unwrap_or_else(|error| panic!("{name}: {error}"));
             assert!(help.contains(&format!("\n  {name} ")), "{name} is missing from the help");
         }
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused_and_told_why() {
+        for (set, parts) in [
+            (&["task=\"tagging\"", "head.lm_weight=0.5"][..], ["head.lm_weight", "tagging"]),
+            (
+                &["task=\"seq2seq\"", "training.long_texts=\"windows\""],
+                ["training.long_texts", "seq2seq is cut"],
+            ),
+            (
+                &["task=\"instruction\"", "training.long_texts=\"windows\""],
+                ["training.long_texts", "instruction is cut"],
+            ),
+            (&["data.held_out=\"none\"", "training.patience=3"], ["training.patience 3", "data.held_out"]),
+            (
+                &["data.held_out=\"none\"", "head.best_by=\"macro-f1\""],
+                ["head.best_by macro-f1", "data.held_out"],
+            ),
+            (&["adapt.lr=1e-3"], ["[adapt]", "adapt.steps is 0"]),
+            (&["adapt.batch_size=4"], ["[adapt]", "adapt.steps is 0"]),
+        ] {
+            let more: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+            let refused = load_finetune(&args(&more)).and_then(|config| config.validate());
+            let error = refused.expect_err("it would be ignored").to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{set:?}: {error}");
+        }
+        let more = ["--set", "data.held_out=\"none\""];
+        let config = load_finetune(&args(&more)).expect("the last weights are kept");
+        assert_eq!(config.head.best_by, None);
     }
 
     #[test]

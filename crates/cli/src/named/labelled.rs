@@ -6,7 +6,7 @@ use crate::exit::usage;
 use firebrand_corpus::datasets::{LabelSet, SplitSpec, built_in};
 use firebrand_corpus::labelled::{Kind, LabelledData, Labels};
 use firebrand_corpus::records::Field;
-use firebrand_corpus::sources::FormatChoice;
+use firebrand_corpus::sources::{FormatChoice, HeldOut};
 
 /// Labelled data with the files of the datasets that are named in their places, and the labels that they have by their manifest.
 ///
@@ -25,6 +25,9 @@ pub(crate) fn resolve(mut data: LabelledData, kind: Kind) -> anyhow::Result<(Lab
     let files = data.files.len();
     data.files = replace(&data.files, &mut found)?;
     data.held_out = held_out(data.held_out, &found)?;
+    if let HeldOut::Files(paths) = &data.test {
+        data.test = HeldOut::Files(replace(paths, &mut Vec::new())?);
+    }
     let Some((text, dataset, split)) = found.first() else { return Ok((data, None)) };
     if files > 1 {
         return Err(usage(format!("{text}: a dataset has labels of its own; use it alone")));

@@ -253,14 +253,15 @@ fn bad_data_is_refused_before_anything_is_written() {
     scratch.write("one.csv", "text,label\na,good\nb,good\nc,good\nd,good\n");
     with("one.csv", &[]).fails(2, &["all 4 examples have the label `good`"]);
     scratch.write("empty.csv", "text,label\na,good\n\"\",bad\nc,good\n");
-    with("empty.csv", &[]).fails(2, &["line 3", "is empty"]);
+    with("empty.csv", &[]).fails(2, &["line 3", "is empty", "data.empty_texts=skip"]);
     scratch.write("ragged.csv", "text,label\na,good\nb\nc,bad\n");
     with("ragged.csv", &[]).fails(2, &["ragged.csv", "line 3"]);
     with("none.csv", &[]).fails(2, &["--data none.csv: there is no such file"]);
     with("ss2", &[]).fails(2, &["--data ss2", "did you mean `sst2`?"]);
     with("reviews.csv", &["--set", "training.seq_len=4000"])
         .fails(2, &["training.seq_len 4000", "context of 16"]);
-    with("reviews.csv", &["--set", "training.seq_len=2"]).fails(2, &["training.seq_len 2 is too short"]);
+    with("reviews.csv", &["--set", "training.seq_len=1"])
+        .fails(2, &["training.seq_len 1 is too short: a text and what stands around it take 2 at least"]);
     with("reviews.csv", &["--set", "training.epochs=0"]).fails(2, &["training.epochs 0"]);
     with("reviews.csv", &["--set", "head.droput=0.1"]).fails(2, &["did you mean `dropout`?"]);
     with("reviews.csv", &["--set", "head.class_weights=[1.0]"]).fails(2, &["1 weights for 2 labels"]);

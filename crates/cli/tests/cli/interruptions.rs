@@ -218,3 +218,48 @@ fn a_run_ends_alike_whatever_its_steps_are_cut_into() {
         }
     }
 }
+
+/// Asks a run to stop once the metrics in `run` have `lines`; returns the command that it names, without `firebrand`.
+fn stopped_at(scratch: &Scratch, args: &[&str], run: &str, lines: usize) -> Vec<String> {
+    let mut command = scratch.command(args);
+    command.env("FIREBRAND_SUPERVISED", "1").stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("the binary starts");
+    let started = Instant::now();
+    let path = scratch.path(&format!("{run}/metrics.jsonl"));
+    while std::fs::read_to_string(&path).unwrap_or_default().lines().count() < lines {
+        assert!(started.elapsed() < Duration::from_secs(60), "no {lines} steps of {run} in a minute");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    drop(child.stdin.take());
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let command =
+        stderr.split("Go on with: firebrand ").nth(1).unwrap_or_else(|| panic!("no command: {stderr}"));
+    let command = command.lines().next().unwrap_or_default();
+    command.split_whitespace().map(|arg| arg.trim_matches('\'').to_owned()).collect()
+}
+
+#[test]
+fn a_command_of_several_runs_that_was_stopped_names_one_that_makes_all_of_them() {
+    let scratch = Scratch::with_run();
+    let rows =
+        |i: usize| format!("The {} ran {i} times.,{}\n", ["fox", "crow"][i % 2], ["good", "bad"][i % 2]);
+    scratch.write("labelled.csv", "text,label\n".to_owned() + &(0..40).map(rows).collect::<String>());
+    let go = |more: &[&str], run: &str| {
+        let line = ["finetune", "--from", "run", "--data", "labelled.csv", "--config", "smoke", "--set"];
+        let args = [&line[..], &["training.steps=400"], more].concat();
+        let go_on = stopped_at(&scratch, &args, run, 20);
+        let go_on: Vec<&str> = go_on.iter().map(String::as_str).collect();
+        scratch.run(&go_on).succeeds()
+    };
+    // Of the second seed nothing is in any folder yet.
+    let ran = go(&["--seeds", "2", "--out", "seeds"], "seeds/seed-0");
+    assert!(ran.stderr.contains("going on after step "), "{}", ran.stderr);
+    for seed in [0, 1] {
+        assert!(scratch.path(&format!("seeds/seed-{seed}/model.safetensors")).exists());
+    }
+    let more = ["--set", "adapt.steps=400", "--set", "adapt.batch_size=2", "--out", "adapted"];
+    go(&more, "adapted/adapted");
+    assert!(scratch.path("adapted/report.json").exists(), "the labels are learned too");
+}

@@ -39,8 +39,19 @@ fn adapters_are_a_folder_of_their_own_that_classifies_as_the_whole_model_does() 
     let config: Value = serde_json::from_str(&scratch.text("adapters/adapter_config.json")).expect("JSON");
     assert_eq!((&config["r"], &config["peft_type"]), (&2.into(), &"LORA".into()));
     let expected = said(&scratch, "adapters");
+    scratch.write("adapters/chat_template.jinja", "{{ eos_token }}");
     scratch.run(&["merge", "adapters", "--out", "whole"]).succeeds();
     assert_eq!(said(&scratch, "whole"), expected);
+    // What it was trained as and on stays known, as where its texts are.
+    assert_eq!(scratch.text("whole/chat_template.jinja"), "{{ eos_token }}");
+    assert!(scratch.text("whole/run.toml").contains("merged_from = \"adapters\""));
+    let shown = scratch.run(&["show", "whole"]).succeeds().stdout;
+    for part in ["merged      from adapters", "from        run", "8 of 8 (finished)"] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    scratch
+        .run(&["finetune", "--out", "whole", "--resume"])
+        .fails(2, &["whole: was merged from adapters", "--from whole"]);
     // Written as a whole at once, it is the same but for the rounding of the sums.
     let set = ["--set", "method.kind=lora", "--set", "lora.rank=2", "--set", "lora.merge=true"];
     scratch.run(&finetune("at-once", &set)).succeeds();
@@ -134,4 +145,41 @@ fn methods_that_make_no_sense_are_refused_with_a_way_out() {
     scratch.write("run/model.safetensors", weights);
     std::fs::rename(scratch.path("run"), scratch.path("elsewhere")).expect("moved");
     scratch.run(&["classify", "adapters", "The fox."]).fails(1, &["base_model_name_or_path", "not there"]);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_trained_and_trains_nothing() {
+    let scratch = scratch();
+    let dry = |more: &[&str]| scratch.run(&finetune("dry", &[&["--dry-run"], more].concat()));
+    let shown = dry(&["--set", "data.test=0.25"]).succeeds().stdout;
+    for part in [
+        " 0 stay as they are (method.kind full)",
+        "22 examples to train on, 8 held out, 10 to test on",
+        "8 steps of 4 examples",
+    ] {
+        assert!(shown.contains(part), "{part} is not in {shown}");
+    }
+    assert!(!scratch.path("dry").exists(), "nothing is written");
+    let whole = dry(&["--json"]).json();
+    let frozen = dry(&["--json", "--set", "method.kind=frozen"]).json();
+    let number = |plan: &Value, key: &str| plan[key].as_u64().unwrap_or_else(|| panic!("{key} in {plan}"));
+    assert_eq!(number(&whole, "trained"), number(&whole, "n_params"));
+    assert_eq!(number(&frozen, "trained"), number(&whole, "n_params") - number(&frozen, "frozen"));
+    // The head: two classes of sixteen numbers.
+    assert_eq!(number(&frozen, "trained"), 32);
+    assert!(frozen["memory"]["peak"].as_u64() < whole["memory"]["peak"].as_u64());
+    let counted: Vec<u64> =
+        ["train", "held_out", "test"].map(|part| number(&whole["labels"][0], part)).to_vec();
+    assert_eq!((counted, &whole["labels"][0]["label"]), (vec![15, 5, 0], &"bad".into()));
+    let lora = dry(&["--json", "--seeds", "3", "--set", "method.kind=lora"]).json();
+    assert_eq!(lora["runs"], 3);
+    assert!(number(&lora, "n_params") > number(&whole, "n_params") && number(&lora, "trained") > 32);
+    scratch.write("chats.csv", "prompt,response\nWho?,The fox.\nWhy?,Peace.\nHow?,So.\nWhen?,Now.\n");
+    // A context in which a chat finds room.
+    scratch.pretrain("base", &["training.seq_len=64"]).succeeds();
+    let args =
+        ["finetune", "--from", "base", "--data", "chats.csv", "--task", "instruction", "--config", "smoke"];
+    let chats = scratch.run(&[&args[..], &["--dry-run", "--out", "dry"]].concat()).succeeds().stdout;
+    assert!(chats.contains("3 examples to train on, 1 held out"), "{chats}");
+    assert!(!scratch.path("dry").exists(), "nothing is written");
 }

@@ -53,6 +53,23 @@ fn towns_are_found_in_new_texts_and_reported() {
 }
 
 #[test]
+fn lists_of_words_are_tagged_word_by_word_as_in_training() {
+    let scratch = tagger();
+    // As a text this would be more words.
+    let words = json!(["The", "hen's", "aunt", "got", "to", "New", "York"]);
+    scratch.write("new.jsonl", format!("{}\n{}\n", json!({"tokens": words}), json!({"tokens": "A fox."})));
+    let said = scratch.run(&["classify", "tagger", "--file", "new.jsonl", "--json"]).json_lines();
+    let found: Vec<&Value> =
+        said[0]["words"].as_array().expect("a list").iter().map(|word| &word["text"]).collect();
+    assert_eq!(json!(found), words);
+    assert_eq!(said[1]["words"].as_array().map(Vec::len), Some(3));
+    scratch.write("empty.jsonl", "{\"tokens\": []}\n");
+    scratch
+        .run(&["classify", "tagger", "--file", "empty.jsonl"])
+        .fails(2, &["line 1", "is empty", "remove it"]);
+}
+
+#[test]
 fn a_text_longer_than_the_context_is_tagged_to_its_end() {
     let scratch = tagger();
     let long = "The fox got to Rome at last. ".repeat(9);

@@ -68,15 +68,29 @@ fn a_chat_is_learned_and_answered() {
 fn an_input_becomes_a_text_with_a_decoder_too() {
     let scratch = base();
     let rows: String = (0..12).map(|i| format!("{0} and {0},{0}\n", ["fox", "crow", "hen"][i % 3])).collect();
-    scratch.write("pairs.csv", format!("source,target\n{rows}"));
+    scratch.write("pairs.csv", format!("source,target\n{rows} ,hen\n"));
     let set = [
         "training.steps=100",
         "training.eval_every=50",
         "training.seq_len=64",
         "optimizer.lr=0.01",
         "writing.pack=false",
+        "data.empty_texts=skip",
     ];
-    scratch.run(&finetune("pairs.csv", "seq2seq", "short", &set)).succeeds();
+    let mut tested = finetune("pairs.csv", "seq2seq", "short", &set);
+    tested.extend(["--set", "data.test=0.25", "--json"]);
+    let ran = scratch.run(&tested).succeeds();
+    // There are three pairs, four times each.
+    for part in [
+        "1 examples without a text were left out",
+        "warning: 3 test texts are trained on as well, word for word",
+        "data.drop_duplicates=true",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let result = ran.json();
+    assert_eq!(result["part"], "test");
+    assert!(result["test_loss"].is_f64() && result["val_loss"].is_f64(), "{result}");
     let ran = scratch.run(&["generate", "short", "--chat", "--prompt", "hen and hen"]);
     assert_eq!(ran.succeeds().stdout.trim(), "hen");
 }
@@ -96,7 +110,7 @@ fn what_cannot_be_learned_or_answered_is_told() {
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "x", &["head.label_smoothing=0.1"]));
     ran.fails(2, &["of [head] the task instruction has only dropout"]);
     let ran = scratch.run(&finetune("chats.jsonl", "instruction", "x", &["training.seq_len=5"]));
-    ran.fails(2, &["nothing to learn is left of "]);
+    ran.fails(2, &["nothing to learn is left of ", "raise training.seq_len, up to 64"]);
     scratch.write("special.jsonl", chats().replace("cheese", "<|endoftext|>"));
     let ran = scratch.run(&finetune("special.jsonl", "instruction", "x", &[]));
     ran.fails(2, &["special.jsonl, line ", "<|endoftext|>"]);

@@ -41,6 +41,7 @@ impl DatasetSplit<'_> {
             no_header: !self.spec.header,
             empty_texts: EmptyTexts::Refuse,
             columns,
+            found: Columns::default(),
         })
     }
 

@@ -12,6 +12,8 @@ use crate::sources::FormatChoice;
 pub enum Kind {
     /// There is none, or it does not matter.
     None,
+    /// There is none, and the text is words: a list of them, or a text that is cut into its words.
+    Words,
     /// One label.
     Class,
     /// Any number of labels.
@@ -37,6 +39,28 @@ pub struct Reading {
     pub empty_texts: EmptyTexts,
     /// What is where.
     pub columns: Columns,
+    /// What is where in a file that has it so, where `columns` says nothing: what was found by name in other files.
+    pub found: Columns,
+}
+
+impl Reading {
+    /// The columns among those that a file has.
+    pub(super) fn find(&self, kind: Kind, names: &[String]) -> Result<Found, String> {
+        let there = |field: &Option<Field>| {
+            field.clone().filter(|field| field.names().iter().all(|name| names.contains(name)))
+        };
+        let mut columns = self.columns.clone();
+        for (set, found) in [
+            (&mut columns.text, &self.found.text),
+            (&mut columns.text_b, &self.found.text_b),
+            (&mut columns.label, &self.found.label),
+        ] {
+            if set.is_none() {
+                *set = there(found);
+            }
+        }
+        columns.find(kind, names)
+    }
 }
 
 /// What becomes of an example whose text is empty or white space.
@@ -116,7 +140,7 @@ impl Kind {
     fn texts(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::None | Self::Class | Self::Classes | Self::Number => &TEXTS,
-            Self::Tags => &WORDS,
+            Self::Tags | Self::Words => &WORDS,
             Self::Text | Self::Turns => &INPUTS,
         }
     }
@@ -124,7 +148,7 @@ impl Kind {
     /// What their labels are called.
     fn labels(self) -> &'static [&'static str] {
         match self {
-            Self::None => &[],
+            Self::None | Self::Words => &[],
             Self::Class => {
                 &["label", "labels", "class", "category", "sentiment", "target", "intent", "gold", "y"]
             }
@@ -146,7 +170,7 @@ impl Kind {
 impl Columns {
     /// The columns among those that a file has, as far as they are set or known by name. Names that are set must be there;
     /// those that are found may be written in any case.
-    pub(super) fn find(&self, kind: Kind, names: &[String]) -> Result<Found, String> {
+    fn find(&self, kind: Kind, names: &[String]) -> Result<Found, String> {
         for field in [&self.text, &self.text_b, &self.label].into_iter().flatten() {
             if let Some(missing) = field.names().iter().find(|name| !names.contains(name)) {
                 return Err(no_such_field(missing, names));
@@ -158,7 +182,7 @@ impl Columns {
             set.flat_map(Field::names).any(|other| other == *name)
         };
         let label = match (&self.label, kind) {
-            (_, Kind::None) => None,
+            (_, Kind::None | Kind::Words) => None,
             (Some(field), _) => Some(field.clone()),
             (None, _) => {
                 let free = kind.labels().iter().filter_map(|wanted| found(wanted)).find(|name| !taken(name));
@@ -208,6 +232,19 @@ impl Columns {
 }
 
 impl Found {
+    /// Those of several files: the columns that all of them have in the same place.
+    pub(super) fn common<'a>(mut files: impl Iterator<Item = &'a Self>) -> Columns {
+        let of = |found: &Self| [Some(found.text.clone()), found.text_b.clone(), found.label.clone()];
+        let mut common = files.next().map(of).unwrap_or_default();
+        for found in files {
+            for (column, other) in common.iter_mut().zip(of(found)) {
+                column.take_if(|column| other.as_ref() != Some(column));
+            }
+        }
+        let [text, text_b, label] = common;
+        Columns { text, text_b, label, ..Columns::default() }
+    }
+
     /// The names of all columns that are read.
     pub(super) fn names(&self) -> Vec<String> {
         [Some(&self.text), self.text_b.as_ref(), self.label.as_ref()]
@@ -235,8 +272,12 @@ mod tests {
     use super::*;
 
     fn find(columns: &Columns, kind: Kind, names: &[&str]) -> Result<String, String> {
+        find_in(&Reading { columns: columns.clone(), ..Reading::default() }, kind, names)
+    }
+
+    fn find_in(reading: &Reading, kind: Kind, names: &[&str]) -> Result<String, String> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        let found = columns.find(kind, &names)?;
+        let found = reading.find(kind, &names)?;
         let show = |field: &Option<Field>| field.as_ref().map_or("-".into(), |field| field.names().join("+"));
         Ok(format!("{} {} {}", show(&Some(found.text)), show(&found.text_b), show(&found.label)))
     }
@@ -270,6 +311,22 @@ mod tests {
         let both = Field::Joined(vec![Field::Name("title".into()), Field::Name("body".into())]);
         let columns = Columns { text: Some(both), ..Columns::default() };
         assert_eq!(find(&columns, Kind::Class, &["body", "title", "class"]).unwrap(), "title+body - class");
+    }
+
+    #[test]
+    fn what_was_found_in_other_files_is_taken_where_it_is() {
+        let field = |name: &str| Some(Field::Name(name.into()));
+        let found = Columns { text: field("review"), label: field("good"), ..Columns::default() };
+        let reading = Reading { found, ..Reading::default() };
+        assert_eq!(find_in(&reading, Kind::Class, &["text", "label", "review"]).unwrap(), "review - label");
+        assert_eq!(find_in(&reading, Kind::None, &["text", "title"]).unwrap(), "text - -");
+        let set = Columns { text: field("title"), ..Columns::default() };
+        let reading = Reading { columns: set, ..reading };
+        assert_eq!(find_in(&reading, Kind::None, &["text", "title", "review"]).unwrap(), "title - -");
+        let found =
+            |text: &str, label: Option<Field>| Found { text: Field::Name(text.into()), text_b: None, label };
+        let files = [found("a", field("y")), found("a", field("z"))];
+        assert_eq!(Found::common(files.iter()), Columns { text: field("a"), ..Columns::default() });
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! Labelled data of a training run: which files, which part is held out.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     Columns, Duplicates, EmptyTexts, Example, Fold, Kind, Known, Labels, Reading, Target, duplicates, folds,
-    held_out, read, strata, subset,
+    held_out, read, split, strata, subset, tested,
 };
 use crate::error::CorpusError;
 use crate::sources::{FormatChoice, HeldOut, Split};
 
 /// The section `[data]` of a configuration for labelled data.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LabelledData {
     /// Files, or folders standing for the files in them whose names say their format.
@@ -25,18 +26,44 @@ pub struct LabelledData {
     pub empty_texts: EmptyTexts,
     /// Which columns are text and label.
     pub columns: Columns,
-    /// What is kept away from training: a fraction, chosen by the seed with its share of every label, or files.
+    /// What is kept away from training, to choose by: a fraction of what is not in `test`, chosen by the seed with its share
+    /// of every label, or files.
     pub held_out: HeldOut,
-    /// Which of how many parts is held out, in the place of `held_out`: a fold of a cross-validation.
+    /// What is measured on in the end and chooses nothing: likewise, before anything is held out. Nothing unless set.
+    #[serde(skip_serializing_if = "is_none")]
+    pub test: HeldOut,
+    /// Which of how many parts is measured on, in the place of `test`: a fold of a cross-validation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fold: Option<FoldOf>,
-    /// Leave out of training what is held out under the same words.
+    /// Leave out of training what is held out or measured on under the same words, and out of what is held out what is measured
+    /// on.
     pub drop_duplicates: bool,
     /// Train on so many examples only, with their share of every label; 0 for all.
     pub examples: usize,
 }
 
-/// A fold of a cross-validation. All folds together hold out every example once.
+impl Default for LabelledData {
+    fn default() -> Self {
+        Self {
+            files: Vec::new(),
+            format: FormatChoice::default(),
+            no_header: false,
+            empty_texts: EmptyTexts::default(),
+            columns: Columns::default(),
+            held_out: HeldOut::default(),
+            test: HeldOut::None,
+            fold: None,
+            drop_duplicates: false,
+            examples: 0,
+        }
+    }
+}
+
+fn is_none(part: &HeldOut) -> bool {
+    *part == HeldOut::None
+}
+
+/// A fold of a cross-validation. All folds together measure on every example once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoldOf {
@@ -72,16 +99,58 @@ pub struct Loaded {
     pub labels: Labels,
     /// What is trained on, in the order of the files.
     pub train: Vec<Example>,
-    /// What is measured on and never trained on.
+    /// What is never trained on; what there is to choose may be chosen by it.
     pub held_out: Vec<Example>,
+    /// What is neither trained on nor chosen by.
+    pub test: Vec<Example>,
     /// The files of the examples that are trained on; of a fraction that is held out, those of both.
     pub files: Vec<LabelledFile>,
+    /// The columns that are text, second text and label in all of these; absent where they differ.
+    pub found: Columns,
     /// The files of what is held out, where these are others.
     pub held_out_files: Vec<LabelledFile>,
-    /// What stands on both sides; of what is trained on, before any was dropped or left aside.
+    /// The files of `test`, where these are others.
+    pub test_files: Vec<LabelledFile>,
+    /// What is both trained on and held out; before any was dropped or left aside, as in the next two.
     pub duplicates: Duplicates,
-    /// How many of these were dropped from training.
+    /// What is both trained on and in `test`.
+    pub test_duplicates: Duplicates,
+    /// What is both held out, as the first part, and in `test`.
+    pub chosen_duplicates: Duplicates,
+    /// How many of these were dropped from training and from what is held out.
     pub dropped: usize,
+}
+
+impl Loaded {
+    /// All files that were read.
+    pub fn all_files(&self) -> impl Iterator<Item = &LabelledFile> {
+        self.files.iter().chain(&self.held_out_files).chain(&self.test_files)
+    }
+
+    /// The labels that nothing has that is trained on.
+    pub fn untrained_labels(&self) -> Vec<&str> {
+        let trained: BTreeSet<usize> =
+            self.train.iter().flat_map(|example| split::labels(&example.target)).collect();
+        self.names(|label| !trained.contains(&label))
+    }
+
+    /// The labels that one example alone has, which is trained on.
+    pub fn single_labels(&self) -> Vec<&str> {
+        let count = |part: &[Example]| {
+            let mut counts = vec![0_usize; self.labels.len()];
+            part.iter()
+                .flat_map(|example| split::labels(&example.target))
+                .for_each(|label| counts[label] += 1);
+            counts
+        };
+        let [train, held_out, test] = [&self.train, &self.held_out, &self.test].map(|part| count(part));
+        self.names(|label| (train[label], held_out[label] + test[label]) == (1, 0))
+    }
+
+    fn names(&self, is_meant: impl Fn(usize) -> bool) -> Vec<&str> {
+        let names = self.labels.names().iter().enumerate();
+        names.filter(|(label, _)| is_meant(*label)).map(|(_, name)| name.as_str()).collect()
+    }
 }
 
 impl LabelledData {
@@ -93,6 +162,7 @@ impl LabelledData {
             no_header: *no_header,
             empty_texts: *empty_texts,
             columns: columns.clone(),
+            found: Columns::default(),
         }
     }
 
@@ -104,44 +174,67 @@ impl LabelledData {
     /// that leaves nothing on one side.
     pub fn load(&self, kind: Kind, seed: u64, known: Option<&Labels>) -> Result<Loaded, CorpusError> {
         let (mut all, labels) = self.read_all(kind, known)?;
-        let (mut train, held_out, held_out_files) = match &self.held_out {
-            _ if self.fold.is_some() => {
+        let (rest, test, test_files) = match self.fold {
+            Some(_) => {
                 let fold = self.fold_of(&all.examples, seed)?;
-                let (train, held_out) = divide(std::mem::take(&mut all.examples), &fold);
-                (train, held_out, Vec::new())
+                let (rest, test) = divide(std::mem::take(&mut all.examples), &fold);
+                (rest, test, Vec::new())
             }
-            HeldOut::None => (all.examples, Vec::new(), Vec::new()),
-            HeldOut::Files(paths) => {
-                let held_out = read(paths, &self.reading(), kind, &mut Known::Only(&labels))?;
-                (all.examples, held_out.examples, held_out.files)
-            }
-            HeldOut::Fraction(fraction) => {
-                let fold = self.fold(*fraction, &all.examples, seed)?;
-                let (train, held_out) = divide(std::mem::take(&mut all.examples), &fold);
-                (train, held_out, Vec::new())
-            }
+            None => self.part(&self.test, tested, std::mem::take(&mut all.examples), kind, seed, &labels)?,
         };
-        let duplicates = duplicates(&train, &held_out);
+        let (mut train, mut held_out, held_out_files) =
+            self.part(&self.held_out, held_out, rest, kind, seed, &labels)?;
+        let [held_out_too, tested_too, chosen_too] =
+            [(&train, &held_out), (&train, &test), (&held_out, &test)]
+                .map(|(one, other)| duplicates(one, other));
         let mut dropped = 0;
         if self.drop_duplicates {
-            dropped = duplicates.train.len();
-            let mut place = 0;
-            train.retain(|_| {
-                place += 1;
-                duplicates.train.binary_search(&(place - 1)).is_err()
-            });
-            if train.is_empty() {
-                return Err(CorpusError::EmptySplit {
-                    split: Split::Train,
-                    found: format!("{dropped} duplicates"),
-                });
-            }
+            let of_train = held_out_too.train.iter().chain(&tested_too.train);
+            dropped = drop_places(&mut train, of_train, Split::Train)?;
+            dropped += drop_places(&mut held_out, chosen_too.train.iter(), Split::HeldOut)?;
         }
         if self.examples > 0 && self.examples < train.len() {
             let chosen = subset(&strata(&train), self.examples, seed);
             train = pick(&train, &chosen);
         }
-        Ok(Loaded { labels, train, held_out, files: all.files, held_out_files, duplicates, dropped })
+        Ok(Loaded {
+            labels,
+            train,
+            held_out,
+            test,
+            files: all.files,
+            found: all.found,
+            held_out_files,
+            test_files,
+            duplicates: held_out_too,
+            test_duplicates: tested_too,
+            chosen_duplicates: chosen_too,
+            dropped,
+        })
+    }
+
+    /// Takes a part away from examples: a fraction of them, or files of its own.
+    fn part(
+        &self,
+        part: &HeldOut,
+        chosen: fn(&[usize], f64, u64) -> Fold,
+        examples: Vec<Example>,
+        kind: Kind,
+        seed: u64,
+        labels: &Labels,
+    ) -> Result<Parted, CorpusError> {
+        Ok(match part {
+            HeldOut::None => (examples, Vec::new(), Vec::new()),
+            HeldOut::Files(paths) => {
+                let read = read(paths, &self.reading(), kind, &mut Known::Only(labels))?;
+                (examples, read.examples, read.files)
+            }
+            HeldOut::Fraction(fraction) => {
+                let fold = fold(*fraction, chosen, &examples, seed)?;
+                let (rest, taken) = divide(examples, &fold);
+                (rest, taken, Vec::new())
+            }
+        })
     }
 
     /// All examples of the files, undivided, and the labels: for cross-validation.
@@ -170,16 +263,48 @@ impl LabelledData {
         }
         Ok(folds(&strata(examples), of, seed).swap_remove(number))
     }
+}
 
-    fn fold(&self, fraction: f64, examples: &[Example], seed: u64) -> Result<Fold, CorpusError> {
-        if !(fraction > 0.0 && fraction < 1.0) {
-            return Err(CorpusError::InvalidFraction(fraction));
-        }
-        if examples.len() < 2 {
-            let found = format!("{} example", examples.len());
-            return Err(CorpusError::EmptySplit { split: Split::Train, found });
-        }
-        Ok(held_out(&strata(examples), fraction, seed))
+/// What is left of examples, a part of them, and its files where it has some of its own.
+type Parted = (Vec<Example>, Vec<Example>, Vec<LabelledFile>);
+
+/// A fraction of the examples, and what is left: with an example of every label, where there are two of it.
+fn fold(
+    fraction: f64,
+    chosen: fn(&[usize], f64, u64) -> Fold,
+    examples: &[Example],
+    seed: u64,
+) -> Result<Fold, CorpusError> {
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(CorpusError::InvalidFraction(fraction));
+    }
+    if examples.len() < 2 {
+        let found = format!("{} example", examples.len());
+        return Err(CorpusError::EmptySplit { split: Split::Train, found });
+    }
+    let labels: Vec<BTreeSet<usize>> =
+        examples.iter().map(|example| split::labels(&example.target)).collect();
+    Ok(split::keep_one_of_each(chosen(&strata(examples), fraction, seed), &labels))
+}
+
+/// Leaves out the examples at these places; returns how many. All of them must not be.
+fn drop_places<'a>(
+    examples: &mut Vec<Example>,
+    places: impl Iterator<Item = &'a usize>,
+    split: Split,
+) -> Result<usize, CorpusError> {
+    let places: BTreeSet<usize> = places.copied().collect();
+    if places.is_empty() {
+        return Ok(0);
+    }
+    let mut place = 0;
+    examples.retain(|_| {
+        place += 1;
+        !places.contains(&(place - 1))
+    });
+    match examples.is_empty() {
+        true => Err(CorpusError::EmptySplit { split, found: format!("{} duplicates", places.len()) }),
+        false => Ok(places.len()),
     }
 }
 
@@ -207,7 +332,7 @@ fn renumber(target: &mut Target, gone: &[usize]) {
             labels.sort_unstable();
         }
         Target::Tags(words) => words.iter_mut().for_each(|word| word.tag = gone[word.tag]),
-        Target::None | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {}
+        Target::None | Target::Words(_) | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {}
     }
 }
 

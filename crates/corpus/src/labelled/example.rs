@@ -22,6 +22,8 @@ pub struct Example {
 pub enum Target {
     /// Nothing: the file is read without labels.
     None,
+    /// Nothing, of words that are to be tagged: the bytes of each in the text of the example.
+    Words(Vec<Range<usize>>),
     /// One label.
     Class(usize),
     /// Any number of labels, each once, in rising order.

@@ -41,6 +41,9 @@ fn shown(loaded: &Loaded) -> Vec<String> {
         let second = example.text_b.as_ref().map_or(String::new(), |text| format!("|{text}"));
         let target = match &example.target {
             Target::None => "-".to_owned(),
+            Target::Words(words) => {
+                words.iter().map(|word| &example.text[word.clone()]).collect::<Vec<_>>().join("/")
+            }
             Target::Class(label) => names[*label].clone(),
             Target::Classes(labels) => all(labels),
             Target::Number(number) => number.to_string(),
@@ -79,6 +82,9 @@ fn every_format_gives_the_same_examples() {
     }
     let loaded = load(&files, Kind::Class).unwrap();
     assert_eq!(shown(&loaded), [expected; 3].concat());
+    // The TSV file calls its text a sentence.
+    let label = Some(Field::Name("label".into()));
+    assert_eq!(loaded.found, Columns { label, ..Columns::default() });
     assert_eq!(loaded.train[5].place, Place { file: 2, line: 2 });
 }
 
@@ -138,6 +144,15 @@ fn tags_stand_beside_words_or_in_spans() {
 }
 
 #[test]
+fn words_that_are_to_be_tagged_are_a_list_or_a_text() {
+    let text = "{\"tokens\": [\"don't\", \"go\"], \"text\": \"x\"}\n{\"tokens\": \"[New York] is\"}\n";
+    let expected = ["don't go=don't/go", "[New York] is=[/New/York/]/is"];
+    assert_eq!(shown(&load(&[("a.jsonl", text)], Kind::Words).unwrap()), expected);
+    let text = "words\n\"[\"\"in\"\", \"\"Rome\"\"]\"\n";
+    assert_eq!(shown(&load(&[("a.csv", text)], Kind::Words).unwrap()), ["in Rome=in/Rome"]);
+}
+
+#[test]
 fn prompts_chats_and_texts_to_write_are_read() {
     let text = "{\"instruction\": \"Add\", \"input\": \"1 2\", \"output\": \"3\"}\n{\"instruction\": \"Say a\", \"input\": \"\", \"output\": \"a\"}\n";
     let expected = ["Add\n\n1 2=User:Add\n\n1 2Assistant:3", "Say a=User:Say aAssistant:a"];
@@ -165,7 +180,7 @@ fn what_is_wrong_is_told_with_its_line() {
     let ragged = "text,label\na,1\nb\n";
     assert_eq!(error("a.csv", ragged, Kind::Class), "a.csv, line 3: 1 field where there should be 2");
     let empty = "text,label\na,1\n \t,0\n";
-    let expected = "a.csv, line 3: the text (field `text`) is empty: remove this example, or leave all such out with data.empty_texts=skip";
+    let expected = "a.csv, line 3: the text (field `text`) is empty";
     assert_eq!(error("a.csv", empty, Kind::Class), expected);
     let unlabelled = "text,label\na,1\nb,\n";
     assert_eq!(
@@ -276,20 +291,80 @@ fn duplicates_are_counted_and_dropped_from_training_on_request() {
 }
 
 #[test]
-fn the_folds_of_a_cross_validation_hold_out_every_example_once() {
+fn the_folds_of_a_cross_validation_measure_on_every_example_once() {
     let (_dir, mut data) = data(&[("a.csv", &reviews())]);
-    let mut held_out = Vec::new();
+    let mut tested = Vec::new();
     for number in 0..5 {
         data.fold = Some(FoldOf { number, of: 5 });
         let loaded = data.load(Kind::Class, 5, None).unwrap();
-        assert_eq!((loaded.train.len(), loaded.held_out.len()), (160, 40));
-        held_out.extend(loaded.held_out.iter().map(|example| example.place.line));
+        assert_eq!((loaded.train.len(), loaded.held_out.len(), loaded.test.len()), (160, 0, 40));
+        tested.extend(loaded.test.iter().map(|example| example.place.line));
+        // What is chosen by is taken from what is trained on.
+        let chosen_by = LabelledData { held_out: HeldOut::Fraction(0.25), ..data.clone() };
+        let chosen_by = chosen_by.load(Kind::Class, 5, None).unwrap();
+        assert_eq!((chosen_by.train.len(), chosen_by.held_out.len()), (120, 40));
+        assert_eq!(chosen_by.test, loaded.test);
     }
-    held_out.sort_unstable();
-    assert_eq!(held_out, (2..202).collect::<Vec<u64>>());
+    tested.sort_unstable();
+    assert_eq!(tested, (2..202).collect::<Vec<u64>>());
     for fold in [FoldOf { number: 5, of: 5 }, FoldOf { number: 0, of: 1 }, FoldOf { number: 0, of: 201 }] {
         data.fold = Some(fold);
         assert!(matches!(data.load(Kind::Class, 5, None), Err(CorpusError::NoFold { .. })), "{fold:?}");
+    }
+}
+
+#[test]
+fn what_is_measured_on_in_the_end_is_neither_trained_on_nor_chosen_by() {
+    let (dir, mut data) = data(&[("a.csv", &reviews())]);
+    data.test = HeldOut::Fraction(0.2);
+    data.held_out = HeldOut::Fraction(0.25);
+    let loaded = data.load(Kind::Class, 5, None).unwrap();
+    let parts = [&loaded.train, &loaded.held_out, &loaded.test];
+    assert_eq!(parts.map(Vec::len), [120, 40, 40]);
+    let mut lines: Vec<u64> = parts.into_iter().flatten().map(|example| example.place.line).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, (2..202).collect::<Vec<u64>>(), "each example is in one part");
+    let ones = |part: &[Example]| part.iter().filter(|example| example.target == Target::Class(1)).count();
+    assert_eq!(parts.map(|part| ones(part)), [30, 10, 10], "each label has its share");
+    // What is held out of the rest says nothing of what is tested.
+    data.held_out = HeldOut::None;
+    assert_eq!(data.load(Kind::Class, 5, None).unwrap().test, loaded.test);
+    let other = dir.path().join("b.csv");
+    std::fs::write(&other, "text,label\nreview 3,1\nreview 400,0\n").unwrap();
+    data.test = HeldOut::Files(vec![other]);
+    data.held_out = HeldOut::Fraction(0.25);
+    let loaded = data.load(Kind::Class, 5, None).unwrap();
+    assert_eq!((loaded.test.len(), loaded.test_files.len(), loaded.all_files().count()), (2, 1, 2));
+    let among = [&loaded.test_duplicates, &loaded.chosen_duplicates];
+    let twice: usize = among.iter().map(|duplicates| duplicates.held_out.len()).sum();
+    let otherwise: usize = among.iter().map(|duplicates| duplicates.contradictions).sum();
+    assert_eq!((twice, otherwise), (1, 1), "`review 3` stands in another part, under another label");
+    data.drop_duplicates = true;
+    let dropped = data.load(Kind::Class, 5, None).unwrap();
+    assert_eq!((dropped.dropped, dropped.train.len() + dropped.held_out.len()), (1, 199));
+}
+
+#[test]
+fn labels_that_training_would_lack_stay_there_and_those_it_lacks_are_named() {
+    // Two examples of `b`: a part of more than a half would take both.
+    let text = "text,label\n1,a\n2,a\n3,b\n4,b\n5,a\n6,a\n";
+    let (_dir, mut data) = data(&[("a.csv", text)]);
+    for seed in 0..20 {
+        data.held_out = HeldOut::Fraction(0.7);
+        assert_eq!(data.load(Kind::Class, seed, None).unwrap().untrained_labels(), [""; 0], "seed {seed}");
+    }
+    data.held_out = HeldOut::None;
+    let known = Labels::new(["a", "b", "c"].map(str::to_owned));
+    assert_eq!(data.load(Kind::Class, 0, Some(&known)).unwrap().untrained_labels(), ["c"]);
+    let (_dir, mut data) = self::data(&[("a.csv", &format!("{text}7,d\n"))]);
+    data.held_out = HeldOut::Fraction(0.4);
+    assert_eq!(data.load(Kind::Class, 0, None).unwrap().single_labels(), ["d"]);
+    // Of several labels those that are no stratum count too.
+    let rows: String = (0..30).map(|n| format!("{n},\"x{}\"\n", if n < 3 { ",y,z" } else { "" })).collect();
+    let (_dir, mut data) = self::data(&[("a.csv", &format!("text,labels\n{rows}"))]);
+    for seed in 0..20 {
+        data.held_out = HeldOut::Fraction(0.9);
+        assert_eq!(data.load(Kind::Classes, seed, None).unwrap().untrained_labels(), [""; 0], "seed {seed}");
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! | [`Kind`] | a record has | label columns that are found by name |
 //! |---|---|---|
+//! | `Words` | words, or a text, and nothing said of it | |
 //! | `Class` | a text, perhaps a second one, one label | `label`, `class`, `category`, … |
 //! | `Classes` | the same, with any number of labels: a JSON list, or text with a separator | `labels`, … |
 //! | `Number` | the same, with a number | `score`, `rating`, … |
@@ -33,6 +34,6 @@ pub use duplicates::{Duplicates, duplicates};
 pub use example::{Example, Place, TaggedWord, Target};
 pub use labels::Labels;
 pub use read::{ExampleReader, Known, Read, read};
-pub use split::{Fold, folds, held_out, strata, subset};
+pub use split::{Fold, folds, held_out, strata, subset, tested};
 pub use target::words_of;
 pub use turns::{Role, Turn};

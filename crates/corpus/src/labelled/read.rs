@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::columns::{Found, Reading};
+use super::columns::{Columns, Found, Reading};
 use super::target::interpret;
 use super::{EmptyTexts, Example, Kind, Labels, Place, Target};
 use crate::error::CorpusError;
@@ -54,7 +54,7 @@ impl<'a> ExampleReader<'a> {
         let mut reader =
             Self { path: path.to_path_buf(), records, reading, kind, found: None, file, skipped: 0 };
         if format != Format::JsonLines && !reader.records.fields().is_empty() {
-            let found = reading.columns.find(kind, reader.records.fields());
+            let found = reading.find(kind, reader.records.fields());
             let error = |reason| CorpusError::Columns { path: path.to_path_buf(), reason };
             reader.found = Some(found.map_err(error)?);
         }
@@ -79,7 +79,7 @@ impl<'a> ExampleReader<'a> {
         while let Some(record) = self.records.next_record()? {
             let columns = &self.reading.columns;
             if self.found.is_none() {
-                let found = columns.find(self.kind, record.fields());
+                let found = self.reading.find(self.kind, record.fields());
                 self.found = Some(found.map_err(|reason| record.error(reason))?);
             }
             let found = self.found.as_ref().expect("it was found in this record at the latest");
@@ -96,7 +96,8 @@ impl<'a> ExampleReader<'a> {
                     }
                     EmptyTexts::Refuse => {
                         let field = if empty { Some(&found.text) } else { found.text_b.as_ref() };
-                        return Err(record.error(empty_text(field)));
+                        let names = field.map_or(String::new(), |field| field.names().join("`, `"));
+                        return Err(record.empty_text(names));
                     }
                 }
             }
@@ -132,13 +133,6 @@ impl<'a> ExampleReader<'a> {
     }
 }
 
-fn empty_text(field: Option<&Field>) -> String {
-    let name = field.map_or(String::new(), |field| field.names().join("`, `"));
-    format!(
-        "the text (field `{name}`) is empty: remove this example, or leave all such out with data.empty_texts=skip"
-    )
-}
-
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Read {
@@ -146,6 +140,8 @@ pub struct Read {
     pub examples: Vec<Example>,
     /// The files.
     pub files: Vec<super::LabelledFile>,
+    /// The columns that are text, second text and label in all of them; absent where files differ.
+    pub found: Columns,
 }
 
 /// Reads the examples of files, or of folders standing for their files.
@@ -162,7 +158,8 @@ pub fn read(
     kind: Kind,
     known: &mut Known<'_>,
 ) -> Result<Read, CorpusError> {
-    let mut read = Read { examples: Vec::new(), files: Vec::new() };
+    let mut read = Read { examples: Vec::new(), files: Vec::new(), found: Columns::default() };
+    let mut found = Vec::new();
     for (file, path) in source_files(paths, reading.format)?.into_iter().enumerate() {
         let mut reader = ExampleReader::open_narrow(&path, file, reading, kind)?;
         let before = read.examples.len();
@@ -173,6 +170,7 @@ pub fn read(
             return Err(CorpusError::NoExamples(path));
         }
         let [text, text_b, label] = reader.columns().unwrap_or_default();
+        found.extend(reader.found.clone());
         read.files.push(super::LabelledFile {
             path: reader.path.clone(),
             sha256: reader.sha256()?,
@@ -183,5 +181,6 @@ pub fn read(
             label,
         });
     }
+    read.found = Found::common(found.iter());
     Ok(read)
 }

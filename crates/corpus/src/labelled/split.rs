@@ -48,22 +48,37 @@ pub fn strata(examples: &[Example]) -> Vec<usize> {
     strata
 }
 
-fn labels(target: &Target) -> BTreeSet<usize> {
+/// The labels that are said of an example; none of numbers and texts.
+pub(super) fn labels(target: &Target) -> BTreeSet<usize> {
     match target {
         Target::Class(label) => BTreeSet::from([*label]),
         Target::Classes(labels) => labels.iter().copied().collect(),
         Target::Tags(words) => words.iter().map(|word| word.tag).collect(),
-        Target::None | Target::Number(_) | Target::Text(_) | Target::Turns(_) => BTreeSet::new(),
+        Target::None | Target::Words(_) | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {
+            BTreeSet::new()
+        }
     }
 }
 
-/// What is trained on and what is held out, the given fraction of all: places in rising order. An example that is alone in
-/// its stratum is trained on, as its label could not be learnt otherwise. Both parts have one example at least, if
-/// there are two.
+/// What is trained on and what is held out, the given fraction of all: places in rising order. One example of each stratum
+/// at least is trained on, as its label could not be learnt otherwise; so fewer are held out where that leaves too few. Both
+/// parts have one example at least, if there are two.
 ///
 /// # Panics
 /// If the fraction is not between 0 and 1.
 pub fn held_out(strata: &[usize], fraction: f64, seed: u64) -> Fold {
+    drawn(strata, fraction, seed, "held out")
+}
+
+/// As [`held_out`], by draws of its own: what is measured on in the end, before anything of the rest is held out.
+///
+/// # Panics
+/// If the fraction is not between 0 and 1.
+pub fn tested(strata: &[usize], fraction: f64, seed: u64) -> Fold {
+    drawn(strata, fraction, seed, "tested")
+}
+
+fn drawn(strata: &[usize], fraction: f64, seed: u64, purpose: &str) -> Fold {
     assert!(fraction > 0.0 && fraction < 1.0, "a fraction between 0 and 1, not {fraction}");
     let n = strata.len();
     let wanted = ((fraction * n as f64).round() as usize).clamp(1, n.saturating_sub(1).max(1));
@@ -73,12 +88,32 @@ pub fn held_out(strata: &[usize], fraction: f64, seed: u64) -> Fold {
     if candidates.is_empty() {
         candidates = (0..n).collect();
     }
-    let chosen = spread(candidates, strata, wanted, seed, "held out");
+    let chosen = spread(candidates, strata, wanted, seed, purpose);
     let held_out: BTreeSet<usize> = chosen.into_iter().collect();
-    Fold {
+    let fold = Fold {
         train: (0..n).filter(|place| !held_out.contains(place)).collect(),
         held_out: held_out.into_iter().collect(),
-    }
+    };
+    let alone: Vec<BTreeSet<usize>> = strata.iter().map(|&stratum| BTreeSet::from([stratum])).collect();
+    keep_one_of_each(fold, &alone)
+}
+
+/// Gives back to training an example of each label that it has none of. `labels` are those of all examples. One example at
+/// least stays held out.
+pub(super) fn keep_one_of_each(mut fold: Fold, labels: &[BTreeSet<usize>]) -> Fold {
+    let mut trained: BTreeSet<usize> = fold.train.iter().flat_map(|&place| &labels[place]).copied().collect();
+    let mut left = fold.held_out.len();
+    fold.held_out.retain(|&place| {
+        if left == 1 || labels[place].is_subset(&trained) {
+            return true;
+        }
+        left -= 1;
+        trained.extend(&labels[place]);
+        fold.train.push(place);
+        false
+    });
+    fold.train.sort_unstable();
+    fold
 }
 
 /// So many examples, or all where there are no more: places in rising order.
@@ -145,7 +180,7 @@ mod tests {
     proptest! {
         #[test]
         fn both_parts_have_their_share_of_every_stratum(
-            strata in prop::collection::vec(0_usize..6, 2..400), percent in 1_usize..50, seed: u64,
+            strata in prop::collection::vec(0_usize..6, 2..400), percent in 1_usize..100, seed: u64,
         ) {
             let fraction = percent as f64 / 100.0;
             let fold = held_out(&strata, fraction, seed);
@@ -155,8 +190,14 @@ mod tests {
             let alone = (0..6).filter(|&stratum| strata.iter().filter(|&&other| other == stratum).count() == 1).count();
             let candidates = strata.len() - alone;
             let wanted = ((fraction * strata.len() as f64).round() as usize).max(1);
+            let there = |stratum| strata.iter().filter(|&&other| other == stratum).count();
+            let in_training = |stratum| count(&fold.train, &strata, stratum);
+            if candidates > 0 {
+                prop_assert!((0..6).all(|stratum| there(stratum) == 0 || in_training(stratum) > 0));
+            }
             if candidates > wanted {
-                prop_assert_eq!(fold.held_out.len(), wanted);
+                let may_be_given_back = (0..6).filter(|&stratum| in_training(stratum) == 1).count();
+                prop_assert!(fold.held_out.len() <= wanted && fold.held_out.len() + may_be_given_back >= wanted);
                 for stratum in 0..6 {
                     let there = strata.iter().filter(|&&other| other == stratum).count();
                     let expected = if there == 1 { 0.0 } else { there as f64 * wanted as f64 / candidates as f64 };
@@ -216,5 +257,22 @@ mod tests {
             assert!(held_out(&strata, 0.4, seed).train.contains(&0));
         }
         assert_eq!(held_out(&[1, 2], 0.5, 0).held_out.len(), 1);
+    }
+
+    #[test]
+    fn one_of_each_stratum_is_trained_on_however_much_is_held_out() {
+        // More is asked for than the strata of more than one example have.
+        let strata = [0, 1, 2, 3, 4, 5, 6, 7, 8, 8];
+        for seed in 0..40 {
+            let fold = held_out(&strata, 0.3, seed);
+            assert_eq!((count(&fold.train, &strata, 8), fold.held_out.len()), (1, 1), "seed {seed}");
+        }
+        let of_labels = |places: &[&[usize]]| -> Vec<BTreeSet<usize>> {
+            places.iter().map(|labels| labels.iter().copied().collect()).collect()
+        };
+        // The third example is the only one with label 2, which is not its stratum.
+        let labels = of_labels(&[&[0], &[1], &[1, 2], &[0], &[1]]);
+        let fold = Fold { train: vec![0, 1], held_out: vec![2, 3, 4] };
+        assert_eq!(keep_one_of_each(fold, &labels), Fold { train: vec![0, 1, 2], held_out: vec![3, 4] });
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::columns::{Columns, Found};
 use super::read::Known;
 use super::turns::{said_before, turns};
-use super::words::{from_lists, from_spans, words};
+use super::words::{from_lists, from_spans, joined, words};
 use super::{Kind, Role, TaggedWord, Target, Turn};
 use crate::error::CorpusError;
 use crate::records::{Field, Record, Value};
@@ -19,6 +19,10 @@ pub(super) fn interpret(
     known: &mut Known<'_>,
 ) -> Result<(String, Option<String>, Target), CorpusError> {
     let located = |reason: String| record.error(reason);
+    if kind == Kind::Words {
+        let (text, ranges) = words_alone(record, &found.text)?;
+        return Ok((text, None, Target::Words(ranges)));
+    }
     if kind == Kind::Tags {
         let (text, tagged) = tags(record, columns, found, known)?;
         return Ok((text, None, Target::Tags(tagged)));
@@ -34,7 +38,7 @@ pub(super) fn interpret(
     let text_b = found.text_b.as_ref().map(|field| field.text(record)).transpose()?;
     let Some(label) = &found.label else { return Ok((text, text_b, Target::None)) };
     Ok(match kind {
-        Kind::None | Kind::Tags => (text, text_b, Target::None),
+        Kind::None | Kind::Words | Kind::Tags => (text, text_b, Target::None),
         Kind::Class => {
             let value = scalar(record, label)?;
             let place = known.place(columns.name(&value)).map_err(located)?;
@@ -178,6 +182,30 @@ fn tags(
         tagged.push(TaggedWord { range, tag: known.place(columns.name(&name)).map_err(located)? });
     }
     Ok((text, tagged))
+}
+
+/// The words of a field that is a list of them, or of a text.
+fn words_alone(record: &Record, field: &Field) -> Result<(String, Vec<std::ops::Range<usize>>), CorpusError> {
+    let list = match &field.names()[..] {
+        [name] => match record.value(name) {
+            Some(Value::Other(json) | Value::Text(json)) if json.trim_start().starts_with('[') => {
+                // A text may begin with a bracket too.
+                serde_json::from_str::<Vec<Json>>(json).ok()
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    match list {
+        Some(list) => {
+            strings(Json::Array(list)).and_then(|list| joined(&list)).map_err(|reason| record.error(reason))
+        }
+        None => {
+            let text = field.text(record)?;
+            let ranges = words(&text, &[]);
+            Ok((text, ranges))
+        }
+    }
 }
 
 /// The elements of a list, or the words of a text that are separated by white space.

@@ -12,6 +12,12 @@ pub(super) fn from_lists(words: &[String], tags: Vec<String>) -> Result<Tagged, 
     if words.len() != tags.len() {
         return Err(format!("there are {} words and {} tags", words.len(), tags.len()));
     }
+    let (text, ranges) = joined(words)?;
+    Ok((text, ranges, tags))
+}
+
+/// The words of a list, joined by a space, and the bytes of each.
+pub(super) fn joined(words: &[String]) -> Result<(String, Vec<Range<usize>>), String> {
     let mut text = String::new();
     let mut ranges = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
@@ -25,7 +31,7 @@ pub(super) fn from_lists(words: &[String], tags: Vec<String>) -> Result<Tagged, 
         ranges.push(text.len()..text.len() + word.len());
         text.push_str(word);
     }
-    Ok((text, ranges, tags))
+    Ok((text, ranges))
 }
 
 /// The words of a text, tagged `B-…`, `I-…` and `O` by spans of its characters: objects with `start`, `end` (the first

@@ -95,6 +95,11 @@ impl Record {
             reason: reason.into(),
         }
     }
+
+    /// The error for a text that is empty.
+    pub(crate) fn empty_text(&self, field: String) -> CorpusError {
+        CorpusError::EmptyText { path: self.path.to_path_buf(), unit: self.unit, number: self.number, field }
+    }
 }
 
 /// What to say of a field that is not there.

@@ -9,15 +9,17 @@ use crate::commands::frame::frame;
 use crate::config::FinetuneConfig;
 use crate::exit::usage;
 use crate::output::{line, say, thousands};
+use crate::reading::ReadAs;
 use crate::run::{self, RunFile, check_model_folder};
 use anyhow::Context;
-use firebrand_corpus::labelled::{Columns, EmptyTexts, Reading};
+use firebrand_corpus::labelled::{Columns, Kind, Reading};
 use firebrand_corpus::records::Field;
 use firebrand_finetune::{Frame, Framed, LongTexts, predict};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{Classifier, HeadConfig, Sequence, TaskKind, hugging_face};
 use rayon::prelude::*;
 use serde_json::json;
+use std::path::Path;
 
 /// How many batches of a file are read at once: texts of like lengths are put together.
 const BATCHES: usize = 16;
@@ -29,24 +31,25 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
         return Err(usage("--add-columns: give one --file; its columns are written with more"));
     }
     let reader = Reader::open(args, global)?;
-    let reading = reading(args)?;
+    let readings = Readings::new(args)?;
     let batch = args.batch_size.get();
     if args.label.is_some() && args.file.is_empty() {
         return Err(usage("--label: give the --file that has this column"));
     }
     if args.label.is_some() {
-        return judged::run(&reader, &reading, args, global);
+        return judged::run(&reader, &readings, args, global);
     }
     if reader.model.head_config().task == TaskKind::Tagging {
         if added.is_some() {
             return Err(usage("--add-columns: the tags of words are no column; --json has them"));
         }
-        return tag(&reader, &reading, args, global);
+        return tag(&reader, &readings, args, global);
     }
     let mut printer = Printer::new(reader.model.head_config(), global);
     if !args.file.is_empty() {
         for path in &args.file {
-            let mut file = File::open(path, &reading)?;
+            let reading = readings.of(path);
+            let mut file = File::open(path, &reading, Kind::None)?;
             match &added {
                 Some((out, format)) => {
                     let texts = firebrand_durable::write_with(out, |to| {
@@ -82,10 +85,11 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 /// Prints the tags of all texts.
-fn tag(reader: &Reader, reading: &Reading, args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
+fn tag(reader: &Reader, readings: &Readings, args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let batch = args.batch_size.get();
     for path in &args.file {
-        if tagged::run(reader, &mut File::open(path, reading)?, batch, global)? == 0 {
+        let reading = readings.of(path);
+        if tagged::run(reader, &mut File::open(path, &reading, Kind::Words)?, batch, global)? == 0 {
             return Err(usage(format!("{}: is empty; there is nothing to tag", path.display())));
         }
     }
@@ -125,7 +129,7 @@ impl Reader {
         let tokenizer = Tokenizer::load(dir)?;
         let body = model.body().config();
         // Texts are cut where they were cut in training.
-        let training = trained(args)?.map(|config| config.training);
+        let training = trained(args)?.map(|run| run.config.training);
         let longest = training.as_ref().map_or(body.seq_len, |training| training.seq_len);
         let long = training.map_or(LongTexts::default(), |training| training.long_texts);
         let frame = frame(body.kind, &tokenizer);
@@ -185,26 +189,39 @@ impl Reader {
 }
 
 /// What the run was fine-tuned with, if it is a run.
-fn trained(args: &ClassifyArgs) -> anyhow::Result<Option<FinetuneConfig>> {
-    match run::file(&args.run).exists() {
-        true => Ok(Some(RunFile::<FinetuneConfig>::read(&args.run)?.config)),
-        false => Ok(None),
-    }
+fn trained(args: &ClassifyArgs) -> anyhow::Result<Option<RunFile<FinetuneConfig>>> {
+    run::file(&args.run).exists().then(|| RunFile::<FinetuneConfig>::read(&args.run)).transpose()
 }
 
 /// How files are read: as in training, where nothing else is said.
-fn reading(args: &ClassifyArgs) -> anyhow::Result<Reading> {
-    let trained = trained(args)?.map_or(Columns::default(), |config| config.data.columns);
-    let column = |given: &Option<String>, trained: Option<Field>| given.clone().map(Field::Name).or(trained);
-    let columns = Columns {
-        text: column(&args.text, trained.text),
-        text_b: column(&args.text_b, trained.text_b),
-        // Without it labels are not looked at.
-        label: args.label.clone().map(Field::Name),
-        separator: trained.separator,
-        values: trained.values,
-    };
-    Ok(Reading { columns, empty_texts: EmptyTexts::Refuse, ..Reading::default() })
+pub(super) struct Readings {
+    trained: ReadAs,
+    /// The columns that are named on the command line.
+    named: Columns,
+}
+
+impl Readings {
+    fn new(args: &ClassifyArgs) -> anyhow::Result<Self> {
+        let named = |name: &Option<String>| name.clone().map(Field::Name);
+        let [text, text_b, label] = [&args.text, &args.text_b, &args.label].map(named);
+        let named = Columns { text, text_b, label, ..Columns::default() };
+        Ok(Self { trained: trained(args)?.as_ref().map(ReadAs::of).unwrap_or_default(), named })
+    }
+
+    /// How a file is read. Labels are looked at where their column is named.
+    pub(super) fn of(&self, path: &Path) -> Reading {
+        let Columns { text, text_b, label, .. } = self.named.clone();
+        let mut reading = self.trained.reading(path);
+        reading.columns.text = text.or(reading.columns.text);
+        reading.columns.text_b = text_b.or(reading.columns.text_b);
+        reading.columns.label = label;
+        reading
+    }
+
+    /// How a file with labels is read.
+    pub(super) fn with_labels(&self, path: &Path) -> Reading {
+        Reading { empty_texts: self.trained.empty_texts(), ..self.of(path) }
+    }
 }
 
 /// Prints a line a text.

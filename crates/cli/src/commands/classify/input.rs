@@ -1,25 +1,31 @@
 //! Texts as they come: from the command line, from files, or line by line from a stream that may never end.
 
 use crate::exit::usage;
+use crate::reading::advised;
 use anyhow::Context;
-use firebrand_corpus::labelled::{ExampleReader, Kind, Known, Labels, Reading};
+use firebrand_corpus::labelled::{Example, ExampleReader, Kind, Known, Labels, Reading, Target};
 use firebrand_corpus::records::{Format, Record};
-use firebrand_corpus::sources::FormatChoice;
 use std::io::BufRead;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
+
+/// What to do about an empty text.
+pub(super) const NOTHING_TO_SAY: &str = "there is nothing to say of it; remove it from the file";
 
 /// A text, or two.
 pub(super) struct Text {
     pub(super) first: String,
     pub(super) second: Option<String>,
+    /// The bytes of the first one's words, where it was given as a list of words.
+    pub(super) words: Option<Vec<Range<usize>>>,
     /// What it is a field of.
     pub(super) record: Option<Record>,
 }
 
 impl Text {
     pub(super) fn alone(text: String) -> Self {
-        Self { first: text, second: None, record: None }
+        Self { first: text, second: None, words: None, record: None }
     }
 }
 
@@ -78,13 +84,14 @@ pub(super) enum File<'a> {
 }
 
 impl<'a> File<'a> {
-    pub(super) fn open(path: &Path, reading: &'a Reading) -> anyhow::Result<Self> {
-        if FormatChoice::Auto.of(path) == Format::Text {
+    /// Opens a file of texts, or of [words](Kind::Words).
+    pub(super) fn open(path: &Path, reading: &'a Reading, kind: Kind) -> anyhow::Result<Self> {
+        if reading.format.of(path) == Format::Text {
             let opened =
                 std::fs::File::open(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
             return Ok(Self::Lines(std::io::BufReader::new(opened).lines(), path.display().to_string()));
         }
-        Ok(Self::Records(Box::new(ExampleReader::open(path, 0, reading, Kind::None)?)))
+        Ok(Self::Records(Box::new(ExampleReader::open(path, 0, reading, kind)?)))
     }
 }
 
@@ -94,12 +101,14 @@ impl Source for File<'_> {
         while texts.len() < most {
             match self {
                 Self::Records(reader) => {
-                    let Some((example, record)) =
-                        reader.next_example(&mut Known::Only(&Labels::default()))?
-                    else {
-                        break;
+                    let next = reader.next_example(&mut Known::Only(&Labels::default()));
+                    let next = next.map_err(|error| advised(error, NOTHING_TO_SAY))?;
+                    let Some((Example { text, text_b, target, .. }, record)) = next else { break };
+                    let words = match target {
+                        Target::Words(words) => Some(words),
+                        _ => None,
                     };
-                    texts.push(Text { first: example.text, second: example.text_b, record: Some(record) });
+                    texts.push(Text { first: text, second: text_b, words, record: Some(record) });
                 }
                 Self::Lines(lines, name) => match lines.next() {
                     Some(line) => texts.push(Text::alone(line.with_context(|| name.clone())?)),

@@ -1,6 +1,6 @@
 //! What is said of one text.
 
-use firebrand_finetune::mean_probabilities;
+use firebrand_finetune::{likeliest, mean_probabilities};
 use firebrand_transformer::{HeadConfig, TaskKind};
 use serde_json::{Map, Value, json};
 
@@ -20,11 +20,9 @@ impl<'a> Said<'a> {
         self.head.labels.get(output).map_or("", String::as_str)
     }
 
-    /// The most likely class: of equal ones the first.
+    /// The most likely class.
     fn class(&self) -> usize {
-        let better =
-            |best: usize, other: usize| if self.numbers[other] > self.numbers[best] { other } else { best };
-        (0..self.numbers.len()).reduce(better).unwrap_or(0)
+        likeliest(&self.numbers)
     }
 
     /// The labels that are more likely than not.

@@ -8,7 +8,7 @@ use crate::exit::usage;
 use crate::output::line;
 use firebrand_corpus::labelled::words_of;
 use firebrand_finetune::report::spans_of_tags;
-use firebrand_finetune::{predict, probabilities};
+use firebrand_finetune::{likeliest, predict, probabilities};
 use firebrand_transformer::{Sequence, TaskKind};
 use serde_json::{Value, json};
 use std::ops::Range;
@@ -46,12 +46,17 @@ pub(super) fn run(
     }
 }
 
+/// The words of a text: those that it was given as, or else what it is cut into.
+fn words(text: &Text) -> Vec<Range<usize>> {
+    text.words.clone().unwrap_or_else(|| words_of(&text.first))
+}
+
 /// The words of each text, with their tags. A word that begins inside the token of another one has that one's.
 fn tag(reader: &Reader, texts: &[Text], batch: usize) -> Vec<Vec<Word>> {
     let Reader { model, tokenizer, frame, longest, .. } = reader;
-    let words: Vec<Vec<Range<usize>>> = texts.iter().map(|text| words_of(&text.first)).collect();
+    let all_words: Vec<Vec<Range<usize>>> = texts.iter().map(words).collect();
     let mut runs = Vec::new();
-    for (number, (text, words)) in texts.iter().zip(&words).enumerate() {
+    for (number, (text, words)) in texts.iter().zip(&all_words).enumerate() {
         let of_text = cut(&text.first, words, tokenizer, *frame, *longest);
         runs.extend(of_text.into_iter().map(|run| (number, run)));
     }
@@ -64,10 +69,8 @@ fn tag(reader: &Reader, texts: &[Text], batch: usize) -> Vec<Vec<Word>> {
         for (place, word) in run.places.iter().zip(run.words.clone()) {
             let Some(place) = place else { continue };
             let probabilities = probabilities(TaskKind::Tagging, &outputs[place * n_tags..][..n_tags]);
-            let better =
-                |best: usize, tag: usize| if probabilities[tag] > probabilities[best] { tag } else { best };
-            let tag = (0..n_tags).fold(0, better);
-            let range = words[*number][word].clone();
+            let tag = likeliest(&probabilities);
+            let range = all_words[*number][word].clone();
             tagged[*number].push(Word { range, tag, probability: probabilities[tag] });
         }
     }

@@ -32,6 +32,7 @@ pub(super) fn adapted(
     loaded: &Loaded,
     config: &FinetuneConfig,
     dir: &Path,
+    go_on: String,
     global: &Global,
 ) -> anyhow::Result<PathBuf> {
     let out = dir.join("adapted");
@@ -55,6 +56,7 @@ pub(super) fn adapted(
         dry_run: false,
         tui: false,
         tensorboard: false,
+        go_on: Some(go_on),
     };
     // The result of the command is that of fine-tuning.
     pretrain::run(&args, &Global { json: false, ..global.clone() })?;

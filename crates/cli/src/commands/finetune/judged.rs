@@ -1,41 +1,52 @@
-//! What the weights that were kept say of the held-out examples.
+//! The report on the part that a run is measured on.
 
-use super::data::Encoded;
+use super::data::{Encoded, Part};
+use super::measured::Of;
 use crate::args::Global;
 use crate::output::line;
-use crate::report;
+use crate::report::{self, Basis};
 use firebrand_corpus::labelled::{Example as Labelled, LabelledFile, Loaded};
 use firebrand_finetune::report::Report;
 use firebrand_finetune::{Example, judge, predict};
 use firebrand_transformer::{Classifier, Sequence};
 use std::path::Path;
 
-/// Judges `model`, without autodiff, by what is held out, so many examples at once; `None` where nothing is.
-pub(super) fn on_held_out(model: &Classifier, encoded: &Encoded, at_once: usize) -> Option<Report> {
-    let sequences: Vec<Sequence<'_>> = encoded.held_out.iter().map(Example::sequence).collect();
+/// Judges `model`, without autodiff, by the part that it is measured on, so many examples at once; `None` where there is none.
+pub(super) fn judged(
+    model: &Classifier,
+    loaded: &Loaded,
+    encoded: &Encoded,
+    at_once: usize,
+) -> Option<Report> {
+    let Part { examples, texts } = match Of::report(loaded) {
+        Of::HeldOut => &encoded.held_out,
+        Of::Test => &encoded.test,
+    };
+    let sequences: Vec<Sequence<'_>> = examples.iter().map(Example::sequence).collect();
     if sequences.is_empty() {
         return None;
     }
     let outputs = predict(model, &sequences, at_once);
-    let targets = encoded.held_out.iter().map(|example| &example.target);
-    Some(judge(model.head_config(), &outputs, targets, &encoded.texts))
+    let targets = examples.iter().map(|example| &example.target);
+    Some(judge(model.head_config(), &outputs, targets, texts))
 }
 
 /// Writes the report into the run's folder, and prints it if asked to.
 pub(super) fn tell(
     dir: &Path,
     judged: &Report,
+    basis: Basis,
     loaded: &Loaded,
     print: bool,
     global: &Global,
 ) -> anyhow::Result<()> {
-    report::write(dir, judged)?;
+    report::write(dir, judged, basis)?;
     if !print || global.json || global.quiet {
         return Ok(());
     }
-    let files = if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
-    let text = |example: usize| Some(located(loaded.held_out.get(example)?, files));
-    report::lines(judged, &text).into_iter().try_for_each(line)
+    let (examples, files) = Of::report(loaded).examples(loaded);
+    let text = |example: usize| Some(located(examples.get(example)?, files));
+    report::lines(judged, Some(basis), &text).into_iter().try_for_each(line)
 }
 
 /// An example's text, and where it stands.

@@ -3,37 +3,41 @@
 mod adapt;
 mod curve;
 mod data;
+mod dry_run;
 mod judged;
+mod measured;
 mod model;
 mod report;
 mod tags;
+mod train;
 mod write;
 mod writing;
 
 use crate::args::{FinetuneArgs, Global};
 use crate::commands::frame::frame;
-use crate::commands::training::{self, Heading, Plan};
+use crate::commands::training;
 use crate::config::{FinetuneConfig, load_finetune};
 use crate::exit::usage;
+use crate::interrupt;
 use crate::named;
 use crate::output::{say, thousands};
+use crate::reading::{ReadAs, advised};
 use crate::run::{self, ModelHashes, RunFile};
 use crate::screen;
 use crate::text::{HashedTokenizer, sha256};
 use burn::module::Module;
-use burn::tensor::Device;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
+use dry_run::Planned;
 use firebrand_corpus::labelled::{FoldOf, Loaded};
-use firebrand_finetune::{
-    AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
-};
+use firebrand_finetune::{AdaptersOf, BestBy, Example, Examples, Item, Labelling, MethodKind, Tagging};
 use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
 pub(crate) use judged::located;
 use report::Summary;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use train::{Job, Parts};
 
 pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
     let dir = args.out.clone().unwrap_or_else(|| default_dir(args.from.as_deref()));
@@ -41,6 +45,9 @@ pub(crate) fn run(args: &FinetuneArgs, global: &Global) -> anyhow::Result<()> {
         return curve::run(args, &dir, global);
     }
     let summaries = runs(args, &dir, Change::default(), global)?;
+    if args.dry_run {
+        return Ok(());
+    }
     match (args.seeds, args.folds, summaries.as_slice()) {
         (None, None, [summary]) => summary.print(global),
         _ => report::several(&summaries, global),
@@ -56,6 +63,8 @@ struct Change {
     fold: Option<FoldOf>,
     /// How many examples are trained on.
     examples: Option<usize>,
+    /// How many runs the command makes.
+    runs: usize,
 }
 
 /// A run, or one for each fold and each seed.
@@ -76,19 +85,22 @@ fn runs(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> any
         };
         planned = (0..seeds.get() as u64).flat_map(of_seed).collect();
     }
-    let several = planned.len() > 1;
+    let runs = planned.len();
+    if args.dry_run {
+        planned.truncate(1);
+    }
     let run = |(dir, change): (PathBuf, Change)| {
-        let summary = one(args, &dir, change, global)?;
-        if several {
+        let summary = one(args, &dir, Change { runs, ..change }, global)?;
+        if let Some(summary) = summary.as_ref().filter(|_| runs > 1) {
             summary.say(global);
         }
         Ok(summary)
     };
-    planned.into_iter().map(run).collect()
+    planned.into_iter().map(run).filter_map(Result::transpose).collect()
 }
 
-/// Makes one run.
-fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Summary> {
+/// Makes one run, or shows what it would be.
+fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyhow::Result<Option<Summary>> {
     let (mut config, from) = what_is_asked(args, dir)?;
     config.seed = config.seed.wrapping_add(change.seed);
     config.data.fold = change.fold.or(config.data.fold);
@@ -108,16 +120,31 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     if args.tui {
         screen::check(global)?;
     }
-    let _lock = training::enter(dir, args.resume)?;
+    let _lock = (!args.dry_run).then(|| training::enter(dir, args.resume)).transpose()?;
     // The tokenizer as the run will hold it: another program's file is not the one we would write.
     let tokenizer = HashedTokenizer::as_written(model::tokenizer(&from, &body)?)?;
 
     let (labelled, known) = named::resolve_labelled(config.data.clone(), config.task.kind())?;
     named::check_files(&labelled)?;
-    let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref())?;
+    let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref()).map_err(|error| {
+        advised(error, "remove this example, or leave all such out with data.empty_texts=skip")
+    })?;
+    let read_as = ReadAs::new(&labelled, &loaded);
     let Some(task) = config.task.head() else {
-        let start =
-            write::Start { args, dir, config, from, device_name, device, body, tokenizer, loaded, global };
+        let start = write::Start {
+            args,
+            dir,
+            config,
+            from,
+            device_name,
+            device,
+            body,
+            tokenizer,
+            loaded,
+            read_as,
+            runs: change.runs,
+            global,
+        };
         return write::run(start);
     };
     let training = config.training.resolve(loaded.train.len(), body.seq_len)?;
@@ -140,7 +167,23 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     };
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 
-    let run_file = run_file(global, &device_name, &tokenizer, &loaded, &from, &config)?;
+    if args.dry_run {
+        introduce_data(&loaded, &encoded, global);
+        let planned = Planned {
+            config: &config,
+            training: &training,
+            body: &body,
+            loaded: &loaded,
+            rows: encoded.train.len(),
+            longest: longest(&encoded.train),
+            device: &device_name,
+            runs: change.runs,
+        };
+        let classifier = model::open(&from, head, &config, &device)?;
+        planned.print(&classifier, &LayerGroups::of_reader(&classifier), global)?;
+        return Ok(None);
+    }
+    let run_file = run_file(global, &device_name, &tokenizer, (&loaded, &read_as), &from, &config)?;
     training::check_started(&run_file, dir)?;
     let mut classifier = model::open(&from, head.clone(), &config, &device)?;
     // Only now is anything written: a refused command leaves a run as it was.
@@ -149,29 +192,25 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     introduce_data(&loaded, &encoded, global);
     let mut base = from;
     if config.adapt.steps > 0 {
-        base = adapt::adapted(&base, &loaded, &config, dir, global)?;
+        base = adapt::adapted(&base, &loaded, &config, dir, go_on(args, dir), global)?;
         classifier = model::open(&base, head, &config, &device)?;
     }
     introduce(&classifier, &training, &encoded, &device_name, global);
-    let job = Job {
-        loaded: &loaded,
-        encoded: &encoded,
-        config: &config,
-        training: &training,
-        dir,
-        device_name: &device_name,
-        device: &device,
-        args,
-        global,
-    };
+    let job = Job { args, dir, config: &config, training: &training, device: &device, global };
+    let reading = Reading { loaded: &loaded, encoded: &encoded, device_name: &device_name, job };
     let end_of_text = tokenizer.tokenizer.end_of_text();
     if task == TaskKind::Tagging {
         let best_by = config.head.best_by.unwrap_or(BestBy::of(task));
         let objective = Tagging { dropout: config.head.dropout, best_by, end_of_text };
-        return train_or_adapt(objective, classifier, base, end_of_text, &job);
+        return train_or_adapt(objective, classifier, base, end_of_text, &reading).map(Some);
     }
     let objective = Labelling { options: config.head.clone(), class_weights, end_of_text };
-    train_or_adapt(objective, classifier, base, end_of_text, &job)
+    train_or_adapt(objective, classifier, base, end_of_text, &reading).map(Some)
+}
+
+/// The tokens of the longest example.
+fn longest<E: Item>(examples: &[E]) -> usize {
+    examples.iter().map(Item::tokens).max().unwrap_or(0)
 }
 
 /// What is recorded of a run.
@@ -179,7 +218,7 @@ fn run_file(
     global: &Global,
     device_name: &str,
     tokenizer: &HashedTokenizer,
-    loaded: &Loaded,
+    (loaded, read_as): (&Loaded, &ReadAs),
     from: &Path,
     config: &FinetuneConfig,
 ) -> anyhow::Result<RunFile<FinetuneConfig>> {
@@ -191,7 +230,8 @@ fn run_file(
         Some(from.to_path_buf()),
         config.clone(),
     );
-    Ok(RunFile { from_hashes: Some(ModelHashes::of(from)?), ..run_file })
+    let (from_hashes, reading) = (Some(ModelHashes::of(from)?), Some(read_as.clone()));
+    Ok(RunFile { from_hashes, reading, ..run_file })
 }
 
 /// Trains all of a model, or adapters of the one in `base` that are kept alone.
@@ -200,78 +240,61 @@ fn train_or_adapt<O>(
     classifier: Classifier,
     base: PathBuf,
     end_of_text: Option<u32>,
-    job: &Job<'_>,
+    reading: &Reading<'_>,
 ) -> anyhow::Result<Summary>
 where
     O: Objective<Model = Classifier, Rows = Examples<Example>>,
 {
-    if job.config.method.kind == MethodKind::Lora && !job.config.lora.merge {
-        let lora = job.config.lora.adapters();
-        return train(AdaptersOf { objective, base, lora, end_of_text }, classifier, job);
+    let config = reading.job.config;
+    if config.method.kind == MethodKind::Lora && !config.lora.merge {
+        let lora = config.lora.adapters();
+        return reading.train(AdaptersOf { objective, base, lora, end_of_text }, classifier);
     }
-    train(objective, classifier, job)
+    reading.train(objective, classifier)
 }
 
-/// A run before its first step.
-struct Job<'a> {
+/// A run of a head before its first step.
+struct Reading<'a> {
     loaded: &'a Loaded,
     encoded: &'a Encoded,
-    config: &'a FinetuneConfig,
-    training: &'a TrainingConfig,
-    dir: &'a Path,
     device_name: &'a str,
-    /// With autodiff.
-    device: &'a Device,
-    args: &'a FinetuneArgs,
-    global: &'a Global,
+    job: Job<'a>,
 }
 
-fn train<O>(objective: O, classifier: Classifier, job: &Job<'_>) -> anyhow::Result<Summary>
-where
-    O: Objective<Model = Classifier, Rows = Examples<Example>>,
-{
-    let Job { loaded, encoded, config, training, dir, device_name, device, args, global } = *job;
-    let data = ExampleData {
-        train: &encoded.train,
-        held_out: &encoded.held_out,
-        seed: config.seed,
-        group_by_length: config.training.group_by_length,
-    };
-    let body = classifier.body().config().clone();
-    let plan = Plan {
-        command: "finetune",
-        dir,
-        training,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        seed: config.seed,
-        rates: config.method.rates(
-            &LayerGroups::of_reader(&classifier),
-            encoded.train.len().div_ceil(training.batch_size).max(1) as u64,
-        ),
-        device,
-        heading: Heading {
-            run: dir.display().to_string(),
-            model: format!(
-                "{}, {} parameters, on {device_name}",
-                class(&classifier),
-                thousands(body.n_params() as u64)
-            ),
-            steps: training.steps,
-        },
-        tui: args.tui,
-        tensorboard: args.tensorboard,
-        global,
-    };
-    let finished = training::drive(objective, classifier, &data, plan)?;
-    let rows = finished.trainer.rows_at_once();
-    let judged = judged::on_held_out(&finished.trainer.model().valid(), encoded, rows);
-    if let Some(judged) = &judged {
-        // Of several runs the figures are printed side by side.
-        let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
-        judged::tell(dir, judged, loaded, alone, global)?;
+impl Reading<'_> {
+    fn train<O>(&self, objective: O, classifier: Classifier) -> anyhow::Result<Summary>
+    where
+        O: Objective<Model = Classifier, Rows = Examples<Example>>,
+    {
+        let Self { loaded, encoded, device_name, job } = self;
+        let parts = Parts {
+            train: &encoded.train,
+            held_out: &encoded.held_out.examples,
+            test: &encoded.test.examples,
+        };
+        let parameters = thousands(classifier.body().config().n_params() as u64);
+        let model_is = format!("{}, {parameters} parameters, on {device_name}", class(&classifier));
+        let groups = LayerGroups::of_reader(&classifier);
+        let trained = job.train(objective, classifier, &groups, model_is, &parts)?;
+        let trainer = &trained.finished.trainer;
+        let judged = judged::judged(&trainer.model().valid(), loaded, encoded, trainer.rows_at_once());
+        if let Some((judged, basis)) = judged.as_ref().zip(trained.basis()) {
+            // Of several runs the figures are printed side by side.
+            let Job { args, dir, global, .. } = *job;
+            let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
+            judged::tell(dir, judged, basis, loaded, alone, global)?;
+        }
+        Ok(Summary::new(job.dir, job.config, &trained, loaded.train.len(), judged.as_ref()))
     }
-    Ok(Summary::new(dir, config, &finished, loaded.train.len(), judged.as_ref()))
+}
+
+/// The command that goes on with all that was asked for: of several runs the same once more, for those that were not begun are in no
+/// folder yet.
+fn go_on(args: &FinetuneArgs, dir: &Path) -> String {
+    match args.seeds.is_some() || args.folds.is_some() || !args.curve.is_empty() {
+        true => interrupt::same_command("--resume"),
+        false => format!("firebrand finetune --out {} --resume", dir.display()),
+    }
 }
 
 fn default_dir(from: Option<&Path>) -> PathBuf {
@@ -288,6 +311,13 @@ fn what_is_asked(args: &FinetuneArgs, dir: &Path) -> anyhow::Result<(FinetuneCon
         || [&args.text, &args.text_b, &args.label].into_iter().any(Option::is_some);
     let started =
         (args.resume && run::file(dir).exists()).then(|| RunFile::<FinetuneConfig>::read(dir)).transpose()?;
+    if let Some(adapters) = started.as_ref().and_then(|run| run.merged_from.as_ref()) {
+        return Err(usage(format!(
+            "{}: was merged from {}, and has nothing to go on with; train it further by --from {0} --data FILE --out RUN",
+            dir.display(),
+            adapters.display()
+        )));
+    }
     let started_from = started.as_ref().and_then(|run| run.from.clone());
     let from = args.from.clone().or(started_from).ok_or_else(|| {
         usage(format!("{}: holds no run to go on with; start one with --from RUN --data FILE", dir.display()))
@@ -319,8 +349,7 @@ fn record(config: &mut firebrand_finetune::FinetuneTraining, resolved: &Training
 
 /// What all files that are read hold.
 fn data_key(loaded: &Loaded) -> String {
-    let files = loaded.files.iter().chain(&loaded.held_out_files);
-    let list: String = files.map(|file| format!("{}\n", file.sha256)).collect();
+    let list: String = loaded.all_files().map(|file| format!("{}\n", file.sha256)).collect();
     sha256(list.as_bytes())
 }
 

@@ -1,10 +1,11 @@
 //! What a run came to.
 
+use super::measured::Measured;
+use super::train::Trained;
 use crate::args::Global;
-use crate::commands::training::Finished;
 use crate::config::FinetuneConfig;
 use crate::output::{duration, line, say};
-use crate::report::{shown, spreads};
+use crate::report::{Basis, shown, spreads};
 use firebrand_finetune::report::{Report, Spread};
 use firebrand_training::{Figure, Objective};
 use serde_json::{Map, Value, json};
@@ -14,9 +15,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Summary {
     dir: PathBuf,
     seed: u64,
-    /// On what is held out, if anything is.
-    loss: Option<f64>,
-    figures: Vec<Figure>,
+    /// On the part it is measured on, if there is one.
+    measured: Option<Measured>,
     best_step: u64,
     seconds: f64,
     tokens_per_s: f64,
@@ -25,29 +25,19 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// `judged` is the report on what is held out, where the task has one.
+    /// `judged` is the report on what it is measured on, where the task has one.
     pub(super) fn new<O: Objective>(
         dir: &Path,
         config: &FinetuneConfig,
-        finished: &Finished<O>,
+        trained: &Trained<O>,
         examples: usize,
         judged: Option<&Report>,
     ) -> Self {
-        let evaluation = finished.evaluation.as_ref();
-        let mut figures = evaluation.map_or(Vec::new(), |evaluation| evaluation.figures.clone());
-        for (name, value) in judged.map_or(Vec::new(), Report::figures) {
-            // The report's are of whole texts; those of training may be of their parts.
-            match figures.iter_mut().find(|figure| figure.name == name) {
-                Some(figure) => figure.value = value,
-                None if name == "loss" => {}
-                None => figures.push(Figure { name, value }),
-            }
-        }
+        let finished = &trained.finished;
         Self {
             dir: dir.to_path_buf(),
             seed: config.seed,
-            loss: evaluation.map(|evaluation| evaluation.loss),
-            figures,
+            measured: Measured::new(trained, judged),
             best_step: finished.progress.best_step,
             seconds: finished.progress.seconds,
             tokens_per_s: finished.pace.tokens_per_s(),
@@ -65,37 +55,60 @@ impl Summary {
     }
 
     pub(super) fn say(&self, global: &Global) {
-        let loss = self.loss.map_or("nothing was held out".to_owned(), |loss| {
-            let figures: String = self
+        let came_to = self.measured.as_ref().map_or("nothing was held out".to_owned(), |measured| {
+            let figures: String = measured
                 .figures
                 .iter()
                 .map(|figure| format!("{} {:.4}, ", shown(figure.name), figure.value))
                 .collect();
-            format!("held-out {figures}loss {loss:.4} at step {}", self.best_step)
+            let chosen = match &measured.chosen_by {
+                Some(chosen_by) => {
+                    format!(" (held-out loss {:.4}) at step {}", chosen_by.loss, self.best_step)
+                }
+                None if measured.basis == Basis::HeldOut => format!(" at step {}", self.best_step),
+                None => String::new(),
+            };
+            format!("{} {figures}loss {:.4}{chosen}", measured.basis.part(), measured.loss)
         });
-        say(global, format!("{}: {loss}; {} of training", self.dir.display(), duration(self.seconds)));
+        say(global, format!("{}: {came_to}; {} of training", self.dir.display(), duration(self.seconds)));
     }
 
     pub(super) fn json(&self) -> Value {
-        let figures = self.figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value)));
-        json!({
-            "run": self.dir, "seed": self.seed, "examples": self.examples, "val_loss": self.loss, "figures": figures.collect::<Map<String, Value>>(),
+        let measured = self.measured.as_ref();
+        let figures = |figures: &[Figure]| -> Map<String, Value> {
+            figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value))).collect()
+        };
+        let val_loss = measured.and_then(|measured| match (measured.basis, &measured.chosen_by) {
+            (Basis::HeldOut, _) => Some(measured.loss),
+            (Basis::Test { .. }, chosen_by) => chosen_by.as_ref().map(|chosen_by| chosen_by.loss),
+        });
+        let mut all = json!({
+            "run": self.dir, "seed": self.seed, "examples": self.examples, "val_loss": val_loss,
+            "part": measured.map(|measured| measured.basis.part()),
+            "figures": measured.map_or(Map::new(), |measured| figures(&measured.figures)),
             "best_step": self.best_step, "seconds": self.seconds, "tokens_per_s": self.tokens_per_s.round(),
             "peak_bytes": firebrand_backend::memory::peak_bytes(),
-        })
+        });
+        if let Some(measured) = measured.filter(|measured| measured.basis != Basis::HeldOut) {
+            all["test_loss"] = json!(measured.loss);
+            if let Some(chosen_by) = &measured.chosen_by {
+                all["val_figures"] = figures(&chosen_by.figures).into();
+            }
+        }
+        all
     }
 }
 
 /// The figures of several runs, the loss behind them.
 pub(super) fn figures(summaries: &[Summary]) -> Vec<Spread> {
-    let names =
-        summaries.first().into_iter().flat_map(|first| first.figures.iter().map(|figure| figure.name));
+    let measured: Vec<&Measured> = summaries.iter().filter_map(|summary| summary.measured.as_ref()).collect();
+    let names = measured.first().into_iter().flat_map(|first| first.figures.iter().map(|figure| figure.name));
     let spread = |name: &str| {
         let figures =
-            summaries.iter().filter_map(|summary| summary.figures.iter().find(|figure| figure.name == name));
+            measured.iter().filter_map(|measured| measured.figures.iter().find(|figure| figure.name == name));
         Spread::new(name, figures.map(|figure| figure.value).collect())
     };
-    let losses: Vec<f64> = summaries.iter().filter_map(|summary| summary.loss).collect();
+    let losses: Vec<f64> = measured.iter().map(|measured| measured.loss).collect();
     let loss = (!losses.is_empty()).then(|| Spread::new("loss", losses));
     names.map(spread).chain(loss).collect()
 }

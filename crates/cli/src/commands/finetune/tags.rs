@@ -1,6 +1,6 @@
 //! Texts with tagged words into examples of ids.
 
-use super::data::Encoded;
+use super::data::{Encoded, Part};
 use crate::commands::tags::examples;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{self, Loaded};
@@ -24,20 +24,19 @@ pub(super) fn encode(
     let all = |labelled: &[labelled::Example]| -> Vec<Vec<Example>> {
         labelled.par_iter().map(|example| examples(example, tokenizer, frame, seq_len)).collect()
     };
-    let (train, held_out) = (all(&loaded.train), all(&loaded.held_out));
-    let long = train.iter().chain(&held_out).filter(|runs| runs.len() > 1).count();
-    let texts = held_out.iter().enumerate().flat_map(|(text, runs)| std::iter::repeat_n(text, runs.len()));
-    let texts = texts.collect();
+    let parts = [&loaded.train, &loaded.held_out, &loaded.test].map(|labelled| all(labelled));
+    let long = parts.iter().flatten().filter(|runs| runs.len() > 1).count();
+    let [train, held_out, test] = parts;
     let train: Vec<Example> = train.into_iter().flatten().collect();
     if train.is_empty() {
         return Err(usage("the tokenizer makes no token of any word to train on"));
     }
     Ok(Encoded {
         train,
-        held_out: held_out.into_iter().flatten().collect(),
-        texts,
-        cut: long,
+        held_out: Part::new(held_out),
+        test: Part::new(test),
         seq_len,
-        in_parts: true,
+        cut: 0,
+        in_parts: long,
     })
 }

@@ -1,14 +1,19 @@
 //! The tasks in which texts are written: seq2seq and instruction.
 
+use super::data::introduce_files;
+use super::dry_run::Planned;
 use super::report::Summary;
-use super::{ExampleData, model, record, run_file, writing};
+use super::train::{Job, Parts};
+use super::writing::Room;
+use super::{longest, model, record, run_file, writing};
 use crate::args::{FinetuneArgs, Global};
 use crate::chat::{self, Chat};
 use crate::commands::generate::Knows;
-use crate::commands::training::{self, Heading, Plan};
-use crate::config::{FinetuneConfig, TaskName};
+use crate::commands::training;
+use crate::config::{FinetuneConfig, Learn, TaskName};
 use crate::exit::usage;
 use crate::output::{say, thousands};
+use crate::reading::ReadAs;
 use crate::text::HashedTokenizer;
 use anyhow::Context;
 use burn::module::Module;
@@ -34,10 +39,13 @@ pub(super) struct Start<'a> {
     pub(super) body: ModelConfig,
     pub(super) tokenizer: HashedTokenizer,
     pub(super) loaded: Loaded,
+    pub(super) read_as: ReadAs,
+    /// How many runs the command makes.
+    pub(super) runs: usize,
     pub(super) global: &'a Global,
 }
 
-pub(super) fn run(start: Start<'_>) -> anyhow::Result<Summary> {
+pub(super) fn run(start: Start<'_>) -> anyhow::Result<Option<Summary>> {
     match (start.body.kind, start.config.task) {
         (ModelKind::Decoder, _) => start.decoder(),
         (ModelKind::EncoderDecoder, TaskName::Seq2seq) => start.encoder_decoder(),
@@ -62,7 +70,11 @@ impl Start<'_> {
         Ok(training.seq_len)
     }
 
-    fn decoder(mut self) -> anyhow::Result<Summary> {
+    fn room(&self, seq_len: usize) -> Room {
+        Room { seq_len, context: self.body.seq_len }
+    }
+
+    fn decoder(mut self) -> anyhow::Result<Option<Summary>> {
         let seq_len = self.seq_len()?;
         let source = self.template()?;
         let AnyModel::Decoder(decoder) = self.load()? else {
@@ -72,7 +84,7 @@ impl Start<'_> {
         let writing = self.config.writing.clone();
         let found = {
             let chat = Chat::new(&source, &self.tokenizer.tokenizer)?;
-            writing::documents(&self.loaded, &chat, writing.learn, seq_len)?
+            writing::documents(&self.loaded, &chat, writing.learn, self.room(seq_len))?
         };
         let alone = |documents: &[firebrand_finetune::Written]| -> Vec<Side> {
             documents.iter().map(|document| Side(vec![document.clone()])).collect()
@@ -81,22 +93,29 @@ impl Start<'_> {
             true => pack(&found.train, seq_len, self.config.seed),
             false => alone(&found.train),
         };
-        let held_out = alone(&found.held_out);
+        let (held_out, test) = (alone(&found.held_out), alone(&found.test));
         let training = self.resolve(train.len())?;
         self.write(Some(&source))?;
         found.introduce(seq_len, self.global);
+        introduce_files(&self.loaded, self.global);
         if train.len() < found.train.len() {
             let rows = thousands(train.len() as u64);
             say(self.global, format!("packed into {rows} rows of at most {seq_len} tokens"));
         }
         let end_of_text = self.tokenizer.tokenizer.end_of_text();
         let objective = Writing { dropout: self.config.head.dropout, end_of_text };
-        self.train(objective, decoder, &train, &held_out, &training)
+        let parts = Parts { train: &train, held_out: &held_out, test: &test };
+        self.train(objective, decoder, &parts, &training)
     }
 
-    fn encoder_decoder(mut self) -> anyhow::Result<Summary> {
+    fn encoder_decoder(mut self) -> anyhow::Result<Option<Summary>> {
         if self.config.writing.template.is_some() {
             return Err(self.unfit("writing.template is for chats of decoders"));
+        }
+        if self.config.writing.learn != Learn::default() {
+            return Err(
+                self.unfit("writing.learn=all is for decoders: an encoder reads prompts and learns none")
+            );
         }
         let seq_len = self.seq_len()?;
         let AnyModel::EncoderDecoder(model) = self.load()? else {
@@ -104,13 +123,15 @@ impl Start<'_> {
         };
         let model: EncoderDecoder = self.adapted(*model)?;
         let knows = Knows::new(&model, Some(&self.tokenizer.tokenizer))?;
-        let found = writing::pairs(&self.loaded, &knows, &self.tokenizer.tokenizer, seq_len)?;
+        let found = writing::pairs(&self.loaded, &knows, &self.tokenizer.tokenizer, self.room(seq_len))?;
         let training = self.resolve(found.train.len())?;
         self.write(None)?;
         found.introduce(seq_len, self.global);
+        introduce_files(&self.loaded, self.global);
         let end_of_text = self.tokenizer.tokenizer.end_of_text();
         let objective = Rewriting { dropout: self.config.head.dropout, start: knows.start, end_of_text };
-        self.train(objective, model, &found.train, &found.held_out, &training)
+        let parts = Parts { train: &found.train, held_out: &found.held_out, test: &found.test };
+        self.train(objective, model, &parts, &training)
     }
 
     /// The template of chats: the one that is asked for, the model's own, or the plain one.
@@ -145,8 +166,11 @@ impl Start<'_> {
 
     /// Writes what a run has before its first step. Until now a refused command left everything as it was.
     fn write(&self, template: Option<&str>) -> anyhow::Result<()> {
-        let Self { dir, config, from, device_name, tokenizer, loaded, global, .. } = self;
-        let run_file = run_file(global, device_name, tokenizer, loaded, from, config)?;
+        if self.args.dry_run {
+            return Ok(());
+        }
+        let Self { dir, config, from, device_name, tokenizer, loaded, read_as, global, .. } = self;
+        let run_file = run_file(global, device_name, tokenizer, (loaded, read_as), from, config)?;
         training::check_started(&run_file, dir)?;
         tokenizer.tokenizer.save(dir)?;
         if let Some(template) = template {
@@ -159,24 +183,17 @@ impl Start<'_> {
         &self,
         objective: O,
         model: O::Model,
-        train: &[E],
-        held_out: &[E],
+        parts: &Parts<'_, E>,
         training: &TrainingConfig,
-    ) -> anyhow::Result<Summary>
+    ) -> anyhow::Result<Option<Summary>>
     where
         E: Item,
         O: Objective<Rows = Examples<E>, Model: Module>,
     {
         let Self { args, dir, config, device_name, device, body, global, .. } = self;
-        let data = ExampleData {
-            train,
-            held_out,
-            seed: config.seed,
-            group_by_length: config.training.group_by_length,
-        };
-        let epoch = train.len().div_ceil(training.batch_size).max(1) as u64;
+        let job = Job { args, dir, config, training, device, global };
         let parameters = thousands(body.n_params() as u64);
-        let epochs = training.steps as f64 / epoch as f64;
+        let epochs = training.steps as f64 / job.epoch(parts.train.len()) as f64;
         say(
             global,
             format!(
@@ -190,25 +207,22 @@ impl Start<'_> {
                 "method.kind=frozen trains the head alone, and that of this model is its token embedding: use full or lora",
             ));
         }
-        let plan = Plan {
-            command: "finetune",
-            dir,
-            training,
-            optimizer: &config.optimizer,
-            schedule: &config.schedule,
-            seed: config.seed,
-            rates: config.method.rates(&groups, epoch),
-            device,
-            heading: Heading {
-                run: dir.display().to_string(),
-                model: format!("{parameters} parameters, on {device_name}"),
-                steps: training.steps,
-            },
-            tui: args.tui,
-            tensorboard: args.tensorboard,
-            global,
-        };
-        let finished = training::drive(objective, model, &data, plan)?;
-        Ok(Summary::new(dir, config, &finished, self.loaded.train.len(), None))
+        if args.dry_run {
+            let planned = Planned {
+                config,
+                training,
+                body,
+                loaded: &self.loaded,
+                rows: parts.train.len(),
+                longest: longest(parts.train),
+                device: device_name,
+                runs: self.runs,
+            };
+            planned.print(&model, &groups, global)?;
+            return Ok(None);
+        }
+        let model_is = format!("{parameters} parameters, on {device_name}");
+        let trained = job.train(objective, model, &groups, model_is, parts)?;
+        Ok(Some(Summary::new(dir, config, &trained, self.loaded.train.len(), None)))
     }
 }

@@ -1,5 +1,7 @@
 //! Prompts and responses into documents of ids: what is learned when a model learns to write.
 
+use super::data::counts;
+use super::measured::Of;
 use crate::args::Global;
 use crate::chat::{Chat, Part};
 use crate::commands::generate::Knows;
@@ -17,9 +19,19 @@ use rayon::prelude::*;
 pub(super) struct Examples<T> {
     pub(super) train: Vec<T>,
     pub(super) held_out: Vec<T>,
+    pub(super) test: Vec<T>,
     /// How many were too long, and how many of these have nothing to learn where they were cut.
     cut: usize,
     left_out: usize,
+}
+
+/// How long examples may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    /// The most tokens that are read of one.
+    pub(super) seq_len: usize,
+    /// The most that the model could read.
+    pub(super) context: usize,
 }
 
 /// What becomes of one example that may be too long.
@@ -32,11 +44,10 @@ enum Encoded<T> {
 impl<T: Send> Examples<T> {
     fn new(
         loaded: &Loaded,
+        room: Room,
         one: impl Fn(&labelled::Example) -> anyhow::Result<Encoded<T>> + Sync,
     ) -> anyhow::Result<Self> {
         let (mut cut, mut left_out) = (0, 0);
-        let held_out_files =
-            if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
         let mut all = |examples: &[labelled::Example], files: &[labelled::LabelledFile]| {
             let encoded: anyhow::Result<Vec<Encoded<T>>> = examples
                 .par_iter()
@@ -61,27 +72,31 @@ impl<T: Send> Examples<T> {
             Ok::<_, anyhow::Error>(kept)
         };
         let train = all(&loaded.train, &loaded.files)?;
-        let held_out = all(&loaded.held_out, held_out_files)?;
+        let mut part = |of: Of| {
+            let (examples, files) = of.examples(loaded);
+            all(examples, files)
+        };
+        let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
         if train.is_empty() {
+            let Room { seq_len, context } = room;
+            let way_out = match seq_len < context {
+                true => format!("raise training.seq_len, up to {context}"),
+                false => {
+                    "the model reads no more: give shorter prompts, or a model of a longer context".to_owned()
+                }
+            };
             return Err(usage(format!(
-                "nothing to learn is left of {} examples: all prompts are as long as the context; raise training.seq_len",
+                "nothing to learn is left of {} examples: all prompts fill the {seq_len} tokens that are read; {way_out}",
                 loaded.train.len()
             )));
         }
-        Ok(Self { train, held_out, cut, left_out })
+        Ok(Self { train, held_out, test, cut, left_out })
     }
 
     /// Says what is learned from.
     pub(super) fn introduce(&self, seq_len: usize, global: &Global) {
         let count = |count: usize| thousands(count as u64);
-        say(
-            global,
-            format!(
-                "{} examples to train on, {} held out",
-                count(self.train.len()),
-                count(self.held_out.len())
-            ),
-        );
+        say(global, counts(self.train.len(), self.held_out.len(), self.test.len()));
         if self.cut > 0 {
             say(global, format!("{} are longer than {seq_len} tokens and were cut", count(self.cut)));
         }
@@ -108,9 +123,10 @@ pub(super) fn documents(
     loaded: &Loaded,
     chat: &Chat<'_>,
     learn: Learn,
-    seq_len: usize,
+    room: Room,
 ) -> anyhow::Result<Examples<Written>> {
-    Examples::new(loaded, |example| {
+    let seq_len = room.seq_len;
+    Examples::new(loaded, room, |example| {
         let parts = chat.encode(&turns(example), false)?;
         let learned = |part: &Part| part.response || learn == Learn::All;
         // What stands behind the last response is not read.
@@ -130,27 +146,32 @@ pub(super) fn pairs(
     loaded: &Loaded,
     knows: &Knows,
     tokenizer: &Tokenizer,
-    seq_len: usize,
+    room: Room,
 ) -> anyhow::Result<Examples<Pair>> {
-    Examples::new(loaded, |example| {
+    let seq_len = room.seq_len;
+    Examples::new(loaded, room, |example| {
         let Target::Text(text) = &example.target else {
             unreachable!("data of texts has texts, not {:?}", example.target)
         };
-        let asked = knows.ask(&example.text, tokenizer, tokenizer.end_of_text());
         let end = tokenizer.end_of_text();
-        let mut target = asked.begun;
+        let asked = knows.ask(&example.text, tokenizer, end);
+        let end = tokenizer.end_of_text();
+        if seq_len <= asked.behind {
+            let behind = asked.behind;
+            return Err(usage(format!(
+                "training.seq_len {seq_len} is too short: {behind} tokens stand behind a text"
+            )));
+        }
+        let input_is_cut = asked.input.len() > seq_len;
+        let cut = asked.cut(seq_len);
+        let (input, mut target) = (cut.input, cut.begun);
         target.extend(tokenizer.encode(text));
         target.extend(end);
-        let mut pair = Pair { input: asked.input, target };
+        let mut pair = Pair { input, target };
         if pair.input.is_empty() || pair.target.is_empty() {
             return Err(usage("the tokenizer makes no token of this text"));
         }
-        let too_long = pair.input.len() > seq_len || pair.target.len() > seq_len;
-        if pair.input.len() > seq_len {
-            // Both of them end with the end of text, wherever they are cut.
-            pair.input.truncate(seq_len - end.map_or(0, |_| 1));
-            pair.input.extend(end);
-        }
+        let too_long = input_is_cut || pair.target.len() > seq_len;
         pair.target.truncate(seq_len);
         Ok(if too_long { Encoded::Cut(pair) } else { Encoded::Whole(pair) })
     })

@@ -36,6 +36,8 @@ impl Knows {
 pub(crate) struct Asked {
     /// What the encoder reads.
     pub(crate) input: Vec<u32>,
+    /// How many ids at its end do not come from the text: a blank that the answer refers to, the end of text.
+    pub(crate) behind: usize,
     /// What the decoder has written before it answers, behind its start.
     pub(crate) begun: Vec<u32>,
 }
@@ -55,7 +57,18 @@ impl Knows {
             begun.extend(blank);
         }
         input.extend(end_of_text);
-        Asked { input, begun }
+        let behind = begun.len() + usize::from(end_of_text.is_some());
+        Asked { input, behind, begun }
+    }
+}
+
+impl Asked {
+    /// What the encoder reads in at most `longest` ids: of a text that is too long the end is cut off, and what stands behind it stays.
+    pub(crate) fn cut(mut self, longest: usize) -> Self {
+        let behind = self.input.split_off(self.input.len() - self.behind);
+        self.input.truncate(longest.saturating_sub(behind.len()));
+        self.input.extend(behind);
+        self
     }
 }
 
@@ -137,7 +150,7 @@ fn prompts(
         prompts.push(Prompt { input: Some(ids), ..prompt });
     }
     for text in prompt_texts(args, !prompts.is_empty(), global)? {
-        let Asked { input, begun } = knows.ask(&text, trained.tokenizer()?, trained.end_of_text());
+        let Asked { input, begun, .. } = knows.ask(&text, trained.tokenizer()?, trained.end_of_text());
         if input.is_empty() {
             return Err(usage("the prompt is empty: the encoder has nothing to read"));
         }
@@ -175,4 +188,21 @@ fn fill(
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_keeps_the_blank_that_is_to_be_filled() {
+        let asked = |ids: std::ops::Range<u32>| Asked {
+            input: ids.chain([90, 91]).collect(),
+            behind: 2,
+            begun: vec![90],
+        };
+        assert_eq!(asked(0..9).cut(5).input, [0, 1, 2, 90, 91]);
+        assert_eq!(asked(0..3).cut(5).input, [0, 1, 2, 90, 91]);
+        assert_eq!(asked(0..2).cut(5).input, [0, 1, 90, 91]);
+    }
 }

@@ -4,10 +4,10 @@ use super::checks::check_context;
 use super::spell;
 use super::teacher::Teacher;
 use crate::args::Global;
+use crate::commands::training::estimate;
 use crate::config::PretrainConfig;
-use crate::output::{complain, line, thousands};
+use crate::output::{line, thousands};
 use crate::text::HashedTokenizer;
-use firebrand_backend::memory;
 use firebrand_tokenizer::Tokenizer;
 use firebrand_training::MemoryEstimate;
 use std::path::Path;
@@ -40,14 +40,7 @@ pub(super) fn run(
     let taught_by = teacher.map(|teacher| &teacher.model);
     let memory =
         MemoryEstimate::new(&model, &config.training, &config.optimizer, data_bytes(config), taught_by);
-    if let Some(total) = memory::total_bytes().filter(|&total| total < memory.peak as u64) {
-        complain(format_args!(
-            "warning: this will need about {}, and there is {}: a larger training.grad_accum_steps, \
-             training.activation_checkpointing = true or a smaller model need less",
-            mib(memory.peak),
-            mib(total as usize)
-        ));
-    }
+    estimate::warn(&memory);
     if global.json {
         let n_params = model.n_params();
         let training_flops_per_token = model.training_flops_per_token(config.training.seq_len);
@@ -63,24 +56,8 @@ pub(super) fn run(
         thousands(model.n_params() as u64),
         if known.is_none() { " (assumed: the tokenizer isn't there yet)" } else { "" }
     ))?;
-    let MemoryEstimate { weights, gradients, optimizer, activations, teacher, data, process, peak } = memory;
-    line(format!(
-        "# about {} of memory at most{}: weights {}, gradients {}, optimizer {}, activations {}, {}data {}, the rest {}; not all of them at once",
-        mib(peak),
-        if device == "cpu" { "" } else { " (on the device cpu)" },
-        mib(weights),
-        mib(gradients),
-        mib(optimizer),
-        mib(activations),
-        if taught_by.is_some() { format!("teacher {}, ", mib(teacher)) } else { String::new() },
-        mib(data),
-        mib(process)
-    ))?;
+    line(format!("# {}", estimate::shown(&memory, device)))?;
     line(toml::to_string(config)?.trim_end())
-}
-
-fn mib(bytes: usize) -> String {
-    format!("{} MiB", thousands(bytes.div_ceil(1 << 20) as u64))
 }
 
 /// The size of the token files as far as it can be told: two bytes a token, and of text that is still to be encoded a

@@ -252,7 +252,10 @@ where
     let data =
         Windows { train, order: &order, seq_len, held_out: shards.get(Split::HeldOut), held_out_bytes };
     let plan = Plan {
-        command: "pretrain",
+        go_on: args
+            .go_on
+            .clone()
+            .unwrap_or_else(|| format!("firebrand pretrain --out {} --resume", dir.display())),
         dir,
         training: &config.training,
         optimizer: &config.optimizer,

@@ -42,6 +42,9 @@ pub(super) fn show(record: &Record) -> anyhow::Result<()> {
         if let Some(from) = &run.from {
             line(format!("from        {}", from.display()))?;
         }
+        if let Some(adapters) = &run.merged_from {
+            line(format!("merged      from {}", adapters.display()))?;
+        }
         if let (Some(distillation), Some(teacher)) = (run.config.distillation(), &run.teacher) {
             line(format!(
                 "teacher     {} (weights {}), weight {}, temperature {}",

@@ -1,5 +1,6 @@
 //! What commands that train have in common: the folder of a run, who watches it, and the loop from its checkpoints to its end.
 
+pub(super) mod estimate;
 mod folder;
 mod pace;
 mod view;
@@ -22,8 +23,8 @@ use view::{Bar, EventFileView, Tui, View};
 
 /// How a run is made.
 pub(super) struct Plan<'a> {
-    /// The command that goes on with it: `pretrain`.
-    pub(super) command: &'static str,
+    /// The command that goes on with all that was asked for, once this run was stopped.
+    pub(super) go_on: String,
     pub(super) dir: &'a Path,
     pub(super) training: &'a TrainingConfig,
     pub(super) optimizer: &'a OptimizerConfig,
@@ -58,7 +59,7 @@ pub(super) fn drive<O: Objective>(
     data: &dyn Data<Rows = O::Rows>,
     plan: Plan<'_>,
 ) -> anyhow::Result<Finished<O>> {
-    let Plan { command, dir, training, optimizer, schedule, .. } = plan;
+    let Plan { go_on, dir, training, optimizer, schedule, .. } = plan;
     let Plan { seed, rates, device, heading, tui, tensorboard, global, .. } = plan;
     let mut trainer = Trainer::new(
         objective,
@@ -102,17 +103,15 @@ pub(super) fn drive<O: Objective>(
         // Going on would only diverge again.
         TrainingError::NotFinite { .. } => error.into(),
         error => anyhow::Error::new(error).context(format!(
-            "stopped after step {}; go on, once this is put right, with: firebrand {command} --out {} --resume",
-            trainer.progress().step,
-            dir.display()
+            "stopped after step {}; go on, once this is put right, with: {go_on}",
+            trainer.progress().step
         )),
     })?;
     let progress = trainer.progress();
     match outcome {
         Outcome::Interrupted => Err(Interrupted(format!(
-            "stopped after step {}; everything is saved. Go on with: firebrand {command} --out {} --resume",
-            progress.step,
-            dir.display()
+            "stopped after step {}; everything is saved. Go on with: {go_on}",
+            progress.step
         ))
         .into()),
         Outcome::Finished(evaluation) => Ok(Finished { trainer, evaluation, progress, pace }),

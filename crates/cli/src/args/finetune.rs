@@ -10,6 +10,7 @@ use std::path::PathBuf;
 #[command(after_help = "Built-in configs:
   classification  for small models and some thousand texts [default]
   smoke           a few seconds, to see that everything works
+  prompt-tuning   a soft prompt for a template, on a few examples
 
 Examples:
   firebrand finetune --from runs/stories --data reviews.csv \\
@@ -23,6 +24,10 @@ Examples:
     --task instruction --out runs/chat
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
+  firebrand finetune --from runs/stories --data few.jsonl \\
+    --template reviews --out runs/pet
+  firebrand finetune --from runs/stories --data few.jsonl \\
+    --config prompt-tuning --set method.kind=prefix --out runs/prefix
   firebrand finetune --out runs/reviews --resume")]
 pub(crate) struct FinetuneArgs {
     /// The run or Hugging Face folder to start from
@@ -37,6 +42,9 @@ pub(crate) struct FinetuneArgs {
     /// What is to be said of a text [default: as the config says]
     #[arg(long, value_enum)]
     pub(crate) task: Option<TaskName>,
+    /// Train by the answers of a template: a TOML file, or the name of a built-in one
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) template: Option<String>,
     /// The column of the text [default: found by its name]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Option<String>,

@@ -15,19 +15,19 @@ pub(crate) struct PromptArgs {
     #[arg(long = "template", value_name = "FILE|NAME", help_heading = PROMPT)]
     pub(crate) templates: Vec<String>,
     /// No more records than this
-    #[arg(long, value_name = "N", requires = "templates", help_heading = PROMPT)]
+    #[arg(long, value_name = "N", help_heading = PROMPT)]
     pub(crate) limit: Option<usize>,
     /// A line for each record of labelled data too, instead of what they have in common
-    #[arg(long, requires_all = ["templates", "file"], help_heading = PROMPT)]
+    #[arg(long, requires = "file", help_heading = PROMPT)]
     pub(crate) each: bool,
     /// In which sense the best answer is the best
     #[arg(long, value_enum, default_value_t = MeasureName::Sum, help_heading = PROMPT)]
     pub(crate) measure: MeasureName,
     /// Read every filled text anew and as a whole, whatever it shares with others: to see what that costs
-    #[arg(long, requires = "templates", conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
+    #[arg(long, conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
     pub(crate) one_by_one: bool,
     /// Labelled records for what follows, read as --data is
-    #[arg(long, value_name = "FILE", requires = "templates", help_heading = EXAMPLES)]
+    #[arg(long, value_name = "FILE", help_heading = EXAMPLES)]
     pub(crate) examples: Vec<PathBuf>,
     /// Use no more of them than this, the first ones
     #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]

@@ -1,6 +1,7 @@
 //! `firebrand finetune`.
 
 mod adapt;
+pub(crate) mod answers;
 mod curve;
 mod data;
 mod judged;
@@ -24,7 +25,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
-use firebrand_corpus::labelled::{FoldOf, Loaded};
+use firebrand_corpus::labelled::{FoldOf, Labels, Loaded};
 use firebrand_finetune::{
     AdaptersOf, BestBy, Example, ExampleData, Examples, Labelling, MethodKind, Tagging,
 };
@@ -114,7 +115,16 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
 
     let (labelled, known) = named::resolve_labelled(config.data.clone(), config.task.kind())?;
     named::check_files(&labelled)?;
+    let template = answers::template(&config, dir, args.resume)?;
+    let is_dataset = known.is_some();
+    let of_template = || template.as_ref().map(|template| Labels::new(template.prompt.labels().to_vec()));
+    let known = known.or_else(of_template);
     let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref())?;
+    if let Some(template) = template {
+        let start =
+            write::Start { args, dir, config, from, device_name, device, body, tokenizer, loaded, global };
+        return answers::run(start, &template, is_dataset);
+    }
     let Some(task) = config.task.head() else {
         let start =
             write::Start { args, dir, config, from, device_name, device, body, tokenizer, loaded, global };
@@ -281,6 +291,7 @@ fn what_is_asked(args: &FinetuneArgs, dir: &Path) -> anyhow::Result<(FinetuneCon
         || !args.data.is_empty()
         || !args.set.is_empty()
         || args.task.is_some()
+        || args.template.is_some()
         || [&args.text, &args.text_b, &args.label].into_iter().any(Option::is_some);
     let started =
         (args.resume && run::file(dir).exists()).then(|| RunFile::<FinetuneConfig>::read(dir)).transpose()?;

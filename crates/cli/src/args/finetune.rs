@@ -90,7 +90,8 @@ pub(crate) struct FinetuneArgs {
   tail -f log.txt | firebrand classify runs/reviews
 
 With --template any run is asked, fine-tuned or not, which answer is the
-likeliest in a blank. Built-in templates: reviews, reviews-verdict. A file of
+likeliest in a blank; a run that was trained by a template is asked by that one.
+Built-in templates: reviews, reviews-verdict. A file of
 one's own is TOML:
   text = \"{text} It was [Z].\"
   [labels]

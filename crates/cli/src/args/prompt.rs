@@ -49,6 +49,19 @@ pub(crate) struct PromptArgs {
     pub(crate) find_answers: Option<usize>,
 }
 
+impl PromptArgs {
+    /// The first of those that need a template.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        let given = [
+            (self.limit.is_some(), "--limit"),
+            (self.each, "--each"),
+            (self.one_by_one, "--one-by-one"),
+            (!self.examples.is_empty(), "--examples"),
+        ];
+        given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
+    }
+}
+
 /// In which sense an answer is the best.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum MeasureName {

@@ -2,14 +2,13 @@
 
 use crate::config::{LENGTH, PromptInit, PromptSection, did_you_mean};
 use crate::exit::usage;
-use firebrand_corpus::batches::keyed_rng;
+use firebrand_corpus::batches::{Permutation, keyed_rng};
 use firebrand_corpus::labelled::{Example, LabelledFile, Target};
 use firebrand_finetune::Cloze;
 use firebrand_prompt::filling::Filling;
 use firebrand_prompt::{Asking, Fields, Prompt, SpecialIds, Template, words};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{Beginning, ModelConfig, TrainedPrompt};
-use rand::Rng;
 use rayon::prelude::*;
 
 /// Words of the vocabulary that a prompt may begin as.
@@ -126,9 +125,11 @@ pub(super) fn beginning(
         }
         PromptInit::Vocabulary => {
             let words = words(&tokenizer.token_table(), MOST_WORDS);
+            let count = words.len() as u64;
             let mut rng = keyed_rng(seed, "prompt words", 0);
-            let drawn = (0..if words.is_empty() { 0 } else { length })
-                .map(|_| &words[rng.random_range(0..words.len())]);
+            let order = (count > 0).then(|| Permutation::new(count, &mut rng));
+            let drawn = order.iter().flat_map(|order| (0..count.min(length as u64)).map(|n| order.image(n)));
+            let drawn = drawn.map(|word| &words[word as usize]);
             drawn.filter_map(|word| tokenizer.encode(&format!(" {word}")).last().copied()).collect()
         }
     };

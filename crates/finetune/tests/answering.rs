@@ -1,8 +1,8 @@
 //! Learning answers: what the loss is, whom gradients reach, and that a run which was stopped goes on to the same bits.
 
-use crate::{device, tiny};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+use firebrand_backend::device;
 use firebrand_backend::ops::AttentionMask;
 use firebrand_finetune::{
     Answering, AnsweringBatch, BestBy, Cloze, ExampleData, Examples, MethodConfig, MethodKind,
@@ -18,6 +18,15 @@ use firebrand_transformer::{
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+fn device(name: &str) -> Device {
+    device::resolve(Some(name)).expect("the cpu and ndarray are always there").1
+}
+
+/// Two layers of width 8.
+fn tiny(preset: Preset, kind: ModelKind) -> ModelConfig {
+    ModelConfig { d_ff: 12, kind, ..ModelConfig::preset(preset, 11, 8, 2, 4, 12) }
+}
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
 
@@ -49,7 +58,7 @@ fn far_from_first<M: Module>(model: M) -> M {
 }
 
 /// A model as a method trains it.
-fn model(config: &ModelConfig, kind: MethodKind, device: &burn::tensor::Device) -> Prompted {
+fn model(config: &ModelConfig, kind: MethodKind, device: &Device) -> Prompted {
     let body = far_from_first(Body::made(config, Some(7), device).expect("the config is a model's"));
     let beginning = Beginning::Ids(vec![0, 3, 7]);
     let prompt = match kind {

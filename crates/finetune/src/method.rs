@@ -142,7 +142,9 @@ mod tests {
     use super::*;
     use firebrand_backend::device;
     use firebrand_transformer::lora::{LoraConfig, with_adapters};
-    use firebrand_transformer::{Decoder, Model, ModelConfig, Preset};
+    use firebrand_transformer::{
+        Beginning, Body, Decoder, Model, ModelConfig, Preset, Prompted, TrainedPrompt, tensor_names,
+    };
 
     fn groups(adapters: bool) -> LayerGroups {
         let config = ModelConfig { tied_head: false, ..ModelConfig::preset(Preset::Gpt2, 20, 8, 2, 2, 8) };
@@ -194,5 +196,37 @@ mod tests {
         assert_eq!(rates.of("layers.0.mlp.up.weight.lora.a"), Rate::FULL);
         assert_eq!(rates.of("position_embedding"), Rate::FROZEN);
         assert_eq!(rates.of("head"), Rate::FULL);
+    }
+
+    #[test]
+    fn a_prompt_is_trained_and_nothing_else() {
+        let config = ModelConfig { tied_head: false, ..ModelConfig::preset(Preset::Gpt2, 20, 8, 2, 2, 8) };
+        let device = device::resolve(Some("cpu")).expect("always there").1;
+        let body = Body::Decoder(Decoder::new(&config, 0, &device).expect("a small model"));
+        let words = Beginning::Ids(vec![1, 2]);
+        let frozen =
+            ["body.Decoder.token_embedding", "body.Decoder.head", "body.Decoder.layers.1.mlp.up.weight"];
+        for (kind, trained, still) in [
+            (MethodKind::SoftPrompt, "prompt.Soft.vectors", None),
+            (MethodKind::Prefix, "prompt.Prefix.mlp.output.weight", Some("prompt.Prefix.keys_values")),
+        ] {
+            let prompt = match kind {
+                MethodKind::Prefix => TrainedPrompt::prefix(&body, &words, 3, 0),
+                _ => TrainedPrompt::soft(&body, &words, 0),
+            };
+            let model =
+                Prompted::new(body.clone(), Some(prompt.expect("a prompt"))).expect("they go together");
+            let method = MethodConfig { kind, ..MethodConfig::default() };
+            let rates = method.rates(&LayerGroups::of(&model), 10);
+            let names = tensor_names(&model);
+            assert_eq!(rates.of(trained), Rate::FULL);
+            for name in frozen.into_iter().chain(still) {
+                assert!(names.iter().any(|known| known == name), "{name} is none of {names:?}");
+                assert_eq!(rates.of(name), Rate::FROZEN, "{name}");
+            }
+        }
+        let gradual =
+            MethodConfig { kind: MethodKind::Prefix, unfreeze: Unfreeze::Gradual, ..MethodConfig::default() };
+        assert!(gradual.validate().expect_err("nothing to unfreeze").to_string().contains("prefix"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{FinetuneConfig, TaskName};
 use crate::exit::usage;
-use firebrand_finetune::{ClassWeights, HeadOptions, LongTexts, MethodKind};
+use firebrand_finetune::{HeadOptions, LongTexts, MethodKind};
 use serde::{Deserialize, Serialize};
 
 /// The section.
@@ -72,15 +72,7 @@ pub(super) fn check(config: &FinetuneConfig) -> anyhow::Result<()> {
         ));
     }
     let HeadOptions { dropout, lm_weight, best_by, .. } = *head;
-    if *head
-        != (HeadOptions {
-            dropout,
-            lm_weight,
-            best_by,
-            class_weights: ClassWeights::None,
-            label_smoothing: 0.0,
-        })
-    {
+    if *head != (HeadOptions { dropout, lm_weight, best_by, ..HeadOptions::default() }) {
         return fail("of [head] training by a template has dropout, lm_weight and best_by".into());
     }
     if kind == MethodKind::Frozen {

@@ -73,7 +73,8 @@ fn every_method_learns_from_a_template_which_classify_then_uses_by_itself() {
 #[test]
 fn a_soft_prompt_that_begins_as_words_classifies_as_the_words_do() {
     let scratch = scratch();
-    // A step at a rate that changes no number.
+    // The text begins as it does behind words; and a step at a rate that changes no number.
+    scratch.write("wish.toml", TEMPLATE.replace("\"{text}", "\" {text}"));
     let words = "prompt.text=\"Once, in a wood.\"";
     let more = ["--set", "prompt.init=text", "--set", words, "--set", "training.steps=1", "--set"];
     let more = [&more[..], &["optimizer.lr=1e-30", "--set", "schedule.warmup_steps=0"]].concat();

@@ -36,7 +36,7 @@ pub struct SoftPrompt {
 /// Keys and values in front of those of all tokens, in every layer [Li & Liang 2021, <https://arxiv.org/abs/2101.00190>].
 ///
 /// With `mlp` what it puts out is added to `keys_values`, which stay as they are, and it is what is trained: a reparameterization that
-/// training is steadier with, and that [`folded`](TrainedPrompt::folded) takes away.
+/// training is steadier with, and of which [`TrainedPrompt::matrix`] has the sum.
 #[derive(Module, Debug)]
 pub struct Prefix {
     /// `[n, n_layers · 2 · n_kv_heads · d_head]`: of each layer the keys, then the values; keys as they are after their rotation.
@@ -140,19 +140,6 @@ impl TrainedPrompt {
         match self {
             Self::Soft(prompt) => prompt.vectors(),
             Self::Prefix(prefix) => prefix.keys_values(),
-        }
-    }
-
-    /// The same without an MLP.
-    #[must_use]
-    pub fn folded(&self) -> Self {
-        match self {
-            Self::Soft(_) => self.clone(),
-            Self::Prefix(prefix) => {
-                let keys_values = prefix.keys_values();
-                let device = keys_values.device();
-                Self::Prefix(Prefix { keys_values: parameter(keys_values, &device), mlp: None })
-            }
         }
     }
 

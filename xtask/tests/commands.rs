@@ -174,7 +174,8 @@ fn benches_can_be_listed() {
             "tokenizer",
             "shakespeare",
             "objectives",
-            "prompt"
+            "prompt",
+            "finetune"
         ]
     );
 }

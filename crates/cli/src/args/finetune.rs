@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Built-in configs:
-  classification  for small models and some thousand texts [default]
+  classification  for small models and few texts [default]
+  regularized     for some thousand texts: knows them by heart less soon
   smoke           a few seconds, to see that everything works
   prompt-tuning   a soft prompt for a template, on a few examples
 

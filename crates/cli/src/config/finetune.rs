@@ -16,6 +16,7 @@ use toml::{Table, Value};
 /// The configs in the binary, by name.
 const BUILT_IN: [(&str, &str); 3] = [
     ("classification", include_str!("../../../../configs/finetune/classification.toml")),
+    ("regularized", include_str!("../../../../configs/finetune/regularized.toml")),
     ("smoke", include_str!("../../../../configs/finetune/smoke.toml")),
     ("prompt-tuning", include_str!("../../../../configs/finetune/prompt-tuning.toml")),
 ];

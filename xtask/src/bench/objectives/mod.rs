@@ -1,6 +1,5 @@
 //! What each pretraining objective learns from the same text with as many parameters.
 
-mod kept;
 mod learned;
 mod probe;
 mod table;
@@ -14,9 +13,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::figure::{Figure, TargetIs};
+use super::kept::{self, Kept};
 use super::{Bench as Name, Options, json};
-use crate::{pipeline, process, run_directory, workspace};
-use kept::Kept;
+use crate::{process, run_directory, workspace};
 use learned::{Bench, Learned};
 use text::{CORPUS, HELD_OUT, LABELLED, TASKS, TESTED, VOCAB_SIZE};
 use trials::{BIDIRECTIONAL, FIRST, HALF, TRIALS, Trial};
@@ -110,8 +109,7 @@ fn first() -> Trial {
 
 /// What all results depend on.
 fn key(firebrand: &Path) -> Result<String> {
-    let binary =
-        pipeline::sha256(firebrand).with_context(|| format!("cannot read {}", firebrand.display()))?;
+    let binary = kept::binary(firebrand)?;
     Ok(format!(
         "{binary}; {CORPUS}, {VOCAB_SIZE} tokens, {HELD_OUT} held out, {TESTED} of {LABELLED} texts tested"
     ))

@@ -20,6 +20,11 @@ struct Record<T> {
     result: T,
 }
 
+/// The binary that is measured, by its content.
+pub(super) fn binary(firebrand: &Path) -> Result<String> {
+    crate::pipeline::sha256(firebrand).with_context(|| format!("cannot read {}", firebrand.display()))
+}
+
 impl Kept {
     pub(super) fn new(folder: PathBuf, key: String) -> Result<Self> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;

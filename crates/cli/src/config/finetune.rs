@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("classification", include_str!("../../../../configs/finetune/classification.toml")),
     ("regularized", include_str!("../../../../configs/finetune/regularized.toml")),
     ("smoke", include_str!("../../../../configs/finetune/smoke.toml")),

@@ -6,6 +6,7 @@ mod files;
 mod finetune;
 mod model;
 mod objective;
+mod prompt;
 mod writing;
 
 pub(crate) use data::DataConfig;
@@ -16,6 +17,7 @@ pub(crate) use model::ModelSection;
 pub(crate) use objective::ObjectiveName;
 
 pub(crate) use finetune::{AdaptConfig, FinetuneConfig, TaskName, load_finetune};
+pub(crate) use prompt::{LENGTH, PromptInit, PromptSection};
 pub(crate) use writing::{Learn, WritingConfig};
 
 use crate::exit::usage;

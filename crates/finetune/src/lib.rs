@@ -5,6 +5,7 @@
 //! step. Adding a task: a module here with its objective, and its arm in the cli's `commands/finetune`.
 
 mod adapters;
+mod answering;
 mod config;
 mod data;
 mod example;
@@ -22,6 +23,7 @@ mod testing;
 mod writing;
 
 pub use adapters::AdaptersOf;
+pub use answering::{Answering, AnsweringBatch, Cloze};
 pub use config::{BestBy, ClassWeights, FinetuneTraining, HeadOptions, LongTexts};
 pub use data::{ExampleData, in_batches};
 pub use example::{Example, Examples, Item, Target};

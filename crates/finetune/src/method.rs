@@ -1,8 +1,8 @@
 //! Which tensors a run trains, and how fast: the section `[method]` of a config.
 
 use firebrand_training::{Rate, Rates, TrainingError};
-use firebrand_transformer::LayerGroups;
 use firebrand_transformer::lora::is_adapter;
+use firebrand_transformer::{LayerGroups, TrainedPrompt};
 use serde::{Deserialize, Serialize};
 
 /// What is trained beside the head, which always is.
@@ -16,6 +16,12 @@ pub enum MethodKind {
     Frozen,
     /// Low-rank adapters of the layers' matrices [Hu 2021], as the section `[lora]` says.
     Lora,
+    /// The whole model, by the answers of a template [Schick & Schütze 2021].
+    Pet,
+    /// Vectors in front of what a template makes of texts [Lester 2021]; nothing of the model.
+    SoftPrompt,
+    /// Keys and values in front of it in every layer [Li & Liang 2021]; nothing of the model.
+    Prefix,
 }
 
 impl MethodKind {
@@ -25,7 +31,15 @@ impl MethodKind {
             Self::Full => "full",
             Self::Frozen => "frozen",
             Self::Lora => "lora",
+            Self::Pet => "pet",
+            Self::SoftPrompt => "soft-prompt",
+            Self::Prefix => "prefix",
         }
+    }
+
+    /// Whether a prompt is trained, and nothing of the model.
+    pub fn is_prompt(self) -> bool {
+        matches!(self, Self::SoftPrompt | Self::Prefix)
     }
 }
 
@@ -73,6 +87,12 @@ impl MethodConfig {
                 self.layer_decay
             )));
         }
+        if self.kind.is_prompt() && (self.unfreeze == Unfreeze::Gradual || self.layer_decay != 1.0) {
+            return Err(TrainingError::Config(format!(
+                "method.kind `{}` trains nothing of the layers: leave method.unfreeze and method.layer_decay out",
+                self.kind.name()
+            )));
+        }
         if self.kind == MethodKind::Frozen && self.unfreeze == Unfreeze::Gradual {
             return Err(TrainingError::Config(
                 "method.unfreeze `gradual` wants something to unfreeze, and method.kind is `frozen`".into(),
@@ -87,15 +107,24 @@ impl MethodConfig {
             let is_head = above == 0 && groups.has_head();
             (name.to_string(), self.rate(name, above, is_head, steps_per_epoch))
         };
+        if self.kind.is_prompt() {
+            let names: Vec<&str> = groups.iter().map(|(name, _)| name).collect();
+            let of = |&name: &&str| match TrainedPrompt::is_trained(&names, name) {
+                true => (name.to_string(), Rate::FULL),
+                false => (name.to_string(), Rate::FROZEN),
+            };
+            return Rates::new(names.iter().map(of));
+        }
         Rates::new(groups.iter().map(rate))
     }
 
     /// That of a tensor with so many groups above its own.
     fn rate(&self, name: &str, above: usize, is_head: bool, steps_per_epoch: u64) -> Rate {
         let trained = match self.kind {
-            MethodKind::Full => true,
+            MethodKind::Full | MethodKind::Pet => true,
             MethodKind::Frozen => is_head,
             MethodKind::Lora => is_head || is_adapter(name),
+            MethodKind::SoftPrompt | MethodKind::Prefix => false,
         };
         if !trained {
             return Rate::FROZEN;
@@ -113,7 +142,9 @@ mod tests {
     use super::*;
     use firebrand_backend::device;
     use firebrand_transformer::lora::{LoraConfig, with_adapters};
-    use firebrand_transformer::{Decoder, Model, ModelConfig, Preset};
+    use firebrand_transformer::{
+        Beginning, Body, Decoder, Model, ModelConfig, Preset, Prompted, TrainedPrompt, tensor_names,
+    };
 
     fn groups(adapters: bool) -> LayerGroups {
         let config = ModelConfig { tied_head: false, ..ModelConfig::preset(Preset::Gpt2, 20, 8, 2, 2, 8) };
@@ -165,5 +196,37 @@ mod tests {
         assert_eq!(rates.of("layers.0.mlp.up.weight.lora.a"), Rate::FULL);
         assert_eq!(rates.of("position_embedding"), Rate::FROZEN);
         assert_eq!(rates.of("head"), Rate::FULL);
+    }
+
+    #[test]
+    fn a_prompt_is_trained_and_nothing_else() {
+        let config = ModelConfig { tied_head: false, ..ModelConfig::preset(Preset::Gpt2, 20, 8, 2, 2, 8) };
+        let device = device::resolve(Some("cpu")).expect("always there").1;
+        let body = Body::Decoder(Decoder::new(&config, 0, &device).expect("a small model"));
+        let words = Beginning::Ids(vec![1, 2]);
+        let frozen =
+            ["body.Decoder.token_embedding", "body.Decoder.head", "body.Decoder.layers.1.mlp.up.weight"];
+        for (kind, trained, still) in [
+            (MethodKind::SoftPrompt, "prompt.Soft.vectors", None),
+            (MethodKind::Prefix, "prompt.Prefix.mlp.output.weight", Some("prompt.Prefix.keys_values")),
+        ] {
+            let prompt = match kind {
+                MethodKind::Prefix => TrainedPrompt::prefix(&body, &words, 3, 0),
+                _ => TrainedPrompt::soft(&body, &words, 0),
+            };
+            let model =
+                Prompted::new(body.clone(), Some(prompt.expect("a prompt"))).expect("they go together");
+            let method = MethodConfig { kind, ..MethodConfig::default() };
+            let rates = method.rates(&LayerGroups::of(&model), 10);
+            let names = tensor_names(&model);
+            assert_eq!(rates.of(trained), Rate::FULL);
+            for name in frozen.into_iter().chain(still) {
+                assert!(names.iter().any(|known| known == name), "{name} is none of {names:?}");
+                assert_eq!(rates.of(name), Rate::FROZEN, "{name}");
+            }
+        }
+        let gradual =
+            MethodConfig { kind: MethodKind::Prefix, unfreeze: Unfreeze::Gradual, ..MethodConfig::default() };
+        assert!(gradual.validate().expect_err("nothing to unfreeze").to_string().contains("prefix"));
     }
 }

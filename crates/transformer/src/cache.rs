@@ -39,6 +39,21 @@ impl Cache {
         Self { layers: vec![None; n_layers], filled: vec![Vec::new(); rows] }
     }
 
+    /// One row that holds these keys and values of each layer, each `[1, slots, n_kv_heads, d_head]`.
+    pub(crate) fn holding(layers: Vec<[Tensor<4>; 2]>) -> Self {
+        let slots = layers.first().map_or(0, |[keys, _]| keys.dims()[1]);
+        let layers = layers.into_iter().map(|[keys, values]| Some(KeysValues { keys, values })).collect();
+        Self { layers, filled: vec![vec![true; slots]] }
+    }
+
+    /// The keys and values that each layer holds, each `[rows, slots, n_kv_heads, d_head]`.
+    pub(crate) fn held(&self) -> impl Iterator<Item = [Tensor<4>; 2]> {
+        let slots = self.slots();
+        self.layers.iter().flatten().map(move |KeysValues { keys, values }| {
+            [keys, values].map(|held| held.clone().narrow(1, 0, slots))
+        })
+    }
+
     /// Number of sequences.
     pub fn rows(&self) -> usize {
         self.filled.len()

@@ -164,6 +164,14 @@ impl Decoder {
         self.run(ids, &positions, &mask, Some(cache), None, &mut |_| {})
     }
 
+    /// Feeds vectors, `[n, d_model]`, in the place of those of tokens to the one row of `cache`. Returns `[1, n, d_model]`.
+    pub(crate) fn step_vectors(&self, vectors: Tensor<2>, cache: &mut Cache) -> Tensor<3> {
+        let n = vectors.dims()[0];
+        let positions = cache.extend(&[n]);
+        let mask = cache.mask(n, &[false], &self.device());
+        self.through_layers(vectors.unsqueeze(), &positions, &mask, Some(cache), None, &mut |_| {})
+    }
+
     /// Whether what a row is fed sees all of itself; the row was empty before, or not.
     fn reads_prompt(&self, is_first: bool) -> bool {
         self.config.prefix_attention && is_first

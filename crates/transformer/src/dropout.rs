@@ -17,7 +17,13 @@ pub struct Dropout {
 impl Dropout {
     /// Masks for the examples `first .. first + count` of `step`.
     pub fn new(probability: f64, seed: u64, step: u64, first: usize, count: usize) -> Self {
-        let examples = (first..first + count)
+        Self::of_rows(probability, seed, step, first..first + count)
+    }
+
+    /// Masks for rows of these numbers: of examples that are several rows each.
+    pub fn of_rows(probability: f64, seed: u64, step: u64, rows: impl IntoIterator<Item = usize>) -> Self {
+        let examples = rows
+            .into_iter()
             .map(|example| {
                 // The step goes into the key, the example into the stream.
                 let mut key = [0u8; 32];

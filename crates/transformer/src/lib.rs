@@ -2,7 +2,8 @@
 //!
 //! A model is described by a [`ModelConfig`] and built as what its kind says: a [`Decoder`], a [`Bidirectional`] model, which is two
 //! decoders over one embedding and one head, a [`Permutation`] model, which predicts in any order, an [`Encoder`], or an
-//! [`EncoderDecoder`]. A [`Classifier`] is any of them with a head that says something about texts. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
+//! [`EncoderDecoder`]. A [`Classifier`] is any of them with a head that says something about texts, a [`Prompted`] one of them behind vectors
+//! that were trained in the place of words. [`hugging_face`] maps them to folders that Hugging Face transformers reads,
 //! where it knows such a model, and back.
 //!
 //! What it does not know: text, training data, optimizers, generation strategies. Ids come in, hidden states and
@@ -31,6 +32,7 @@ mod memory;
 mod model;
 mod packed;
 mod permutation;
+mod prompted;
 mod rounded;
 mod scalar_mix;
 mod stack;
@@ -56,6 +58,7 @@ pub use memory::Activations;
 pub use model::{AnyModel, Model};
 pub use packed::{Document, Packed};
 pub use permutation::{FactorizationOrder, Permutation, TokenTree};
+pub use prompted::{Beginning, Prefix, Prompted, SoftPrompt, TrainedPrompt};
 pub use rounded::{Rounded, rounded};
 pub use scalar_mix::ScalarMix;
 pub use tensor_file::{read_tensors, write_tensors};

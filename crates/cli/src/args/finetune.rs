@@ -11,6 +11,7 @@ use std::path::PathBuf;
   classification  for small models and few texts [default]
   regularized     for some thousand texts: knows them by heart less soon
   smoke           a few seconds, to see that everything works
+  prompt-tuning   a soft prompt for a template, on a few examples
 
 Examples:
   firebrand finetune --from runs/stories --data reviews.csv \\
@@ -27,6 +28,10 @@ Examples:
   firebrand finetune --from runs/stories --data reviews.csv --dry-run
   firebrand finetune --from runs/stories --data reviews.csv --seeds 3 \\
     --out runs/seeds
+  firebrand finetune --from runs/stories --data few.jsonl \\
+    --template reviews --out runs/pet
+  firebrand finetune --from runs/stories --data few.jsonl \\
+    --config prompt-tuning --set method.kind=prefix --out runs/prefix
   firebrand finetune --out runs/reviews --resume")]
 pub(crate) struct FinetuneArgs {
     /// The run or Hugging Face folder to start from
@@ -41,6 +46,9 @@ pub(crate) struct FinetuneArgs {
     /// What is to be said of a text [default: as the config says]
     #[arg(long, value_enum)]
     pub(crate) task: Option<TaskName>,
+    /// Train by the answers of a template: a TOML file, or the name of a built-in one
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) template: Option<String>,
     /// The column of the text [default: found by its name]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) text: Option<String>,
@@ -90,7 +98,8 @@ pub(crate) struct FinetuneArgs {
   tail -f log.txt | firebrand classify runs/reviews
 
 With --template any run is asked, fine-tuned or not, which answer is the
-likeliest in a blank. Built-in templates: reviews, reviews-verdict. A file of
+likeliest in a blank; a run that was trained by a template is asked by that one.
+Built-in templates: reviews, reviews-verdict. A file of
 one's own is TOML:
   text = \"{text} It was [Z].\"
   [labels]

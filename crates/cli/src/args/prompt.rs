@@ -15,19 +15,19 @@ pub(crate) struct PromptArgs {
     #[arg(long = "template", value_name = "FILE|NAME", help_heading = PROMPT)]
     pub(crate) templates: Vec<String>,
     /// No more records than this
-    #[arg(long, value_name = "N", requires = "templates", help_heading = PROMPT)]
+    #[arg(long, value_name = "N", help_heading = PROMPT)]
     pub(crate) limit: Option<usize>,
     /// A line for each record of labelled data too, instead of what they have in common
-    #[arg(long, requires_all = ["templates", "file"], help_heading = PROMPT)]
+    #[arg(long, requires = "file", help_heading = PROMPT)]
     pub(crate) each: bool,
     /// In which sense the best answer is the best
     #[arg(long, value_enum, default_value_t = MeasureName::Sum, help_heading = PROMPT)]
     pub(crate) measure: MeasureName,
     /// Read every filled text anew and as a whole, whatever it shares with others: to see what that costs
-    #[arg(long, requires = "templates", conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
+    #[arg(long, conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
     pub(crate) one_by_one: bool,
     /// Labelled records for what follows, read as --data is
-    #[arg(long, value_name = "FILE", requires = "templates", help_heading = EXAMPLES)]
+    #[arg(long, value_name = "FILE", help_heading = EXAMPLES)]
     pub(crate) examples: Vec<PathBuf>,
     /// Use no more of them than this, the first ones
     #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]
@@ -47,6 +47,19 @@ pub(crate) struct PromptArgs {
     /// Find so many answers for each label by them, in place of those of the template
     #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]
     pub(crate) find_answers: Option<usize>,
+}
+
+impl PromptArgs {
+    /// The first of those that need a template.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        let given = [
+            (self.limit.is_some(), "--limit"),
+            (self.each, "--each"),
+            (self.one_by_one, "--one-by-one"),
+            (!self.examples.is_empty(), "--examples"),
+        ];
+        given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
+    }
 }
 
 /// In which sense an answer is the best.

@@ -8,7 +8,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_pretrain::NextSentence;
 use firebrand_tokenizer::{TokenTable, Tokenizer};
-use firebrand_transformer::{AnyModel, Encoder, Model};
+use firebrand_transformer::{AnyModel, Encoder, Model, ModelConfig};
 
 /// A model that predicts tokens behind masks.
 pub(crate) struct Masked<'a> {
@@ -35,8 +35,12 @@ impl Frame {
     /// How `trained` reads texts. Who was trained for next sentences knows the marks, and so do models of others; a tokenizer may have
     /// them although the model never saw any.
     pub(crate) fn of(trained: &Trained) -> Self {
-        let tokenizer = trained.tokenizer.as_ref();
-        let knows = !trained.conventions.is_ours || trained.model.config().heads.next_sentence;
+        Self::new(trained.model.config(), trained.tokenizer.as_ref(), trained.conventions.is_ours)
+    }
+
+    /// How a model of `config` reads texts, of a folder that we wrote or of another.
+    pub(crate) fn new(config: &ModelConfig, tokenizer: Option<&Tokenizer>, is_ours: bool) -> Self {
+        let knows = !is_ours || config.heads.next_sentence;
         let marks = NextSentence::TOKENS.map(|name| tokenizer.filter(|_| knows)?.token_to_id(name));
         match marks {
             [Some(cls), Some(sep)] => Self::Marks([cls, sep]),

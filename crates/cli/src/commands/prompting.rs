@@ -7,7 +7,8 @@ use crate::run::Trained;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_pretrain::{Mode, ModeTokens, Sentinels};
 use firebrand_prompt::{Prompt, Scorer, SpecialIds};
-use firebrand_transformer::ModelKind;
+use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{ModelConfig, ModelKind};
 use std::path::Path;
 
 /// The templates that `--template` knows by name.
@@ -18,10 +19,15 @@ pub(crate) const TEMPLATES: [(&str, &str); 2] = [
 
 /// A template from a file, or a built-in one.
 pub(crate) fn prompt(name: &str) -> anyhow::Result<Prompt> {
+    Prompt::parse(&template(name)?, name).map_err(|error| usage(error.to_string()))
+}
+
+/// The text of such a template.
+pub(crate) fn template(name: &str) -> anyhow::Result<String> {
     if Path::new(name).is_file() {
-        return Prompt::read(Path::new(name)).map_err(|error| usage(error.to_string()));
+        return std::fs::read_to_string(name).map_err(|error| usage(format!("--template {name}: {error}")));
     }
-    let Some((name, text)) = TEMPLATES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, text)) = TEMPLATES.iter().find(|(known, _)| *known == name) else {
         let known = TEMPLATES.map(|(name, _)| name);
         return Err(usage(format!(
             "--template {name}: there is no such file, and no built-in template of that name (there is {}){}",
@@ -29,24 +35,35 @@ pub(crate) fn prompt(name: &str) -> anyhow::Result<Prompt> {
             did_you_mean(name, &known)
         )));
     };
-    Ok(Prompt::parse(text, name)?)
+    Ok((*text).to_owned())
 }
 
 /// The ids of the tokens by which a model is asked.
 pub(crate) fn special_ids(trained: &Trained) -> SpecialIds {
-    let id = |name: &str| trained.tokenizer.as_ref().and_then(|tokenizer| tokenizer.token_to_id(name));
-    let (before, after) = Frame::of(trained).ends();
+    let is_ours = trained.conventions.is_ours;
+    let ids = special_ids_of(trained.model.config(), trained.tokenizer.as_ref(), is_ours);
+    SpecialIds { end_of_text: trained.end_of_text(), ..ids }
+}
+
+/// The same of a model of `config`, of a folder that we wrote or of another.
+pub(crate) fn special_ids_of(
+    config: &ModelConfig,
+    tokenizer: Option<&Tokenizer>,
+    is_ours: bool,
+) -> SpecialIds {
+    let id = |name: &str| tokenizer.and_then(|tokenizer| tokenizer.token_to_id(name));
+    let (before, after) = Frame::new(config, tokenizer, is_ours).ends();
     let sentinels = Sentinels::of(id);
     let modes = ModeTokens::of(id);
     SpecialIds {
-        end_of_text: trained.end_of_text(),
+        end_of_text: tokenizer.and_then(Tokenizer::end_of_text),
         before,
         after,
         mask: id(MASK).or(id("<mask>")),
         sentinels: (0..sentinels.len()).map(|number| sentinels.id(number)).collect(),
         spans_mode: modes.as_ref().map(|modes| modes.id(Mode::R)),
         text_mode: modes.as_ref().map(|modes| modes.id(Mode::S)),
-        decoder_start: trained.model.config().decoder_start,
+        decoder_start: config.decoder_start,
     }
 }
 

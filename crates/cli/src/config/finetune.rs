@@ -2,6 +2,7 @@
 
 use super::WritingConfig;
 use super::files::{apply, find, put, read};
+use super::prompt::{self, PromptSection};
 use crate::args::FinetuneArgs;
 use crate::exit::usage;
 use firebrand_corpus::labelled::{Kind, LabelledData};
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 /// The configs in the binary, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("classification", include_str!("../../../../configs/finetune/classification.toml")),
     ("regularized", include_str!("../../../../configs/finetune/regularized.toml")),
     ("smoke", include_str!("../../../../configs/finetune/smoke.toml")),
+    ("prompt-tuning", include_str!("../../../../configs/finetune/prompt-tuning.toml")),
 ];
 
 /// The config that is used where none is named.
@@ -46,6 +48,8 @@ pub(crate) struct FinetuneConfig {
     pub(crate) method: MethodConfig,
     #[serde(default)]
     pub(crate) lora: LoraSection,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(crate) prompt: PromptSection,
     #[serde(default)]
     pub(crate) adapt: AdaptConfig,
     #[serde(default)]
@@ -102,8 +106,8 @@ impl Default for AdaptConfig {
     }
 }
 
-fn is_default(writing: &WritingConfig) -> bool {
-    *writing == WritingConfig::default()
+fn is_default<T: Default + PartialEq>(section: &T) -> bool {
+    *section == T::default()
 }
 
 /// The tasks there are.
@@ -183,6 +187,7 @@ impl FinetuneConfig {
             None => self.check_writing()?,
         }
         self.method.validate()?;
+        prompt::check(self)?;
         self.lora.adapters().validate()?;
         if self.method.kind != MethodKind::Lora && self.lora != LoraSection::default() {
             return Err(usage(format!(
@@ -239,6 +244,10 @@ impl FinetuneConfig {
         } else if let Some(task) = self.task.head() {
             self.head.best_by.get_or_insert(BestBy::of(task));
         }
+        // A whole model that is trained by a template has a name of its own.
+        if self.prompt.template.is_some() && self.method.kind == MethodKind::Full {
+            self.method.kind = MethodKind::Pet;
+        }
         Ok(self)
     }
 
@@ -294,6 +303,9 @@ fn options(args: &FinetuneArgs, table: &mut Table) -> Result<(), String> {
     if !args.data.is_empty() {
         let files = args.data.iter().map(|path| string(&path.to_string_lossy())).collect();
         put(table, "data.files", Value::Array(files))?;
+    }
+    if let Some(template) = &args.template {
+        put(table, "prompt.template", string(template))?;
     }
     if let Some(task) = args.task {
         put(table, "task", Value::try_from(task).map_err(|error| error.to_string())?)?;

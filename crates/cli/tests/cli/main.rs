@@ -1,5 +1,6 @@
 //! What users see of the real binary: its exit codes, its messages, its output, the files it leaves.
 
+mod answers;
 mod bad_input;
 mod both_ways;
 mod configs;

@@ -5,7 +5,7 @@ use crate::error::ScoreError;
 use crate::question::{Candidate, Question, Score};
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
-use firebrand_transformer::{Encoder, Model};
+use firebrand_transformer::{Encoder, Model, SoftPrompt};
 use std::collections::BTreeMap;
 
 /// About so many ids are read at once.
@@ -24,7 +24,7 @@ struct Slots {
 ///
 /// # Panics
 /// When the model has no head for masked tokens.
-fn mask_logits(model: &Encoder, rows: &[&Slots]) -> Vec<f32> {
+fn mask_logits(model: &Encoder, prompt: Option<&SoftPrompt>, rows: &[&Slots]) -> Vec<f32> {
     let (batch, seq) = (rows.len(), rows[0].ids.len());
     let device = model.device();
     let ids: Vec<i32> = rows.iter().flat_map(|row| row.ids.iter().map(|&id| id as i32)).collect();
@@ -35,7 +35,10 @@ fn mask_logits(model: &Encoder, rows: &[&Slots]) -> Vec<f32> {
     let places: Vec<i32> = rows.iter().enumerate().flat_map(place).collect();
     let count = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [count]), &device);
-    let hidden = model.hidden(ids, None, &AttentionMask::Full, None);
+    let hidden = match prompt {
+        Some(prompt) => model.hidden_behind(prompt.vectors(), ids, &AttentionMask::Full),
+        None => model.hidden(ids, None, &AttentionMask::Full, None),
+    };
     let hidden = hidden.reshape([batch * seq, model.config().d_model]).select(0, places);
     let logits = model.masked_logits(hidden).expect("a model with a head for masked tokens");
     logits.into_data().convert::<f32>().try_into_vec().expect("converted to f32 just now")
@@ -47,6 +50,7 @@ pub(super) struct MaskScorer<'a> {
     mask: u32,
     before: Option<u32>,
     after: Option<u32>,
+    prompt: Option<SoftPrompt>,
 }
 
 /// Whom the predictions at a text's places are for: which candidate, and which of its tokens stand there.
@@ -68,11 +72,16 @@ impl<'a> MaskScorer<'a> {
             token: "[MASK]",
             reason: "what it hides is what such a model predicts",
         })?;
-        Ok(Self { model, mask, before: special.before, after: special.after })
+        Ok(Self { model, mask, before: special.before, after: special.after, prompt: None })
+    }
+
+    /// The same behind a soft prompt, in the place of what stands before a text.
+    pub(super) fn behind(self, prompt: &SoftPrompt) -> Self {
+        Self { before: Some(self.before.unwrap_or_default()), prompt: Some(prompt.clone()), ..self }
     }
 
     fn before(&self, begins: bool) -> Option<u32> {
-        self.before.filter(|_| begins)
+        self.before.filter(|_| begins || self.prompt.is_some())
     }
 
     /// The text of a candidate with masks at some of its places.
@@ -112,7 +121,8 @@ impl<'a> MaskScorer<'a> {
 impl Scorer for MaskScorer<'_> {
     fn most_ids(&self, begins: bool) -> usize {
         let around = [self.before, self.after].iter().flatten().count();
-        self.model.config().seq_len - if begins { around } else { 0 }
+        let prompt = self.prompt.as_ref().map_or(0, |prompt| prompt.len() - 1);
+        self.model.config().seq_len - prompt - if begins { around } else { 0 }
     }
 
     fn score(
@@ -129,11 +139,12 @@ impl Scorer for MaskScorer<'_> {
         let (mut done, mut told) = (0, 0);
         for of_length in hidden.chunk_by(|a, b| a.0.ids.len() == b.0.ids.len()) {
             let most_places = of_length.iter().map(|(slots, _)| slots.places.len()).max().unwrap_or(1);
-            let rows = TOGETHER / of_length[0].0.ids.len();
+            let prompt = self.prompt.as_ref().map_or(0, SoftPrompt::len);
+            let rows = TOGETHER / (of_length[0].0.ids.len() + prompt);
             let rows = rows.min(positions_at_once(vocab_size) / most_places.max(1)).max(1);
             for batch in of_length.chunks(rows) {
                 let slots: Vec<&Slots> = batch.iter().map(|(slots, _)| slots).collect();
-                let logits = mask_logits(self.model, &slots);
+                let logits = mask_logits(self.model, self.prompt.as_ref(), &slots);
                 let mut places = logits.chunks_exact(vocab_size);
                 for (slots, wanted) in batch {
                     for (index, logits) in places.by_ref().take(slots.places.len()).enumerate() {

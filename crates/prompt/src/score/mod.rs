@@ -25,9 +25,9 @@ use crate::error::ScoreError;
 use crate::question::{Question, Score};
 use both_ways::BothWays;
 use encoder_decoder::SpanScorer;
-use firebrand_decode::DecoderModel;
 use firebrand_decode::processors::{argmax, log_sum_exp};
-use firebrand_transformer::AnyModel;
+use firebrand_decode::{DecoderModel, PromptedModel};
+use firebrand_transformer::{AnyModel, TrainedPrompt};
 use masked::MaskScorer;
 use permutation::TreeScorer;
 
@@ -84,6 +84,33 @@ pub fn scorer<'a>(model: &'a AnyModel, special: &SpecialIds) -> Result<Box<dyn S
         AnyModel::Encoder(model) => Box::new(MaskScorer::new(model, special)?),
         AnyModel::EncoderDecoder(model) => Box::new(SpanScorer::new(model, special)?),
     })
+}
+
+/// A scorer for a model behind a prompt that was trained. A soft prompt stands in the place of what stands before texts otherwise.
+///
+/// # Errors
+/// When there are no prompts for this kind of model, or as [`scorer`].
+pub fn scorer_behind<'a>(
+    model: &'a AnyModel,
+    prompt: &TrainedPrompt,
+    special: &SpecialIds,
+) -> Result<Box<dyn Scorer + 'a>, ScoreError> {
+    match (model, prompt) {
+        (AnyModel::Decoder(model), _) => {
+            let begin = match prompt {
+                // Any id will do: it is not read.
+                TrainedPrompt::Soft(_) => Some(special.end_of_text.unwrap_or_default()),
+                TrainedPrompt::Prefix(_) => special.end_of_text,
+            };
+            Ok(Box::new(Causal::new(PromptedModel::new(model.as_ref().clone(), prompt), begin)))
+        }
+        (AnyModel::Encoder(model), TrainedPrompt::Soft(prompt)) => {
+            Ok(Box::new(MaskScorer::new(model, special)?.behind(prompt)))
+        }
+        _ => Err(ScoreError::PredictsNothing(
+            "a soft prompt is for decoders and masked encoders, a prefix for decoders, and this model is none of them",
+        )),
+    }
 }
 
 /// Refuses what no model can score. `most` is what [`Scorer::most_ids`] says, and `before` how many ids stand before a text, for

@@ -15,7 +15,7 @@ const VOCAB_SIZE: usize = 19;
 const SEQ_LEN: usize = 16;
 
 /// The models of a device, each with a name.
-fn models(device: &Device) -> Vec<(&'static str, AnyModel)> {
+pub(crate) fn models(device: &Device) -> Vec<(&'static str, AnyModel)> {
     let config = |preset, change: fn(&mut ModelConfig)| {
         let mut config = ModelConfig::preset(preset, VOCAB_SIZE, 16, 2, 4, SEQ_LEN);
         change(&mut config);
@@ -74,7 +74,7 @@ fn made<M: Model>(config: &ModelConfig, device: &Device) -> M {
 }
 
 /// With sentinels; `denoising` is a tokenizer that has a mask only.
-fn special(denoising: bool) -> SpecialIds {
+pub(crate) fn special(denoising: bool) -> SpecialIds {
     SpecialIds {
         end_of_text: Some(0),
         before: Some(1),
@@ -86,7 +86,7 @@ fn special(denoising: bool) -> SpecialIds {
 }
 
 /// Blanks first, in the middle and last, and twice; answers of one token and of several, one the beginning of another.
-fn questions() -> Vec<Question> {
+pub(crate) fn questions() -> Vec<Question> {
     let answers: [&[u32]; 4] = [&[5], &[6, 7], &[6, 7, 8], &[9]];
     let filled = |parts: &[&[u32]]| -> Question {
         let candidate = |answer: &[u32]| {
@@ -112,7 +112,7 @@ fn questions() -> Vec<Question> {
     ]
 }
 
-fn near(found: f64, expected: f64, what: &str) {
+pub(crate) fn near(found: f64, expected: f64, what: &str) {
     assert!((found - expected).abs() < 1e-5, "{what}: {found} is not {expected}");
 }
 

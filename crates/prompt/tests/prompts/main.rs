@@ -6,6 +6,7 @@ mod fake;
 mod filling;
 mod kinds;
 mod searching;
+mod trained;
 mod trees;
 
 use firebrand_prompt::{Candidate, Question};

@@ -95,7 +95,7 @@ impl Padded {
 
     /// The mask under which each token sees all others of its row, and none the padding. (Padding sees what is before it; nobody
     /// asks what it makes of that.)
-    pub(super) fn both_sides(&self) -> AttentionMask {
+    pub(crate) fn both_sides(&self) -> AttentionMask {
         match self.lens.iter().all(|&len| len == self.longest) {
             true => AttentionMask::Full,
             false => AttentionMask::Prefix(self.lens.as_slice().into()),

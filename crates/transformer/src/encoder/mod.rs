@@ -21,7 +21,7 @@ use heads::{MaskedHead, NextSentenceHead, ReplacedHead};
 /// An encoder-only transformer.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    token_embedding: Param<Tensor<2>>,
+    pub(crate) token_embedding: Param<Tensor<2>>,
     position_embedding: Option<Param<Tensor<2>>>,
     /// `[token_types, d_model]`
     token_type_embedding: Option<Param<Tensor<2>>>,
@@ -257,20 +257,46 @@ impl Encoder {
         self.head.as_ref().unwrap_or(&self.token_embedding).val()
     }
 
+    /// Hidden states where `vectors`, `[n, d_model]`, stand in the place of each row's first token, all of type 0: of `ids` `[batch, seq]`,
+    /// of which `mask` hides what it hides with `n − 1` positions more in front. Returns `[batch, seq, d_model]`, first the state of the last
+    /// vector.
+    pub fn hidden_behind(&self, vectors: Tensor<2>, ids: Tensor<2, Int>, mask: &AttentionMask) -> Tensor<3> {
+        let ([batch, seq], n) = (ids.dims(), vectors.dims()[0]);
+        let vectors = vectors.unsqueeze::<3>().repeat_dim(0, batch);
+        let x = match seq {
+            1 => vectors,
+            _ => Tensor::cat(vec![vectors, self.vectors(ids.narrow(1, 1, seq - 1))], 1),
+        };
+        self.run(self.placed(x, None), mask, None, &mut |_| {}).narrow(1, n - 1, seq)
+    }
+
     /// `[batch, seq, d_model]`
     fn embed(&self, ids: Tensor<2, Int>, types: Option<Tensor<2, Int>>) -> Tensor<3> {
+        self.placed(self.vectors(ids), types)
+    }
+
+    /// The vectors of tokens, `[batch, seq, d_model]`.
+    fn vectors(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [batch, seq] = ids.dims();
-        let d_model = self.config.d_model;
-        let look_up = |table: Tensor<2>, ids: Tensor<2, Int>| {
-            table.select(0, ids.reshape([batch * seq])).reshape([batch, seq, d_model])
-        };
-        let mut x = look_up(self.token_embedding.val(), ids);
+        self.token_embedding.val().select(0, ids.reshape([batch * seq])).reshape([
+            batch,
+            seq,
+            self.config.d_model,
+        ])
+    }
+
+    /// The vectors `x`, `[batch, seq, d_model]`, of what stands at positions `0 .. seq`, as the first layer gets them.
+    fn placed(&self, mut x: Tensor<3>, types: Option<Tensor<2, Int>>) -> Tensor<3> {
+        let [batch, seq, d_model] = x.dims();
         if let Some(table) = &self.position_embedding {
             x = x + table.val().narrow(0, 0, seq).unsqueeze::<3>();
         }
         if let Some(table) = &self.token_type_embedding {
             x = match types {
-                Some(types) => x + look_up(table.val(), types),
+                Some(types) => {
+                    let types = table.val().select(0, types.reshape([batch * seq]));
+                    x + types.reshape([batch, seq, d_model])
+                }
                 None => x + table.val().narrow(0, 0, 1).unsqueeze::<3>(),
             };
         }

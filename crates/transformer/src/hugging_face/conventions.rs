@@ -1,6 +1,7 @@
 //! What a folder says of how its model is used, beside what it is: `generation_config.json`, and where that is silent `config.json`.
 
 use super::files::read_json;
+use super::peft;
 use crate::TransformerError;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -24,7 +25,11 @@ impl Conventions {
     /// # Errors
     /// When a file is damaged, or `config.json` absent.
     pub fn of(dir: &Path) -> Result<Self, TransformerError> {
-        let config = read_json(&dir.join("config.json"))?;
+        let path = dir.join("config.json");
+        if let Some(base) = peft::base_of_adapter(dir)?.filter(|_| !path.is_file()) {
+            return Self::of(&base);
+        }
+        let config = read_json(&path)?;
         let generation = dir.join("generation_config.json");
         let generation = if generation.is_file() { read_json(&generation)? } else { json!({}) };
         let ids = |key: &str| {

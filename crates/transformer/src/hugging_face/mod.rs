@@ -10,12 +10,14 @@ mod conventions;
 mod files;
 mod names;
 mod peft;
+mod prompts;
 mod t5;
 
 pub use classifier::{OWN_CLASSIFIER, load_classifier, load_head, save_classifier};
 pub use conventions::Conventions;
 pub use files::{is_model_folder, load, load_any, load_config, save};
 pub use peft::{AdapterFolder, SaveAdapters, base_of_adapter, save_merged};
+pub use prompts::{holds_prompt, load_prompt, save_prompt};
 
 use crate::TransformerError;
 use crate::config::{MlpKind, ModelConfig, ModelKind, NormKind, PositionKind, Preset};

@@ -6,7 +6,7 @@
 
 use super::files::{read_json, write_json};
 use super::names::{self, Rule};
-use super::{Architecture, classifier, files};
+use super::{Architecture, classifier, files, prompts};
 use crate::TransformerError;
 use crate::config::{ModelConfig, ModelKind};
 use crate::lora::{FACTORS, LoraConfig, is_adapter};
@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
+pub(super) const CONFIG: &str = "adapter_config.json";
+pub(super) const WEIGHTS: &str = "adapter_model.safetensors";
 /// What the names of tensors begin with.
 const PREFIX: &str = "base_model.model.";
 
@@ -318,6 +318,11 @@ pub(super) fn merge(dir: &Path, base: Vec<NamedTensor>) -> Result<Vec<NamedTenso
 /// Refuses adapters that compute something else than `W + (α/r)·B·A`.
 fn check(json: &Value, path: &Path) -> Result<(), TransformerError> {
     let fail = |message: String| Err(TransformerError::format(path, message));
+    if json["peft_type"].as_str().is_some_and(prompts::is_prompt) {
+        return fail(
+            "holds a trained prompt and no adapters: `firebrand classify` uses it; for anything else name the model that it is for".into(),
+        );
+    }
     if let Some(other) = json["peft_type"].as_str().filter(|&kind| kind != "LORA") {
         return fail(format!("peft_type `{other}` is not supported; LORA is"));
     }

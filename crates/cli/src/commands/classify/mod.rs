@@ -10,10 +10,16 @@ mod tagged;
 mod template;
 
 use crate::args::{ClassifyArgs, Global};
+use crate::commands::finetune::answers::TEMPLATE;
+use crate::exit::usage;
 
 pub(crate) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
-    match args.prompt.templates.is_empty() {
-        true => heads::run(args, global),
-        false => template::run(args, global),
+    // A run that was trained by a template holds it.
+    if !args.prompt.templates.is_empty() || args.run.join(TEMPLATE).is_file() {
+        return template::run(args, global);
+    }
+    match args.prompt.first_given() {
+        Some(option) => Err(usage(format!("{option} is for templates: give --template FILE"))),
+        None => heads::run(args, global),
     }
 }

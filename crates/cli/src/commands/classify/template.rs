@@ -4,17 +4,20 @@ mod print;
 
 use super::records::{Inputs, read};
 use crate::args::{ClassifyArgs, Global, PromptArgs};
+use crate::commands::finetune::answers::TEMPLATE;
 use crate::commands::prompting::{embed, prompt, scorer, special_ids};
 use crate::exit::usage;
 use crate::output::{bar, say};
-use crate::run::Trained;
+use crate::run::{Trained, check_model_folder};
 use anyhow::Context;
 use firebrand_prompt::{
     Classified, Classifier, Example, Fields, Measure, Prompt, PromptError, Scorer, ShotChoice, Shots,
     Verbalizer, answers_of, best_template, one_by_one, qualities, words,
 };
 use firebrand_tokenizer::Tokenizer;
+use firebrand_transformer::{TrainedPrompt, hugging_face};
 use std::io::BufRead;
+use std::path::Path;
 
 /// Words of the vocabulary that are tried as answers.
 const MOST_WORDS: usize = 4000;
@@ -32,11 +35,17 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
             )));
         }
     }
-    let mut prompts: Vec<Prompt> =
-        asked.templates.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
-    let trained = Trained::open(&args.run, global)?;
+    let mut prompts: Vec<Prompt> = match asked.templates.as_slice() {
+        [] => vec![prompt(&args.run.join(TEMPLATE).to_string_lossy())?],
+        names => names.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?,
+    };
+    let (trained, in_front) = open(&args.run, global)?;
     let tokenizer = trained.tokenizer()?;
-    let scorer = scorer(&trained)?;
+    let scorer = match &in_front {
+        Some(prompt) => firebrand_prompt::scorer_behind(&trained.model, prompt, &special_ids(&trained))
+            .map_err(|error| usage(error.to_string()))?,
+        None => scorer(&trained)?,
+    };
     let pool = match asked.examples.as_slice() {
         [] => Inputs::default(),
         paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few)?,
@@ -70,6 +79,9 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
         Classifier { prompts: &chosen, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
     let fields: Vec<Fields> = inputs.examples.iter().map(|example| example.fields.clone()).collect();
     if asked.one_by_one {
+        if in_front.is_some() {
+            return Err(usage("--one-by-one: a trained prompt is read once for all texts, and not anew"));
+        }
         return read_anew(&classifier, &fields, &trained, global);
     }
     let progress = bar(global, fields.len() as u64, "classifying {bar:30} {pos}/{len}, {eta} left");
@@ -85,6 +97,19 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     match labelled {
         true if !asked.each => print::report(&classified, &inputs.examples, measure, global),
         _ => Ok(()),
+    }
+}
+
+/// The model of a run, and the prompt that was trained for it, if the run is one.
+fn open(run: &Path, global: &Global) -> anyhow::Result<(Trained, Option<TrainedPrompt>)> {
+    match hugging_face::base_of_adapter(run)?.filter(|_| hugging_face::holds_prompt(run).unwrap_or(false)) {
+        None => Ok((Trained::open(run, global)?, None)),
+        Some(base) => {
+            check_model_folder(run)?;
+            let trained = Trained::open(&base, global)?;
+            let prompt = hugging_face::load_prompt(run, &trained.model)?;
+            Ok((trained, Some(prompt)))
+        }
     }
 }
 

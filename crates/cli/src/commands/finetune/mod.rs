@@ -1,6 +1,7 @@
 //! `firebrand finetune`.
 
 mod adapt;
+pub(crate) mod answers;
 mod curve;
 mod data;
 mod dry_run;
@@ -29,7 +30,7 @@ use burn::module::Module;
 pub(crate) use data::parts;
 use data::{Encoded, encode, introduce_data};
 use dry_run::Planned;
-use firebrand_corpus::labelled::{FoldOf, Loaded};
+use firebrand_corpus::labelled::{FoldOf, Labels, Loaded};
 use firebrand_finetune::{AdaptersOf, BestBy, Example, Examples, Item, Labelling, MethodKind, Tagging};
 use firebrand_training::{Objective, TrainingConfig};
 use firebrand_transformer::{Classifier, HeadConfig, LayerGroups, ModelConfig, TaskKind, hugging_face};
@@ -126,26 +127,36 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
 
     let (labelled, known) = named::resolve_labelled(config.data.clone(), config.task.kind())?;
     named::check_files(&labelled)?;
+    let template = answers::template(&config, dir, args.resume)?;
+    let is_dataset = known.is_some();
+    let of_template = || template.as_ref().map(|template| Labels::new(template.prompt.labels().to_vec()));
+    let known = known.or_else(of_template);
     let loaded = labelled.load(config.task.kind(), config.split_seed, known.as_ref()).map_err(|error| {
         advised(error, "remove this example, or leave all such out with data.empty_texts=skip")
     })?;
     let read_as = ReadAs::new(&labelled, &loaded);
-    let Some(task) = config.task.head() else {
-        let start = write::Start {
-            args,
-            dir,
-            config,
-            from,
-            device_name,
-            device,
-            body,
-            tokenizer,
-            loaded,
-            read_as,
-            runs: change.runs,
-            global,
-        };
-        return write::run(start);
+    let task = match (config.task.head(), &template) {
+        (Some(task), None) => task,
+        _ => {
+            let start = write::Start {
+                args,
+                dir,
+                config,
+                from,
+                device_name,
+                device,
+                body,
+                tokenizer,
+                loaded,
+                read_as,
+                runs: change.runs,
+                global,
+            };
+            return match &template {
+                Some(template) => answers::run(start, template, is_dataset),
+                None => write::run(start),
+            };
+        }
     };
     let training = config.training.resolve(loaded.train.len(), body.seq_len)?;
     model::check_context(&training, &body)?;
@@ -308,6 +319,7 @@ fn what_is_asked(args: &FinetuneArgs, dir: &Path) -> anyhow::Result<(FinetuneCon
         || !args.data.is_empty()
         || !args.set.is_empty()
         || args.task.is_some()
+        || args.template.is_some()
         || [&args.text, &args.text_b, &args.label].into_iter().any(Option::is_some);
     let started =
         (args.resume && run::file(dir).exists()).then(|| RunFile::<FinetuneConfig>::read(dir)).transpose()?;

@@ -82,7 +82,7 @@ pub(super) fn open(
     };
     let classifier = match config.method.kind {
         MethodKind::Lora => with_adapters(classifier, &config.lora.adapters(), config.seed)?,
-        MethodKind::Full | MethodKind::Frozen => classifier,
+        _ => classifier,
     };
     Ok(classifier.with_checkpointing(config.training.activation_checkpointing))
 }

@@ -153,7 +153,7 @@ impl Start<'_> {
         let model = model.with_checkpointing(self.config.training.activation_checkpointing);
         Ok(match self.config.method.kind {
             MethodKind::Lora => with_adapters(model, &self.config.lora.adapters(), self.config.seed)?,
-            MethodKind::Full | MethodKind::Frozen => model,
+            _ => model,
         })
     }
 

@@ -11,6 +11,7 @@
 //! What it does not know: files of data, training, and which kind of model it asks, but for `score`.
 
 mod classify;
+mod cutting;
 mod demonstrations;
 mod error;
 pub mod filling;
@@ -24,7 +25,7 @@ mod verbalizer;
 
 pub use classify::{Classified, Classifier, Embed, OfTemplate, Quality, best_template, qualities};
 pub use demonstrations::{Example, ShotChoice, Shots};
-pub use error::{PromptError, ScoreError};
+pub use error::{PromptError, ScoreError, Whose};
 pub use measure::{AnswerScores, Measure};
 pub use prompt::{Prompt, TrimEnd};
 pub use question::{Candidate, Question, Score};

@@ -2,7 +2,7 @@
 
 use firebrand_backend::Precision;
 use firebrand_training::{TrainingConfig, TrainingError};
-use firebrand_transformer::TaskKind;
+use firebrand_transformer::{Pooling, TaskKind};
 use serde::{Deserialize, Serialize};
 
 /// How long, in what portions, and how often to look. Unlike in pretraining an epoch is the measure.
@@ -222,8 +222,13 @@ pub(crate) fn rank(figure: Option<f64>, loss: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeadOptions {
+    /// Which state of a text the head reads; when absent what is usual for the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
     /// Probability of dropping an activation in training, in the model and before the head.
     pub dropout: f64,
+    /// Probability of leaving a token of a text out in training, but for its first and its last [Iyyer 2015].
+    pub token_dropout: f64,
     /// What each class counts.
     pub class_weights: ClassWeights,
     /// The part of the probability that targets give to all classes alike [Szegedy 2016].
@@ -238,7 +243,9 @@ pub struct HeadOptions {
 impl Default for HeadOptions {
     fn default() -> Self {
         Self {
+            pooling: None,
             dropout: 0.1,
+            token_dropout: 0.0,
             class_weights: ClassWeights::None,
             label_smoothing: 0.0,
             lm_weight: 0.0,
@@ -254,13 +261,31 @@ impl HeadOptions {
     /// Names the key and its value.
     pub fn validate(&self, task: TaskKind) -> Result<(), TrainingError> {
         let fail = |message: String| Err(TrainingError::Config(message));
-        for (key, value) in [("dropout", self.dropout), ("label_smoothing", self.label_smoothing)] {
+        let shares = [
+            ("dropout", self.dropout),
+            ("token_dropout", self.token_dropout),
+            ("label_smoothing", self.label_smoothing),
+        ];
+        for (key, value) in shares {
             if !(0.0..1.0).contains(&value) {
                 return fail(format!("head.{key} {value} should be at least 0 and below 1"));
             }
         }
         if !(self.lm_weight >= 0.0 && self.lm_weight.is_finite()) {
             return fail(format!("head.lm_weight {} should be at least 0", self.lm_weight));
+        }
+        if task == TaskKind::Tagging && (self.pooling.is_some() || self.token_dropout > 0.0) {
+            return fail(
+                "head.pooling and head.token_dropout are for whole texts, and the task is tagging".into(),
+            );
+        }
+        if self.pooling == Some(Pooling::Each) {
+            return fail("head.pooling each is for the task tagging".into());
+        }
+        if self.token_dropout > 0.0 && self.lm_weight > 0.0 {
+            return fail(
+                "head.lm_weight predicts each token, and head.token_dropout leaves some out: set one".into(),
+            );
         }
         if task != TaskKind::Classification {
             for (key, is_set) in [

@@ -8,8 +8,10 @@ use crate::example::{Example, Examples, Target};
 use crate::figures::{Answer, Answers};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use firebrand_corpus::batches::keyed_rng;
 use firebrand_training::{BatchKey, Evaluation, Figure, Objective, Term, TrainingError};
 use firebrand_transformer::{Classifier, Dropout, Padded, TaskKind, hugging_face};
+use rand::Rng;
 use std::path::Path;
 
 /// The name of the term that labels are learned by.
@@ -74,6 +76,21 @@ impl Labelling {
         }
     }
 
+    /// An example without the tokens that are left out in this step, where it has a place of its own.
+    fn shortened(&self, example: &Example, key: BatchKey, place: usize) -> Example {
+        let mut rng = keyed_rng(key.seed, "tokens left out", key.step << 24 | place as u64);
+        let last = example.ids.len() - 1;
+        // What begins the second text stays too.
+        let stays = |i: usize| i == 0 || i == last || Some(i) == example.second;
+        let kept: Vec<usize> =
+            (0..=last).filter(|&i| rng.random::<f64>() >= self.options.token_dropout || stays(i)).collect();
+        Example {
+            ids: kept.iter().map(|&i| example.ids[i]).collect(),
+            second: example.second.map(|second| kept.partition_point(|&i| i < second)),
+            target: example.target.clone(),
+        }
+    }
+
     fn has_next_tokens(&self) -> bool {
         self.options.lm_weight > 0.0
     }
@@ -102,8 +119,16 @@ impl Objective for Labelling {
 
     fn prepare(&self, rows: &Examples<Example>, key: BatchKey, device: &Device) -> LabelledBatch {
         let examples = &rows.0;
+        let shortened: Vec<Example> = match key.training && self.options.token_dropout > 0.0 {
+            true => (key.first_example..)
+                .zip(examples)
+                .map(|(place, example)| self.shortened(example, key, place))
+                .collect(),
+            false => Vec::new(),
+        };
+        let read = if shortened.is_empty() { examples } else { &shortened };
         LabelledBatch {
-            rows: Padded::new(examples.iter().map(Example::sequence), device),
+            rows: Padded::new(read.iter().map(Example::sequence), device),
             targets: examples.iter().map(|example| example.target.clone()).collect(),
             next_tokens: examples.iter().map(|example| example.ids.len() as u64 - 1).sum(),
             dropout: key.dropout(self.options.dropout, examples.len()),
@@ -150,5 +175,53 @@ impl Objective for Labelling {
 
     fn export(&self, model: &Classifier, dir: &Path) -> Result<(), TrainingError> {
         Ok(hugging_face::save_classifier(dir, model, self.end_of_text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::device;
+    use firebrand_training::Rows;
+
+    fn examples() -> Examples<Example> {
+        let example = |i: u32| Example {
+            ids: (0..20).map(|at| at + 20 * (i % 5)).collect(),
+            second: (i % 2 == 1).then_some(9),
+            target: Target::Class(0),
+        };
+        Examples((0..400).map(example).collect())
+    }
+
+    fn read(rows: &Examples<Example>, first_example: usize, training: bool) -> LabelledBatch {
+        let options = HeadOptions { token_dropout: 0.3, ..HeadOptions::default() };
+        let objective = Labelling { options, class_weights: Vec::new(), end_of_text: None };
+        objective.prepare(rows, BatchKey { seed: 1, step: 3, first_example, training }, &device("cpu"))
+    }
+
+    #[test]
+    fn tokens_are_left_out_in_training_as_often_as_asked_and_never_the_first_or_last() {
+        let all = examples();
+        let batch = read(&all, 0, true);
+        let mut kept = 0;
+        for (row, example) in batch.rows.rows().iter().zip(&all.0) {
+            assert_eq!((row.first(), row.last()), (example.ids.first(), example.ids.last()));
+            assert!(row.is_sorted(), "the order stays: {row:?}");
+            kept += row.len() - 2;
+        }
+        let (asked, n) = (0.7, 400.0 * 18.0);
+        let share = kept as f64 / n;
+        // The first token of a second text stays, one of 18 in every other example. Four standard deviations around that.
+        let expected = asked + (1.0 - asked) / 36.0;
+        assert!((share - expected).abs() < 4.0 * (asked * (1.0 - asked) / n).sqrt(), "{share}");
+        assert_eq!(read(&all, 0, false).rows.lens(), [20; 400]);
+    }
+
+    #[test]
+    fn which_tokens_are_left_out_does_not_depend_on_what_a_step_is_cut_into() {
+        let all = examples();
+        let whole = read(&all, 0, true);
+        let second = read(&all.part(150..400), 150, true);
+        assert_eq!(whole.rows.rows()[150..], *second.rows.rows());
     }
 }

@@ -19,15 +19,20 @@ pub enum Normalization {
     Nfc,
     /// Compatibility composition: also `ﬁ` becomes `fi`, `①` becomes `1`, a no-break space a space.
     Nfkc,
+    /// Canonical composition, and then small letters: `É` becomes `é`. Character by character, as Hugging Face's `Lowercase` does it: a
+    /// final sigma is no special case.
+    Lowercase,
 }
 
 impl Normalization {
     /// A text normalized, borrowed where it is so already.
     pub(crate) fn apply(self, text: &str) -> Cow<'_, str> {
-        if self == Self::None || text.is_ascii() || self.quick(text.chars()) == IsNormalized::Yes {
-            return Cow::Borrowed(text);
-        }
+        let composed = text.is_ascii() || self.quick(text.chars()) == IsNormalized::Yes;
         let normalized: String = match self {
+            Self::Lowercase if text.is_ascii() => text.to_ascii_lowercase(),
+            Self::Lowercase if composed => lowercase(text.chars()),
+            Self::Lowercase => lowercase(text.nfc()),
+            Self::None | Self::Nfc | Self::Nfkc if composed => return Cow::Borrowed(text),
             Self::None | Self::Nfc => text.nfc().collect(),
             Self::Nfkc => text.nfkc().collect(),
         };
@@ -37,13 +42,13 @@ impl Normalization {
     fn quick(self, chars: impl Iterator<Item = char>) -> IsNormalized {
         match self {
             Self::None => IsNormalized::Yes,
-            Self::Nfc => is_nfc_quick(chars),
+            Self::Nfc | Self::Lowercase => is_nfc_quick(chars),
             Self::Nfkc => is_nfkc_quick(chars),
         }
     }
 
-    /// Whether a character stays as it is whatever stands around it, and what is before it does not depend on it: a text
-    /// may be normalized in two parts before it.
+    /// Whether a character stays as it is, but for its case, whatever stands around it, and what is before it does not depend on it: a
+    /// text may be normalized in two parts before it.
     pub(crate) fn keeps(self, char: char) -> bool {
         let keeps = |char| {
             canonical_combining_class(char) == 0 && self.quick(std::iter::once(char)) == IsNormalized::Yes
@@ -57,7 +62,7 @@ impl Normalization {
         let text = &*char.encode_utf8(&mut buffer);
         let first = match self {
             Self::None => Some(char),
-            Self::Nfc => text.nfd().next(),
+            Self::Nfc | Self::Lowercase => text.nfd().next(),
             Self::Nfkc => text.nfkd().next(),
         };
         self.keeps(char) || first.is_some_and(|first| self.keeps(first))
@@ -87,6 +92,10 @@ impl Normalization {
         parts.retain(|part| !part.original.is_empty() || !part.normalized.is_empty());
         (normalized, parts)
     }
+}
+
+fn lowercase(chars: impl Iterator<Item = char>) -> String {
+    chars.flat_map(char::to_lowercase).collect()
 }
 
 /// A part of a text before and after.
@@ -124,6 +133,8 @@ mod tests {
         assert_eq!(Normalization::Nfc.apply("e\u{301}te\u{301} ﬁ"), "été ﬁ");
         assert_eq!(Normalization::Nfkc.apply("e\u{301} ﬁ①\u{a0}Ａ"), "é fi1 A");
         assert_eq!(Normalization::None.apply("e\u{301}"), "e\u{301}");
+        assert_eq!(Normalization::Lowercase.apply("E\u{301}T\u{c9} ΣΑΣ \u{130} ﬁ"), "été σασ i\u{307} ﬁ");
+        assert!(matches!(Normalization::Lowercase.apply("a film ."), Cow::Borrowed(_)));
         assert!(matches!(Normalization::Nfkc.apply("日本 café"), Cow::Borrowed(_)));
     }
 
@@ -140,7 +151,7 @@ mod tests {
 
     /// Texts of characters that compose, decompose and reorder.
     fn text() -> impl Strategy<Value = String> {
-        let composing = "[ae\u{301}\u{323}\u{327}\u{1100}\u{1161}\u{11a8}가ﬁ①½ｶ\u{ff9e}Å\u{2126}\u{9bc}\u{9be}\u{9c7} ']{0,12}";
+        let composing = "[aeEÀΣİ\u{301}\u{323}\u{327}\u{1100}\u{1161}\u{11a8}가ﬁ①½ｶ\u{ff9e}Å\u{2126}\u{9bc}\u{9be}\u{9c7} ']{0,12}";
         prop_oneof![composing, any::<String>()]
     }
 
@@ -149,7 +160,8 @@ mod tests {
 
         #[test]
         fn parts_are_normalized_by_themselves(text in text()) {
-            for normalization in [Normalization::None, Normalization::Nfc, Normalization::Nfkc] {
+            for normalization in [Normalization::None, Normalization::Nfc, Normalization::Nfkc, Normalization::Lowercase]
+            {
                 let (normalized, parts) = normalization.apply_with_parts(&text);
                 prop_assert_eq!(&*normalization.apply(&text), &*normalized);
                 prop_assert_eq!(parts.iter().map(|part| &text[part.original.clone()]).collect::<String>(), text.clone());

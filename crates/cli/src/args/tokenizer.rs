@@ -107,6 +107,8 @@ pub(crate) enum Normalize {
     Nfc,
     /// Also ligatures, wide and circled characters become plain ones
     Nfkc,
+    /// As nfc, and letters become small ones
+    Lowercase,
 }
 
 impl From<Normalize> for Normalization {
@@ -115,6 +117,7 @@ impl From<Normalize> for Normalization {
             Normalize::None => Self::None,
             Normalize::Nfc => Self::Nfc,
             Normalize::Nfkc => Self::Nfkc,
+            Normalize::Lowercase => Self::Lowercase,
         }
     }
 }

@@ -108,7 +108,7 @@ fn objective(task: TaskKind, body: &ModelConfig, dropout: f64) -> Labelling {
             label_smoothing: if classes { 0.1 } else { 0.0 },
             class_weights: ClassWeights::None,
             lm_weight: if next_tokens { 0.5 } else { 0.0 },
-            best_by: None,
+            ..HeadOptions::default()
         },
         class_weights: if classes { vec![0.5, 1.0, 2.0] } else { Vec::new() },
         end_of_text: Some(0),

@@ -68,12 +68,15 @@ fn read_normalization(normalizer: &Value, source: Source<'_>) -> Result<Normaliz
         [] => Ok(Normalization::None),
         [part] if kind(part) == "NFC" => Ok(Normalization::Nfc),
         [part] if kind(part) == "NFKC" => Ok(Normalization::Nfkc),
+        [first, second] if (kind(first), kind(second)) == ("NFC", "Lowercase") => {
+            Ok(Normalization::Lowercase)
+        }
         [part, ..] => {
             let found = if ["NFC", "NFKC"].contains(&kind(part)) { "several" } else { kind(part) };
             Err(source.unsupported(
                 "normalizer",
                 found,
-                "tokenizers without one (null), with NFC or with NFKC",
+                "tokenizers without one (null), with NFC, with NFKC, or with NFC and Lowercase",
             ))
         }
     }

@@ -80,6 +80,10 @@ fn file(parts: &Parts) -> File {
             Normalization::None => Value::Null,
             Normalization::Nfc => json!({"type": "NFC"}),
             Normalization::Nfkc => json!({"type": "NFKC"}),
+            Normalization::Lowercase => json!({
+                "type": "Sequence",
+                "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}],
+            }),
         },
     };
     File {

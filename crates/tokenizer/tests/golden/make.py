@@ -8,7 +8,7 @@ import json
 import pathlib
 import random
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 END = "<|endoftext|>"
 CL100K = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -57,8 +57,10 @@ def splitter(pattern):
     return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(expression), "isolated"), byte_level(False)])
 
 
-def train(texts, vocab_size, pattern="gpt2", special_tokens=(END,), min_frequency=1):
+def train(texts, vocab_size, pattern="gpt2", special_tokens=(END,), min_frequency=1, normalization="none"):
     tokenizer = Tokenizer(models.BPE())
+    if normalization == "lowercase":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = splitter(pattern)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -99,6 +101,7 @@ def byte_level():
         byte_level_case("rare pairs stay", [words], 1000, min_frequency=40),
         byte_level_case("no special tokens", [words], 300, special_tokens=[]),
         byte_level_case("a merge spells a special token", ["abab abc " * 30], 275, pattern="none", special_tokens=["ab", "abc", END]),
+        byte_level_case("small letters", [STORY, words.upper()], 400, normalization="lowercase"),
         byte_level_case("overlaps", ["aaaaaaa aaa aa aaaa baaab " * 7], 280, pattern="none"),
     ]
 
@@ -125,6 +128,8 @@ def other_files():
     neox.add_tokens([AddedToken(" " * n, normalized=True) for n in (4, 3, 2)])
     neox.add_special_tokens(["<|padding|>"])
     yield "neox", neox, {}, "strings"
+    # Small letters, as in uncased models.
+    yield "uncased", train([STORY, words], 380, normalization="lowercase"), {}, "pairs"
 
 
 def outside(characters):

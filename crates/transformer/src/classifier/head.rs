@@ -43,6 +43,10 @@ pub enum Pooling {
     First,
     /// The mean of all.
     Mean,
+    /// Of each component its maximum over all.
+    Max,
+    /// The last, the maximum and the mean beside each other [Howard 2018].
+    Concat,
     /// None: each token stands for itself.
     Each,
 }
@@ -54,6 +58,8 @@ impl Pooling {
             Self::Last => "last",
             Self::First => "first",
             Self::Mean => "mean",
+            Self::Max => "max",
+            Self::Concat => "concat",
             Self::Each => "each",
         }
     }
@@ -101,6 +107,17 @@ impl HeadConfig {
         }
     }
 
+    /// The same with another state for a text: `pooling`. BERT's map and tanh go with the first token only.
+    #[must_use]
+    pub fn with_pooling(self, pooling: Pooling) -> Self {
+        Self { pooling, pooler: self.pooler && pooling == Pooling::First, ..self }
+    }
+
+    /// How wide that state is, of a body of `width`.
+    pub(super) fn pooled_width(&self, width: usize) -> usize {
+        if self.pooling == Pooling::Concat { 3 * width } else { width }
+    }
+
     /// Refuses what does not fit the body or itself.
     pub(super) fn check(&self, body: &ModelConfig) -> Result<(), TransformerError> {
         let fail = |message: String| Err(TransformerError::Config(message));
@@ -109,6 +126,9 @@ impl HeadConfig {
         }
         if !self.labels.is_empty() && self.labels.len() != self.outputs {
             return fail(format!("{} labels name {} outputs", self.labels.len(), self.outputs));
+        }
+        if self.pooler && self.pooling == Pooling::Concat {
+            return fail("a pooler does not fit pooling concat".into());
         }
         if (self.pooling == Pooling::Each) != (self.task == TaskKind::Tagging) {
             return fail(format!(

@@ -69,7 +69,7 @@ impl Classifier {
         Ok(Self {
             mix: config.mix.then(|| ScalarMix::new(body.config().n_layers + 1, &body.device())),
             pooler: config.pooler.then(|| Linear::new(width, width, true, STD, init)),
-            head: Linear::new(width, config.outputs, config.bias, STD, init),
+            head: Linear::new(config.pooled_width(width), config.outputs, config.bias, STD, init),
             body,
             config,
         })
@@ -116,17 +116,22 @@ impl Classifier {
     pub fn outputs(&self, states: Tensor<3>, rows: &Padded, mut dropout: Option<&mut Dropout>) -> Tensor<2> {
         let [batch, seq, width] = states.dims();
         let flat = |states: Tensor<3>| states.reshape([batch * seq, width]);
+        let last = |states| flat(states).select(0, rows.places(|len| len - 1));
+        let mean = |states: Tensor<3>| (states * rows.shares()).sum_dim(1).reshape([batch, width]);
+        let max = |states: Tensor<3>| (states + rows.floor()).max_dim(1).reshape([batch, width]);
         let pooled = match self.config.pooling {
-            Pooling::Last => flat(states).select(0, rows.places(|len| len - 1)),
+            Pooling::Last => last(states),
             Pooling::First => flat(states).select(0, rows.places(|_| 0)),
-            Pooling::Mean => (states * rows.shares()).sum_dim(1).reshape([batch, width]),
+            Pooling::Mean => mean(states),
+            Pooling::Max => max(states),
+            Pooling::Concat => Tensor::cat(vec![last(states.clone()), max(states.clone()), mean(states)], 1),
             Pooling::Each => flat(states),
         };
         let pooled = match &self.pooler {
             Some(pooler) => pooler.forward(pooled).tanh(),
             None => pooled,
         };
-        let n = pooled.dims()[0];
+        let [n, width] = pooled.dims();
         let pooled = drop(pooled.reshape([batch, n / batch, width]), &mut dropout);
         self.head.forward(pooled.reshape([n, width]))
     }

@@ -111,12 +111,19 @@ impl Padded {
 
     /// What each position weighs in the mean of its row, `[batch, longest, 1]`: padding nothing.
     pub(super) fn shares(&self) -> Tensor<3> {
-        let shares = self
-            .lens
-            .iter()
-            .flat_map(|&len| (0..self.longest).map(move |i| if i < len { 1.0 / len as f32 } else { 0.0 }));
-        let shares = TensorData::new(shares.collect::<Vec<f32>>(), [self.rows.len(), self.longest, 1]);
-        Tensor::from_data(shares, &self.device)
+        self.each(|i, len| if i < len { 1.0 / len as f32 } else { 0.0 })
+    }
+
+    /// What is added so that padding is never a maximum, `[batch, longest, 1]`.
+    pub(super) fn floor(&self) -> Tensor<3> {
+        self.each(|i, len| if i < len { 0.0 } else { -1e30 })
+    }
+
+    /// A number for each position, from its index and the length of its row: `[batch, longest, 1]`.
+    fn each(&self, number: impl Fn(usize, usize) -> f32) -> Tensor<3> {
+        let numbers = self.lens.iter().flat_map(|&len| (0..self.longest).map(move |i| (i, len)));
+        let numbers: Vec<f32> = numbers.map(|(i, len)| number(i, len)).collect();
+        Tensor::from_data(TensorData::new(numbers, [self.rows.len(), self.longest, 1]), &self.device)
     }
 
     /// What predicts the next token and that token, for each but the last of each row: the index among all `batch · longest`,

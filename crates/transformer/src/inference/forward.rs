@@ -6,7 +6,8 @@ use super::{CpuCache, CpuDecoder, CpuLayer, Wanted};
 use firebrand_backend::inference::{self as slices, HeadSizes, Rows, Scratch, Write};
 use firebrand_backend::threads;
 
-/// So many tokens go through the layers together; more of them go one part after the other.
+/// So many tokens go through the layers together; more of them go one part after the other. A row is cut where it would be if it were
+/// alone, at multiples of this, so that nothing depends on the rows beside it.
 const TOGETHER: usize = 512;
 
 /// What a step computes in. All of it takes the size that a step needs, and keeps its memory.
@@ -49,6 +50,26 @@ impl Token {
     fn is_causal(&self) -> bool {
         self.sees == self.position + 1
     }
+}
+
+/// Cuts tokens, of which those of a row follow each other, into what goes through the layers together.
+fn together(tokens: &[Token]) -> Vec<&[Token]> {
+    // Who sees what comes later needs it in the same layer.
+    if !tokens.iter().all(Token::is_causal) {
+        return vec![tokens];
+    }
+    let pieces = tokens.chunk_by(|a, b| a.row == b.row).flat_map(|row| row.chunks(TOGETHER));
+    let mut groups = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for piece in pieces {
+        if end > start && end + piece.len() - start > TOGETHER {
+            groups.push(&tokens[start..end]);
+            start = end;
+        }
+        end += piece.len();
+    }
+    groups.extend((end > start).then(|| &tokens[start..end]));
+    groups
 }
 
 impl CpuDecoder {
@@ -129,9 +150,7 @@ impl CpuDecoder {
         let vocab_size = self.config.vocab_size;
         let mut logits = vec![0.0; tokens.iter().filter(|token| token.wanted).count() * vocab_size];
         let mut done = 0;
-        // Who sees what comes later needs it in the same layer.
-        let together = if tokens.iter().all(Token::is_causal) { TOGETHER } else { tokens.len() };
-        for tokens in tokens.chunks(together) {
+        for tokens in together(&tokens) {
             self.run(tokens, rows, buffers);
             if let Some(hidden) = &mut hidden {
                 match &self.norm {
@@ -252,7 +271,8 @@ impl CpuDecoder {
             for (run, numbers) in runs() {
                 let floats = numbers.start * width..numbers.end * width;
                 let (query, attended) = (&query[floats.clone()], &mut attended[floats]);
-                match run.iter().all(Token::is_causal) {
+                // A token alone is attended to as it is where every row has one.
+                match run.len() > 1 && run.iter().all(Token::is_causal) {
                     true => {
                         let seen = seen(&run[run.len() - 1]);
                         slices::attend_causally(query, sizes, seen, new(numbers), scratch, attended);

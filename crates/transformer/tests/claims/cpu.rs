@@ -138,6 +138,24 @@ fn long_prompts_in_parts_equal_single_tokens_for_every_format() {
     }
 }
 
+#[test]
+fn long_prompts_give_the_same_bits_alone_and_in_a_batch() {
+    let config = ModelConfig::preset(Preset::Llama, VOCAB_SIZE, 48, 2, 4, 1300);
+    let model =
+        CpuDecoder::new(&model(&config, &device("cpu")), WeightFormat::F32).expect("it is on the CPU");
+    // Together more than goes through the layers at once; a row of one token; rows whose last part is one token, or whole.
+    let rows: Vec<Vec<u32>> =
+        [500, 100, 1, 513, 512, 40, 1200].iter().zip(0..).map(|(&len, row)| ids(row, len)).collect();
+    let fed: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+    let together = feed(&model, &mut model.start(rows.len()), &fed);
+    for (row, together) in fed.iter().zip(together) {
+        let alone = feed(&model, &mut model.start(1), &[row]).remove(0);
+        let bits = |logits: &[Vec<f32>]| logits.concat().into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+        let other = bits(&alone).iter().zip(bits(&together)).filter(|&(&a, b)| a != b).count();
+        assert_eq!(other, 0, "a row of {} tokens differs in {other} logits", row.len());
+    }
+}
+
 /// Tensors take all tokens through a layer before the next one, slices as they are fed: the kernel of a step is the same, and so
 /// are its sums.
 #[test]

@@ -134,6 +134,10 @@ fn one(args: &FinetuneArgs, dir: &Path, change: Change, global: &Global) -> anyh
     let training = config.training.resolve(encoded.train.len(), body.seq_len)?;
     record(&mut config.training, &training);
     let head = HeadConfig::for_body(&body, task, loaded.labels.names().to_vec());
+    let head = match config.head.pooling {
+        Some(pooling) => head.with_pooling(pooling),
+        None => head,
+    };
     let class_weights = config.head.class_weights.resolve(&encoded.counts(head.outputs))?;
 
     let run_file = run_file(global, &device_name, &tokenizer, &loaded, &from, &config)?;

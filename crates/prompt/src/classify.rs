@@ -225,8 +225,8 @@ impl<'a> Classifier<'a> {
         })?;
         let most = self.scorer.most_ids(true);
         let embedding = |fields: &Fields| {
-            let values: Vec<&str> = fields.values().map(String::as_str).collect();
-            embed(&self.tokenizer.encode_at_most(&values.join(" "), most))
+            // What the templates speak of, and nothing else: the label of a record is one of its fields, too.
+            embed(&self.tokenizer.encode_at_most(&asked(fields).join(" "), most))
         };
         let pool: Vec<Vec<f32>> = shots.pool.iter().map(|example| embedding(&example.fields)).collect();
         let near = |fields: &Fields| shots.nearest(&embedding(fields), &pool, itself(fields));

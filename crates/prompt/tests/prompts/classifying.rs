@@ -99,6 +99,11 @@ fn near_demonstrations_are_chosen_for_each_input() {
         .map(|c| c.label(Measure::Sum))
         .collect();
     assert_eq!(labels, [0, 1, 1]);
+    // Other fields, such as the label that is to be found, say nothing of what is near.
+    let mut told = fields("xxx");
+    told.insert("label".to_owned(), "yyyyyyyyy".to_owned());
+    let classified = classifier.classify(&[told], &mut |_| {}).expect("classified");
+    assert_eq!(classified[0].label(Measure::Sum), 0);
     let without = Classifier { embed: None, ..classifier };
     assert!(
         without.classify(&inputs, &mut |_| {}).is_err_and(|error| error.to_string().contains("embeddings"))

@@ -10,7 +10,7 @@ use firebrand_evaluation::items::Cloze;
 use firebrand_evaluation::results::{
     Answers, ChoiceAnswer, ClozeAnswer, LabelAnswer, PairAnswer, Scored, TextAnswer,
 };
-use firebrand_prompt::{Candidate, Classifier, Measure, Question, Score, Shots};
+use firebrand_prompt::{Candidate, Classifier, Measure, Question, Score};
 use firebrand_transformer::AnyModel;
 
 /// What `trained` says; `begins` puts an end of text before contexts, and `name` is shown while it computes.
@@ -123,12 +123,7 @@ fn labels(trained: &Trained, labelled: &Labelled, global: &Global, name: &str) -
     let Labelled { prompts, inputs, measure, shots } = labelled;
     let scorer = prompting::scorer(trained)?;
     let embed = prompting::embed(trained);
-    let shots = shots.as_ref().map(|Demonstrations { pool, count, choice, seed }| Shots {
-        pool,
-        count: *count,
-        choice: *choice,
-        seed: *seed,
-    });
+    let shots = shots.as_ref().map(Demonstrations::shots);
     let classifier = Classifier {
         prompts,
         tokenizer: trained.tokenizer()?,

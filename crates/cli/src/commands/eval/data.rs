@@ -45,10 +45,17 @@ pub(super) struct Labelled {
 
 /// What is shown before an input.
 pub(super) struct Demonstrations {
-    pub(super) pool: Vec<Input>,
-    pub(super) count: usize,
-    pub(super) choice: ShotChoice,
-    pub(super) seed: u64,
+    pool: Vec<Input>,
+    count: usize,
+    choice: ShotChoice,
+    seed: u64,
+}
+
+impl Demonstrations {
+    pub(super) fn shots(&self) -> firebrand_prompt::Shots<'_> {
+        let Self { pool, count, choice, seed } = self;
+        firebrand_prompt::Shots { pool, count: *count, choice: *choice, seed: *seed }
+    }
 }
 
 /// Some of the data of a task.
@@ -116,12 +123,14 @@ pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Exampl
             let shots = shots.as_ref().map(|Shots { count, pool, by, seed: own }| {
                 let by = by.as_deref().map(|name| named_value::<ShotsBy>("shots_by", name)).transpose()?;
                 let pool = labelled(&self::parts(pool, task, None, base, seed)?, task, label, &prompt)?;
-                Ok::<_, anyhow::Error>(Demonstrations {
+                let shown = Demonstrations {
                     pool,
                     count: *count,
                     choice: by.map_or_else(ShotChoice::default, ShotChoice::from),
                     seed: own.unwrap_or(seed),
-                })
+                };
+                shown.shots().check().map_err(prompting::explained)?;
+                Ok::<_, anyhow::Error>(shown)
             });
             Examples::Labelled(Labelled {
                 prompts: vec![prompt],

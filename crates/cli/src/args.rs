@@ -18,7 +18,7 @@ pub(crate) use inference::{
     BenchCostArgs, BenchGenerateArgs, BestBy, EmbedArgs, GenerateArgs, Layer, Pool, RunOrder, ScoreArgs,
     ShowArgs, StrategyName, WeightsName,
 };
-pub(crate) use prompt::{BenchPromptArgs, PromptArgs};
+pub(crate) use prompt::{BenchPromptArgs, MeasureName, PromptArgs, ShotsBy};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 pub(crate) use tokenizer::{

@@ -260,6 +260,16 @@ pub(crate) fn tokenizer_hash(dir: &Path) -> anyhow::Result<Option<String>> {
     path.exists().then(|| sha256_of(&path)).transpose()
 }
 
+/// Whether a path names a model of llama2.c.
+fn is_llama2c(path: &Path) -> bool {
+    path.exists() && path.extension().is_some_and(|extension| extension == "bin")
+}
+
+/// Refuses what [`Trained::open`] cannot open, as far as can be told without reading a model.
+pub(crate) fn check_model(path: &Path) -> anyhow::Result<()> {
+    if is_llama2c(path) { Ok(()) } else { check_model_folder(path) }
+}
+
 /// Refuses a folder that holds no finished model.
 pub(crate) fn check_model_folder(dir: &Path) -> anyhow::Result<()> {
     if !dir.exists() {
@@ -326,7 +336,7 @@ pub(crate) struct Trained {
 impl Trained {
     /// Opens a run or a Hugging Face folder.
     pub(crate) fn open(dir: &Path, global: &Global) -> anyhow::Result<Self> {
-        if dir.exists() && dir.extension().is_some_and(|extension| extension == "bin") {
+        if is_llama2c(dir) {
             return Self::open_llama2c(dir, global);
         }
         check_model_folder(dir)?;

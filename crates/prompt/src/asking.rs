@@ -118,7 +118,7 @@ mod tests {
     fn question(answers: &[&[u32]], behind: &[u32]) -> Question {
         let candidate = |answer: &&[u32]| Candidate {
             ids: [&[10, 11], *answer, behind].concat(),
-            answers: Vec::from([2..2 + answer.len()]),
+            answers: std::iter::once(2..2 + answer.len()).collect(),
         };
         Question::compare(answers.iter().map(candidate).collect())
     }

@@ -9,6 +9,7 @@ use crate::question::{Question, Score};
 use crate::score::Scorer;
 use crate::template::{Fields, Template};
 use firebrand_tokenizer::Tokenizer;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Inputs go through templates and model in parts of so many: all their texts need not be in memory.
 const AT_ONCE: usize = 256;
@@ -19,7 +20,7 @@ pub type Embed<'a> = dyn Fn(&[u32]) -> Vec<f32> + 'a;
 /// Prompts with a model.
 #[derive(Clone, Copy)]
 pub struct Classifier<'a> {
-    /// One, or several that are an ensemble; all have the same labels.
+    /// One, or several that are an [ensemble](Prompt::ensemble): all have the same labels in the same order.
     pub prompts: &'a [Prompt],
     /// What makes ids of text.
     pub tokenizer: &'a Tokenizer,
@@ -47,24 +48,21 @@ pub struct OfTemplate<'a> {
     pub scores: AnswerScores,
     /// How many demonstrations there was room for.
     pub demonstrations: usize,
+    /// How many there was no room for.
+    pub left_out: usize,
     /// Whether a field was cut.
     pub trimmed: bool,
-    /// The place of each of the prompt's labels among those of the first prompt.
-    labels: Vec<usize>,
 }
 
 impl OfTemplate<'_> {
-    /// The probabilities of the labels, those of the first prompt, by one measure.
+    /// The probabilities of the labels by one measure.
     pub fn label_probabilities(&self, measure: Measure) -> Vec<f64> {
-        let own = self.scores.label_probabilities(measure, &self.prompt.verbalizer);
-        let mut all = vec![0.0; own.len()];
-        self.labels.iter().zip(own).for_each(|(&label, p)| all[label] = p);
-        all
+        self.scores.label_probabilities(measure, &self.prompt.verbalizer)
     }
 }
 
 impl Classified<'_> {
-    /// The mean over templates of the probabilities of the labels, those of the first prompt.
+    /// The mean over templates of the probabilities of the labels.
     pub fn label_probabilities(&self, measure: Measure) -> Vec<f64> {
         let mut mean = Vec::new();
         for template in &self.templates {
@@ -87,6 +85,14 @@ struct WithoutContent {
     content_free: Vec<f64>,
 }
 
+/// What is known of a template, by demonstrations.
+#[derive(Default)]
+struct Known<'a> {
+    /// How many of them leave room for the questions without content.
+    room: BTreeMap<&'a [usize], usize>,
+    without: BTreeMap<&'a [usize], WithoutContent>,
+}
+
 impl<'a> Classifier<'a> {
     /// The templates of all prompts.
     pub fn templates(&self) -> impl Iterator<Item = (&'a Prompt, &'a Template)> + use<'a> {
@@ -94,7 +100,8 @@ impl<'a> Classifier<'a> {
         prompts.iter().flat_map(|prompt| prompt.templates.iter().map(move |template| (prompt, template)))
     }
 
-    /// Classifies inputs. `progress` is told how many more are done.
+    /// Classifies inputs. `progress` is told how many more are done. No input is shown itself: an example with the same in all fields that
+    /// the templates speak of is none of its demonstrations.
     ///
     /// # Errors
     /// Prompts with different labels, too few demonstrations, an input that cannot be asked, a model that fails.
@@ -103,20 +110,57 @@ impl<'a> Classifier<'a> {
         inputs: &[Fields],
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Classified<'a>>, PromptError> {
-        self.run(inputs, false, progress)
-    }
-
-    /// The same of the examples that demonstrations are chosen from: none is shown to itself.
-    ///
-    /// # Errors
-    /// As [`classify`](Self::classify).
-    pub fn classify_pool(
-        &self,
-        pool: &[Example],
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Classified<'a>>, PromptError> {
-        let inputs: Vec<Fields> = pool.iter().map(|example| example.fields.clone()).collect();
-        self.run(&inputs, true, progress)
+        self.check_labels()?;
+        if let Some(shots) = &self.shots {
+            shots.check()?;
+        }
+        let mut all: Vec<Classified<'a>> =
+            inputs.iter().map(|_| Classified { templates: Vec::new() }).collect();
+        let n_templates = self.templates().count();
+        let mut done = 0;
+        let chosen = self.chosen(inputs)?;
+        for (prompt, template) in self.templates() {
+            let filling =
+                Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
+            let mut known = Known::default();
+            for start in (0..inputs.len()).step_by(AT_ONCE) {
+                let part = start..(start + AT_ONCE).min(inputs.len());
+                let mut asked: Vec<(Asked, &[usize])> = Vec::with_capacity(part.len());
+                for input in part.clone() {
+                    let numbers = self.with_room(&filling, &chosen[input], &mut known)?;
+                    let one = filling.ask(input, &inputs[input], &self.shown(&filling, numbers))?;
+                    let shown = &numbers[numbers.len() - one.demonstrations..];
+                    asked.push((one, shown));
+                }
+                self.ask_without_content(&filling, asked.iter().map(|(_, shown)| *shown), &mut known)?;
+                let questions: Vec<Question> =
+                    asked.iter().map(|(asked, _)| asked.question.clone()).collect();
+                let scores = self.scorer.score(&questions, &mut |count| {
+                    done += count;
+                    // Told in whole inputs.
+                    if done >= n_templates {
+                        progress(done / n_templates);
+                        done %= n_templates;
+                    }
+                })?;
+                for ((input, (asked, shown)), scores) in part.zip(asked).zip(scores) {
+                    let without = known.without.get(shown).expect("asked for above");
+                    all[input].templates.push(OfTemplate {
+                        prompt,
+                        scores: AnswerScores {
+                            log_probs: scores.iter().map(|score| score.log_prob).collect(),
+                            tokens: scores.iter().map(|score| score.tokens).collect(),
+                            null: without.null.clone(),
+                            content_free: without.content_free.clone(),
+                        },
+                        demonstrations: asked.demonstrations,
+                        left_out: chosen[input].len() - asked.demonstrations,
+                        trimmed: asked.trimmed,
+                    });
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// The questions that inputs come to, of all templates, without demonstrations.
@@ -135,98 +179,44 @@ impl<'a> Classifier<'a> {
         Ok(questions)
     }
 
-    fn run(
-        &self,
-        inputs: &[Fields],
-        of_pool: bool,
-        progress: &mut dyn FnMut(usize),
-    ) -> Result<Vec<Classified<'a>>, PromptError> {
-        if let Some(shots) = &self.shots {
-            shots.check()?;
+    /// Refuses prompts in which a label has another number.
+    fn check_labels(&self) -> Result<(), PromptError> {
+        let Some((first, others)) = self.prompts.split_first() else { return Ok(()) };
+        match others.iter().find(|other| other.labels() != first.labels()) {
+            None => Ok(()),
+            Some(other) => Err(PromptError::Ensemble(format!(
+                "prompts that are asked together have the same labels in one order: `{}` has {}, and `{}` has {}",
+                first.path,
+                first.labels().join(", "),
+                other.path,
+                other.labels().join(", ")
+            ))),
         }
-        let mut all: Vec<Classified<'a>> =
-            inputs.iter().map(|_| Classified { templates: Vec::new() }).collect();
-        let n_templates = self.templates().count();
-        let mut done = 0;
-        let chosen = self.chosen(inputs, of_pool)?;
-        for (prompt, template) in self.templates() {
-            let labels = self.labels_of(prompt)?;
-            let filling =
-                Filling { prompt, template, tokenizer: self.tokenizer, most: self.scorer.most_ids(true) };
-            let mut known: Vec<(Vec<usize>, WithoutContent)> = Vec::new();
-            for start in (0..inputs.len()).step_by(AT_ONCE) {
-                let part = start..(start + AT_ONCE).min(inputs.len());
-                let mut asked: Vec<Asked> = Vec::with_capacity(part.len());
-                for input in part.clone() {
-                    let shown = self.shown(&filling, &chosen[input]);
-                    asked.push(filling.ask(input, &inputs[input], &shown)?);
-                }
-                // What the model says without content depends on the demonstrations, which are mostly the same for all.
-                let new: Vec<Vec<usize>> = {
-                    let mut new: Vec<Vec<usize>> = part.clone().map(|input| chosen[input].clone()).collect();
-                    new.sort();
-                    new.dedup();
-                    new.retain(|shots| !known.iter().any(|(known, _)| known == shots));
-                    new
-                };
-                for (shots, without) in new.iter().zip(self.without_content(&filling, &new)?) {
-                    known.push((shots.clone(), without));
-                }
-                let questions: Vec<Question> = asked.iter().map(|asked| asked.question.clone()).collect();
-                let scores = self.scorer.score(&questions, &mut |count| {
-                    done += count;
-                    // Told in whole inputs.
-                    if done >= n_templates {
-                        progress(done / n_templates);
-                        done %= n_templates;
-                    }
-                })?;
-                for ((input, asked), scores) in part.zip(asked).zip(scores) {
-                    let without = known.iter().find(|(shots, _)| *shots == chosen[input]);
-                    let (_, without) = without.expect("asked for above");
-                    all[input].templates.push(OfTemplate {
-                        prompt,
-                        scores: AnswerScores {
-                            log_probs: scores.iter().map(|score| score.log_prob).collect(),
-                            tokens: scores.iter().map(|score| score.tokens).collect(),
-                            null: without.null.clone(),
-                            content_free: without.content_free.clone(),
-                        },
-                        demonstrations: asked.demonstrations,
-                        trimmed: asked.trimmed,
-                        labels: labels.clone(),
-                    });
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// The place of each label of a prompt among those of the first one.
-    fn labels_of(&self, prompt: &Prompt) -> Result<Vec<usize>, PromptError> {
-        let first = self.prompts[0].labels();
-        let place = |label: &String| first.iter().position(|other| other == label);
-        let places: Option<Vec<usize>> = prompt.labels().iter().map(place).collect();
-        places.filter(|places| places.len() == first.len()).ok_or_else(|| {
-            PromptError::Ensemble(format!(
-                "prompts of an ensemble have the same labels: `{}` has {}, and `{}` has {}",
-                self.prompts[0].name,
-                first.join(", "),
-                prompt.name,
-                prompt.labels().join(", ")
-            ))
-        })
     }
 
     /// The demonstrations of each input, as numbers of the pool.
-    fn chosen(&self, inputs: &[Fields], of_pool: bool) -> Result<Vec<Vec<usize>>, PromptError> {
+    fn chosen(&self, inputs: &[Fields]) -> Result<Vec<Vec<usize>>, PromptError> {
         let Some(shots) = &self.shots else { return Ok(vec![Vec::new(); inputs.len()]) };
-        let itself = |input: usize| of_pool.then_some(input);
+        let names: BTreeSet<&str> = self.prompts.iter().flat_map(Prompt::fields).collect();
+        let asked = |fields: &Fields| -> Vec<String> {
+            names.iter().map(|&name| fields.get(name).cloned().unwrap_or_default()).collect()
+        };
+        let mut same: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+        // Templates without fields ask the same of all.
+        for (number, example) in shots.pool.iter().enumerate().filter(|_| !names.is_empty()) {
+            same.entry(asked(&example.fields)).or_default().push(number);
+        }
+        let itself = |fields: &Fields| same.get(&asked(fields)).map_or(&[][..], Vec::as_slice);
         if shots.choice != ShotChoice::Nearest {
-            if !of_pool {
-                return Ok(vec![shots.chosen(None); inputs.len()]);
-            }
-            return Ok((0..inputs.len()).map(|input| shots.chosen(itself(input))).collect());
+            let usual = shots.chosen(&[]);
+            let chosen = |fields: &Fields| {
+                let itself = itself(fields);
+                match usual.iter().any(|number| itself.contains(number)) {
+                    true => shots.chosen(itself),
+                    false => usual.clone(),
+                }
+            };
+            return Ok(inputs.iter().map(chosen).collect());
         }
         let embed = self.embed.ok_or_else(|| {
             PromptError::Shots(
@@ -235,13 +225,12 @@ impl<'a> Classifier<'a> {
         })?;
         let most = self.scorer.most_ids(true);
         let embedding = |fields: &Fields| {
-            let values: Vec<&str> = fields.values().map(String::as_str).collect();
-            embed(&self.tokenizer.encode_at_most(&values.join(" "), most))
+            // What the templates speak of, and nothing else: the label of a record is one of its fields, too.
+            embed(&self.tokenizer.encode_at_most(&asked(fields).join(" "), most))
         };
         let pool: Vec<Vec<f32>> = shots.pool.iter().map(|example| embedding(&example.fields)).collect();
-        let near =
-            |(input, fields): (usize, &Fields)| shots.nearest(&embedding(fields), &pool, itself(input));
-        Ok(inputs.iter().enumerate().map(near).collect())
+        let near = |fields: &Fields| shots.nearest(&embedding(fields), &pool, itself(fields));
+        Ok(inputs.iter().map(near).collect())
     }
 
     /// Demonstrations as text.
@@ -254,25 +243,46 @@ impl<'a> Classifier<'a> {
         numbers.iter().map(text).collect()
     }
 
-    /// What the model says without content, behind each of some choices of demonstrations.
-    fn without_content(
+    /// The last of some demonstrations, as many as there is room for where there is no content: an input is shown no others than the
+    /// questions are that its answers are compared with.
+    fn with_room<'b>(
         &self,
         filling: &Filling<'_>,
-        shots: &[Vec<usize>],
-    ) -> Result<Vec<WithoutContent>, PromptError> {
-        let names = filling.template.fields();
-        let filled = |text: &str| -> Fields {
-            names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect()
-        };
-        let mut questions = Vec::with_capacity(CONTENT_FREE.len() * shots.len());
-        for shots in shots {
-            let shown = self.shown(filling, shots);
+        numbers: &'b [usize],
+        known: &mut Known<'b>,
+    ) -> Result<&'b [usize], PromptError> {
+        if !known.room.contains_key(numbers) {
+            let shown = self.shown(filling, numbers);
+            let mut room = numbers.len();
             for text in CONTENT_FREE {
-                questions.push(filling.ask(0, &filled(text), &shown)?.question);
+                room = room.min(filling.ask_without_content(text, &shown)?.demonstrations);
+            }
+            known.room.insert(numbers, room);
+        }
+        Ok(&numbers[numbers.len() - known.room[numbers]..])
+    }
+
+    /// Asks what the model says without content behind the demonstrations of some inputs, where it is not known yet: these are mostly the
+    /// same for all.
+    fn ask_without_content<'b>(
+        &self,
+        filling: &Filling<'_>,
+        shown: impl Iterator<Item = &'b [usize]>,
+        known: &mut Known<'b>,
+    ) -> Result<(), PromptError> {
+        let new: BTreeSet<&[usize]> = shown.filter(|shown| !known.without.contains_key(shown)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut questions = Vec::with_capacity(CONTENT_FREE.len() * new.len());
+        for numbers in &new {
+            let shown = self.shown(filling, numbers);
+            for text in CONTENT_FREE {
+                questions.push(filling.ask_without_content(text, &shown)?.question);
             }
         }
         let scores = self.scorer.score(&questions, &mut |_| {})?;
-        let of_shots = |scores: &[Vec<Score>]| {
+        let without = |scores: &[Vec<Score>]| {
             let log_probs: Vec<Vec<f64>> =
                 scores.iter().map(|scores| scores.iter().map(|score| score.log_prob).collect()).collect();
             let empty = CONTENT_FREE.iter().position(|text| text.is_empty()).unwrap_or_default();
@@ -281,7 +291,8 @@ impl<'a> Classifier<'a> {
                 null: log_probs[empty].clone(),
             }
         };
-        Ok(scores.chunks_exact(CONTENT_FREE.len()).map(of_shots).collect())
+        known.without.extend(new.into_iter().zip(scores.chunks_exact(CONTENT_FREE.len()).map(without)));
+        Ok(())
     }
 }
 

@@ -60,15 +60,15 @@ impl Shots<'_> {
         (0..self.pool.len()).filter(|&number| self.pool[number].label.is_some()).collect()
     }
 
-    /// The numbers of the examples to show, in the order in which they stand; the same for all inputs. `without` is one that is not to be
-    /// chosen: the input itself.
-    pub fn chosen(&self, without: Option<usize>) -> Vec<usize> {
-        let mut numbers: Vec<usize> =
-            self.labelled().into_iter().filter(|&number| Some(number) != without).collect();
+    /// The numbers of the examples to show, in the order in which they stand; the same for all inputs, but for those of `without`, which are
+    /// passed over: the input itself.
+    pub fn chosen(&self, without: &[usize]) -> Vec<usize> {
+        let mut numbers = self.labelled();
         let mut draws = keyed_rng(self.seed, "demonstrations", 0);
         for last in (1..numbers.len()).rev() {
             numbers.swap(last, below(&mut draws, last as u64 + 1) as usize);
         }
+        numbers.retain(|number| !without.contains(number));
         if self.choice == ShotChoice::Balanced {
             // The first of each label, then the second of each, and so on.
             let mut seen = BTreeMap::new();
@@ -88,11 +88,11 @@ impl Shots<'_> {
     }
 
     /// The numbers of the examples nearest to an input, the nearest one last. `embeddings` are those of the pool.
-    pub fn nearest(&self, input: &[f32], embeddings: &[Vec<f32>], without: Option<usize>) -> Vec<usize> {
+    pub fn nearest(&self, input: &[f32], embeddings: &[Vec<f32>], without: &[usize]) -> Vec<usize> {
         let mut near: Vec<(f64, usize)> = self
             .labelled()
             .into_iter()
-            .filter(|&number| Some(number) != without)
+            .filter(|number| !without.contains(number))
             .map(|number| (cosine(input, &embeddings[number]), number))
             .collect();
         // Of two as near the one that comes first in the pool.
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_seed_always_chooses_the_same_and_another_one_others() {
         let pool = pool(&[Some(0); 30]);
-        let chosen = |seed| shots(&pool, 5, ShotChoice::Random, seed).chosen(None);
+        let chosen = |seed| shots(&pool, 5, ShotChoice::Random, seed).chosen(&[]);
         assert_eq!(chosen(1), chosen(1));
         assert_ne!(chosen(1), chosen(2));
         assert_eq!(chosen(1).iter().collect::<BTreeSet<_>>().len(), 5, "each once");
@@ -138,7 +138,7 @@ mod tests {
         let pool = pool(&labels);
         for seed in 0..20 {
             let mut counts = [0; 3];
-            for number in shots(&pool, 6, ShotChoice::Balanced, seed).chosen(None) {
+            for number in shots(&pool, 6, ShotChoice::Balanced, seed).chosen(&[]) {
                 counts[pool[number].label.expect("labelled")] += 1;
             }
             assert_eq!(counts, [2, 2, 2]);
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn neither_the_input_itself_nor_what_has_no_label_is_shown() {
         let pool = pool(&[Some(0), None, Some(1), Some(0)]);
-        let mut chosen = shots(&pool, 2, ShotChoice::Random, 3).chosen(Some(2));
+        let mut chosen = shots(&pool, 2, ShotChoice::Random, 3).chosen(&[2]);
         chosen.sort_unstable();
         assert_eq!(chosen, [0, 3]);
         let error = shots(&pool, 4, ShotChoice::Random, 3).check().expect_err("too many").to_string();
@@ -156,10 +156,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_over_changes_the_choice_only_where_it_would_be_in_it() {
+        let labels: Vec<Option<usize>> = (0..30).map(|i| Some(i % 3)).collect();
+        let pool = pool(&labels);
+        for choice in [ShotChoice::Random, ShotChoice::Balanced] {
+            let shots = shots(&pool, 4, choice, 7);
+            let usual = shots.chosen(&[]);
+            for number in 0..pool.len() {
+                let chosen = shots.chosen(&[number]);
+                assert!(!chosen.contains(&number) && chosen.len() == 4);
+                assert_eq!(chosen == usual, !usual.contains(&number), "{choice:?} without {number}");
+            }
+        }
+    }
+
+    #[test]
     fn the_nearest_example_stands_last() {
         let pool = pool(&[Some(0), Some(1), Some(0), None]);
         let embeddings = [vec![1.0, 0.0], vec![0.6, 0.8], vec![-1.0, 0.0], vec![0.0, 2.0]];
-        let near = shots(&pool, 2, ShotChoice::Nearest, 0).nearest(&[0.0, 3.0], &embeddings, None);
+        let near = shots(&pool, 2, ShotChoice::Nearest, 0).nearest(&[0.0, 3.0], &embeddings, &[]);
         assert_eq!(near, [0, 1]);
         assert_eq!(cosine(&[0.0, 0.0], &[1.0, 1.0]), 0.0);
     }

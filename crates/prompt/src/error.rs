@@ -2,6 +2,30 @@
 
 use firebrand_corpus::did_you_mean;
 use std::error::Error;
+use std::fmt;
+
+/// What a question is about, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The input of this number, from 0.
+    Input(usize),
+    /// No input: all fields hold this text, which says nothing.
+    ContentFree(&'static str),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Input(number) => write!(f, "input {}", number + 1),
+            Self::ContentFree("") => {
+                f.write_str("no input (empty fields, which PMI and calibration ask about)")
+            }
+            Self::ContentFree(text) => {
+                write!(f, "no input (`{text}` in all fields, which calibration asks about)")
+            }
+        }
+    }
+}
 
 /// Why a question has no scores.
 #[derive(Debug, thiserror::Error)]
@@ -115,20 +139,20 @@ pub enum PromptError {
     SameTokens(String, String),
     /// The conditions of a template leave no blank.
     #[error(
-        "input {input} leaves the template without a blank: every part of a condition needs one, or the text around"
+        "{whose} leaves the template without a blank: every part of a condition needs one, or the text around"
     )]
     NoBlank {
-        /// The number of the input, from 1.
-        input: usize,
+        /// What was filled in.
+        whose: Whose,
     },
     /// The filled text is longer than the context.
     #[error(
-        "input {input} has {tokens} tokens in the template, and the model's context has room for {most}: {}",
+        "{whose} has {tokens} tokens in the template, and the model's context has room for {most}: {}",
         way_out(.trims)
     )]
     TooLong {
-        /// The number of the input, from 1.
-        input: usize,
+        /// What was filled in.
+        whose: Whose,
         /// Tokens of the longest candidate, as short as it could be made.
         tokens: usize,
         /// The most that there can be.

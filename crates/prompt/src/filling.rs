@@ -1,8 +1,9 @@
 //! From text to ids: an input in a template with each of the answers, demonstrations in front, cut so that all of it fits. The text is
 //! encoded whole, and which tokens are the answer's is seen afterwards.
 
-use crate::error::PromptError;
-use crate::prompt::{Prompt, TrimEnd};
+use crate::cutting::Cutting;
+use crate::error::{PromptError, Whose};
+use crate::prompt::Prompt;
 use crate::question::{Candidate, Question};
 use crate::template::{Fields, Filled, Template};
 use firebrand_tokenizer::Tokenizer;
@@ -44,33 +45,47 @@ impl Filling<'_> {
         fields: &Fields,
         demonstrations: &[String],
     ) -> Result<Asked, PromptError> {
-        let mut fields = fields.clone();
-        let mut shots = demonstrations;
-        loop {
-            let candidates = self.candidates(input, &fields, shots)?;
-            let longest = longest(&candidates);
-            if longest <= self.most {
-                let asked = Asked {
-                    question: Question::compare(candidates),
-                    demonstrations: shots.len(),
-                    trimmed: false,
-                };
-                return Ok(asked);
-            }
-            if shots.is_empty() {
-                break;
-            }
-            // A demonstration less, or several if they are far too long.
-            let share = longest.saturating_sub(self.most) * demonstrations.len() / longest;
-            shots = &shots[share.clamp(1, shots.len())..];
+        self.ask_of(Whose::Input(input), fields, demonstrations)
+    }
+
+    /// The same of no input: all fields hold `text`, which says nothing.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn ask_without_content(
+        &self,
+        text: &'static str,
+        demonstrations: &[String],
+    ) -> Result<Asked, PromptError> {
+        let names = self.template.fields();
+        let fields = names.iter().map(|name| ((*name).to_owned(), text.to_owned())).collect();
+        self.ask_of(Whose::ContentFree(text), &fields, demonstrations)
+    }
+
+    fn ask_of(&self, whose: Whose, fields: &Fields, demonstrations: &[String]) -> Result<Asked, PromptError> {
+        let count = demonstrations.len();
+        let asked = |candidates, demonstrations, trimmed| Asked {
+            question: Question::compare(candidates),
+            demonstrations,
+            trimmed,
+        };
+        let all = self.candidates(whose, fields, demonstrations)?;
+        if longest(&all) <= self.most {
+            return Ok(asked(all, count, false));
         }
-        let trims = self.cut(input, &mut fields)?;
-        let candidates = self.candidates(input, &fields, &[])?;
-        match longest(&candidates) {
-            tokens if tokens > self.most => {
-                Err(PromptError::TooLong { input: input + 1, tokens, most: self.most, trims })
+        // As many of the last demonstrations as there is room for.
+        let (mut fits, mut least, mut too_many) = (None, 0, count);
+        while least < too_many {
+            let middle = least.midpoint(too_many);
+            let candidates = self.candidates(whose, fields, &demonstrations[count - middle..])?;
+            match longest(&candidates) <= self.most {
+                true => (fits, least) = (Some(asked(candidates, middle, false)), middle + 1),
+                false => too_many = middle,
             }
-            _ => Ok(Asked { question: Question::compare(candidates), demonstrations: 0, trimmed: true }),
+        }
+        match fits {
+            Some(asked) => Ok(asked),
+            None => Ok(asked(self.cut(whose, fields)?, 0, true)),
         }
     }
 
@@ -81,7 +96,7 @@ impl Filling<'_> {
 
     fn candidates(
         &self,
-        input: usize,
+        whose: Whose,
         fields: &Fields,
         shots: &[String],
     ) -> Result<Vec<Candidate>, PromptError> {
@@ -90,7 +105,7 @@ impl Filling<'_> {
         let candidate = |answer: &str| {
             let filled = self.template.fill(fields, answer);
             if filled.answers.is_empty() {
-                return Err(PromptError::NoBlank { input: input + 1 });
+                return Err(PromptError::NoBlank { whose });
             }
             let filled = filled.behind(&before);
             encode(self.tokenizer, &filled)
@@ -108,58 +123,48 @@ impl Filling<'_> {
         Ok(candidates)
     }
 
-    /// Cuts fields until the text fits, or nothing is left to cut; says whether fields may be cut at all.
-    fn cut(&self, input: usize, fields: &mut Fields) -> Result<bool, PromptError> {
-        let mut order: Vec<String> = match &self.prompt.trim {
-            Some(order) => order.clone(),
-            None => {
-                let mut names: Vec<String> = self.template.fields().into_iter().map(str::to_owned).collect();
-                names.sort_by_key(|name| std::cmp::Reverse(fields.get(name).map_or(0, String::len)));
-                names
+    /// The candidates with fields cut so that they fit, and no more than that needs.
+    fn cut(&self, whose: Whose, fields: &Fields) -> Result<Vec<Candidate>, PromptError> {
+        let groups: Vec<Vec<&str>> = match &self.prompt.trim {
+            Some(order) => order.iter().map(|name| vec![name.as_str()]).collect(),
+            None => vec![self.template.shown_fields()],
+        };
+        let mut shortest = usize::MAX;
+        // A condition may take the blank away with the last of a field: no text is cut so far.
+        let mut attempt = |fields: &Fields| match self.candidates(whose, fields, &[]) {
+            Err(PromptError::NoBlank { .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(candidates) => {
+                shortest = shortest.min(longest(&candidates));
+                Ok(Some(candidates))
             }
         };
-        order.retain(|name| fields.get(name).is_some_and(|value| !value.is_empty()));
-        for name in &order {
-            let whole = fields[name].clone();
-            let places: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
-            // How many characters may stay: the most with which it fits.
-            let (mut fits, mut too_many) = (0, places.len());
-            while fits + 1 < too_many {
-                let middle = fits.midpoint(too_many);
-                fields.insert(name.clone(), kept(&whole, &places, middle, self.prompt.trim_end).to_owned());
-                match longest(&self.candidates(input, fields, &[])?) <= self.most {
-                    true => fits = middle,
-                    false => too_many = middle,
+        let mut fields = fields.clone();
+        for group in groups {
+            let cutting = Cutting::new(&group, &fields, self.tokenizer, self.prompt.trim_end);
+            let (mut fits, mut least, mut too_many) = (None, 0, cutting.steps());
+            while least < too_many {
+                let middle = least.midpoint(too_many);
+                match attempt(&cutting.left(&fields, middle))? {
+                    Some(candidates) if longest(&candidates) > self.most => too_many = middle,
+                    candidates => (fits, least) = (candidates.or(fits), middle + 1),
                 }
             }
-            fields.insert(name.clone(), kept(&whole, &places, fits, self.prompt.trim_end).to_owned());
-            if longest(&self.candidates(input, fields, &[])?) <= self.most {
-                break;
+            if let Some(candidates) = fits {
+                return Ok(candidates);
             }
+            let nothing = cutting.left(&fields, 0);
+            fields = match attempt(&nothing)? {
+                Some(_) => nothing,
+                None => cutting.left(&fields, 1),
+            };
         }
-        Ok(self.prompt.trim.as_ref().is_none_or(|order| !order.is_empty()))
-    }
-}
-
-/// At most `count` characters of a text, and whole words if there are any among them.
-fn kept<'a>(text: &'a str, places: &[usize], count: usize, end: TrimEnd) -> &'a str {
-    match end {
-        TrimEnd::Last => {
-            let part = &text[..places.get(count).copied().unwrap_or(text.len())];
-            let is_whole = text[part.len()..].starts_with(char::is_whitespace) || part.len() == text.len();
-            let words =
-                part.rfind(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[..space]);
-            if words.trim().is_empty() { part } else { words.trim_end() }
-        }
-        TrimEnd::First => {
-            let start = places.len().checked_sub(count).and_then(|first| places.get(first).copied());
-            let part = &text[start.unwrap_or(text.len())..];
-            let is_whole =
-                text[..text.len() - part.len()].ends_with(char::is_whitespace) || part.len() == text.len();
-            let words =
-                part.find(char::is_whitespace).filter(|_| !is_whole).map_or(part, |space| &part[space..]);
-            if words.trim().is_empty() { part } else { words.trim_start() }
-        }
+        let tokens = match shortest {
+            usize::MAX => longest(&self.candidates(whose, &fields, &[])?),
+            tokens => tokens,
+        };
+        let trims = self.prompt.trim.as_ref().is_none_or(|order| !order.is_empty());
+        Err(PromptError::TooLong { whose, tokens, most: self.most, trims })
     }
 }
 

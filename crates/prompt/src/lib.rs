@@ -13,6 +13,7 @@
 
 mod asking;
 mod classify;
+mod cutting;
 mod demonstrations;
 mod error;
 pub mod filling;
@@ -27,7 +28,7 @@ mod verbalizer;
 pub use asking::{Asking, Predicted, Reading};
 pub use classify::{Classified, Classifier, Embed, OfTemplate, Quality, best_template, qualities};
 pub use demonstrations::{Example, ShotChoice, Shots};
-pub use error::{PromptError, ScoreError};
+pub use error::{PromptError, ScoreError, Whose};
 pub use measure::{AnswerScores, Measure};
 pub use prompt::{Prompt, TrimEnd};
 pub use question::{Candidate, Question, Score};

@@ -14,11 +14,14 @@ use toml::Spanned;
 pub struct Prompt {
     /// How it is called: in the file, or the name of the file.
     pub name: String,
+    /// The file, as messages call it.
+    pub path: String,
     /// One, or several that are an ensemble.
     pub templates: Vec<Template>,
     /// What may stand in the blanks.
     pub verbalizer: Verbalizer,
-    /// The fields that are cut where a text is too long, in this order; `None`: all, always the longest.
+    /// The fields that are cut where a text is too long, in this order: of the second one nothing until nothing is left of the first.
+    /// `None`: all that the template shows, always the longest one.
     pub trim: Option<Vec<String>>,
     /// Which end of a field is cut.
     pub trim_end: TrimEnd,
@@ -144,6 +147,7 @@ impl Prompt {
             Path::new(path).file_stem().map_or_else(|| path.to_owned(), |stem| stem.to_string_lossy().into());
         let prompt = Self {
             name: file.name.unwrap_or(stem),
+            path: path.to_owned(),
             templates,
             verbalizer,
             trim: file.trim,
@@ -161,7 +165,40 @@ impl Prompt {
         Ok(prompt)
     }
 
-    /// The names of the labels, in the order of the file.
+    /// Prompts that are asked together. Each file has its labels in an order of its own; here all have that of the first one, so that a
+    /// label has one number in all of them.
+    ///
+    /// # Errors
+    /// One whose labels are not those of the first.
+    pub fn ensemble(mut prompts: Vec<Self>) -> Result<Vec<Self>, PromptError> {
+        let Some((first, others)) = prompts.split_first_mut() else { return Ok(prompts) };
+        let labels = first.labels();
+        for other in others {
+            let theirs: Vec<&str> = other.labels().iter().map(String::as_str).collect();
+            let path = &other.path;
+            let problem = match labels.iter().find(|label| !theirs.contains(&label.as_str())) {
+                Some(missing) => Some(format!(
+                    "`{path}` has no label `{missing}`, which `{}` has: there is {}{}",
+                    first.path,
+                    theirs.join(", "),
+                    firebrand_corpus::did_you_mean(nearest(missing, &theirs))
+                )),
+                None => theirs
+                    .iter()
+                    .find(|label| !labels.iter().any(|known| known == *label))
+                    .map(|more| format!("`{path}` has the label `{more}`, which `{}` has not", first.path)),
+            };
+            if let Some(problem) = problem {
+                return Err(PromptError::Ensemble(format!(
+                    "prompts that are asked together have the same labels, and {problem}"
+                )));
+            }
+            other.verbalizer = other.verbalizer.in_order(labels);
+        }
+        Ok(prompts)
+    }
+
+    /// The names of the labels, in the order of the file, or of the first one of an [ensemble](Self::ensemble).
     pub fn labels(&self) -> &[String] {
         self.verbalizer.labels()
     }

@@ -59,6 +59,12 @@ pub fn answers_of(
     let n_labels = prompt.labels().len();
     let labelled: Vec<(&Example, usize)> =
         examples.iter().filter_map(|example| Some((example, example.label?))).collect();
+    if let Some((_, label)) = labelled.iter().find(|&&(_, label)| label >= n_labels) {
+        return Err(PromptError::Shots(format!(
+            "an example has the label of number {label}, and the prompt `{}` has {n_labels} labels",
+            prompt.path
+        )));
+    }
     for (label, name) in prompt.labels().iter().enumerate() {
         if !labelled.iter().any(|&(_, of)| of == label) {
             return Err(PromptError::Shots(format!(

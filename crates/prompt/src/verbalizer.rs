@@ -65,6 +65,17 @@ impl Verbalizer {
         Ok(Self { labels: names, answers })
     }
 
+    /// The same with its labels in this order, which are all of them.
+    pub(crate) fn in_order(&self, labels: &[String]) -> Self {
+        let of = |number: usize, name: &String| {
+            let mine = self.labels.iter().position(|label| label == name);
+            let answers = self.answers.iter().filter(move |answer| Some(answer.label) == mine);
+            answers.map(move |answer| Answer { label: number, ..answer.clone() })
+        };
+        let answers = labels.iter().enumerate().flat_map(|(number, name)| of(number, name)).collect();
+        Self { labels: labels.to_vec(), answers }
+    }
+
     /// The names of the labels.
     pub fn labels(&self) -> &[String] {
         &self.labels

@@ -137,7 +137,12 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "OUT", requires = "file")]
     pub(crate) add_columns: Option<PathBuf>,
     /// Texts that are read together
-    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(64).expect("64 is not 0"))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = NonZeroUsize::new(64).expect("64 is not 0"),
+        conflicts_with = "templates"
+    )]
     pub(crate) batch_size: NonZeroUsize,
     #[command(flatten)]
     pub(crate) prompt: PromptArgs,

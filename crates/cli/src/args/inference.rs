@@ -289,7 +289,7 @@ pub(crate) struct ScoreArgs {
     /// Score by n-grams of the run's training text too, of 1 to N tokens (modified Kneser-Ney): what a model has to beat
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     pub(crate) ngram: Option<u8>,
-    /// Store weights like this, and show what that changes: perplexity and memory beside those of f32; not for masked models
+    /// Store weights like this, and show what that changes: perplexity and memory beside those of f32
     #[arg(long, value_enum, default_value_t = WeightsName::F32)]
     pub(crate) weights: WeightsName,
     /// Write the logits for --ids or --text here, as JSON: a row of the vocabulary's size for every token, about the one behind it; of a

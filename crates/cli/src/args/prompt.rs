@@ -21,10 +21,10 @@ pub(crate) struct PromptArgs {
     #[arg(long, requires = "file", help_heading = PROMPT)]
     pub(crate) each: bool,
     /// In which sense the best answer is the best
-    #[arg(long, value_enum, default_value_t = MeasureName::Sum, help_heading = PROMPT)]
+    #[arg(long, value_enum, default_value_t = MeasureName::Sum, requires = "templates", help_heading = PROMPT)]
     pub(crate) measure: MeasureName,
     /// Read every filled text anew and as a whole, whatever it shares with others: to see what that costs
-    #[arg(long, conflicts_with_all = ["shots", "choose", "find_answers"], help_heading = PROMPT)]
+    #[arg(long, requires = "templates", conflicts_with_all = ["measure", "each", "examples"], help_heading = PROMPT)]
     pub(crate) one_by_one: bool,
     /// Labelled records for what follows, read as --data is
     #[arg(long, value_name = "FILE", help_heading = EXAMPLES)]
@@ -33,14 +33,14 @@ pub(crate) struct PromptArgs {
     #[arg(long, value_name = "N", requires = "examples", help_heading = EXAMPLES)]
     pub(crate) few: Option<usize>,
     /// Show so many of them before each input
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = EXAMPLES)]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "templates", help_heading = EXAMPLES)]
     pub(crate) shots: usize,
-    /// Which ones
-    #[arg(long, value_enum, default_value_t = ShotsBy::Balanced, help_heading = EXAMPLES)]
-    pub(crate) shots_by: ShotsBy,
-    /// Of demonstrations chosen by chance: another seed, other ones
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = EXAMPLES)]
-    pub(crate) seed: u64,
+    /// Which ones [default: balanced]
+    #[arg(long, value_enum, requires = "templates", help_heading = EXAMPLES)]
+    pub(crate) shots_by: Option<ShotsBy>,
+    /// Of demonstrations chosen by chance: another seed, other ones [default: 0]
+    #[arg(long, value_name = "N", requires = "templates", help_heading = EXAMPLES)]
+    pub(crate) seed: Option<u64>,
     /// Use only the template that finds most of their labels
     #[arg(long, requires = "examples", help_heading = EXAMPLES)]
     pub(crate) choose: bool,

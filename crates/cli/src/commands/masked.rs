@@ -93,6 +93,20 @@ impl<'a> Masked<'a> {
         Ok(Self { model, tokenizer, table: tokenizer.token_table(), mask, frame })
     }
 
+    /// The same with another model of its shape.
+    pub(crate) fn with<'b>(&self, model: &'b Encoder) -> Masked<'b>
+    where
+        'a: 'b,
+    {
+        Masked {
+            model,
+            tokenizer: self.tokenizer,
+            table: self.table.clone(),
+            mask: self.mask,
+            frame: self.frame,
+        }
+    }
+
     /// Whether a token stands for text.
     pub(crate) fn is_ordinary(&self, id: u32) -> bool {
         self.table.is_ordinary(id)

@@ -1,12 +1,14 @@
 //! What prompts need of a run: its special tokens, a scorer, embeddings, templates by name.
 
 use super::masked::Frame;
+use crate::args::Global;
 use crate::config::{MASK, did_you_mean};
 use crate::exit::usage;
+use crate::output::say;
 use crate::run::Trained;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_pretrain::{Mode, ModeTokens, Sentinels};
-use firebrand_prompt::{Prompt, Scorer, SpecialIds};
+use firebrand_prompt::{Classified, Prompt, PromptError, Scorer, SpecialIds};
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{ModelConfig, ModelKind};
 use std::path::Path;
@@ -36,6 +38,61 @@ pub(crate) fn template(name: &str) -> anyhow::Result<String> {
         )));
     };
     Ok((*text).to_owned())
+}
+
+/// Templates that are asked together: a label has one number in all of them.
+pub(crate) fn prompts(names: &[String]) -> anyhow::Result<Vec<Prompt>> {
+    let prompts = names.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?;
+    Prompt::ensemble(prompts).map_err(explained)
+}
+
+/// What a user gave is wrong, or the model fails.
+pub(crate) fn explained(error: PromptError) -> anyhow::Error {
+    match error {
+        PromptError::Score(error) => error.into(),
+        error => usage(error.to_string()),
+    }
+}
+
+/// What was left out of filled templates for want of room.
+#[derive(Debug, Default)]
+pub(crate) struct Cut {
+    templates: usize,
+    /// Those with fewer demonstrations than were to be shown, and how many that were.
+    fewer: usize,
+    shots: usize,
+    /// Those with less of their fields.
+    trimmed: usize,
+}
+
+impl Cut {
+    pub(crate) fn of(classified: &[Classified<'_>]) -> Self {
+        let mut all = Self::default();
+        all.add(classified);
+        all
+    }
+
+    pub(crate) fn add(&mut self, classified: &[Classified<'_>]) {
+        for of in classified.iter().flat_map(|classified| &classified.templates) {
+            self.templates += 1;
+            self.fewer += usize::from(of.left_out > 0);
+            self.shots = self.shots.max(of.demonstrations + of.left_out);
+            self.trimmed += usize::from(of.trimmed);
+        }
+    }
+
+    /// Says it, if there is something to say; `whose` stands in front.
+    pub(crate) fn say(&self, whose: &str, global: &Global) {
+        let Self { templates, fewer, shots, trimmed } = self;
+        if *fewer > 0 {
+            let of = format!("{fewer} of {templates} filled templates");
+            say(global, format!("{whose}{of} had no room for all {shots} demonstrations"));
+        }
+        if *trimmed > 0 {
+            let of = format!("{trimmed} of {templates} filled templates");
+            say(global, format!("{whose}{of} were too long for the context, and fields were cut"));
+        }
+    }
 }
 
 /// The ids of the tokens by which a model is asked.

@@ -80,6 +80,31 @@ fn hidden_log_prob(scratch: &Scratch, run: &str, ids: &[u32], at: usize) -> f64 
 }
 
 #[test]
+fn narrow_weights_are_scored_by_and_compared_with_f32() {
+    let scratch = trained("masked-smoke", &[]);
+    let text = "Once there was a crow.";
+    let score =
+        |more: &[&str]| scratch.run(&[&["score", "run", "--text", text, "--json"], more].concat()).json();
+    let loss = |value: &Value| value["loss"].as_f64().expect("nats a token");
+    let wide = score(&["--logits", "wide.json"]);
+    for weights in ["bf16", "int8"] {
+        let narrow = score(&["--weights", weights, "--logits", "narrow.json"]);
+        assert_eq!((&narrow["weights"], &narrow["pseudo"]), (&weights.into(), &true.into()));
+        assert_eq!(loss(&narrow["f32"]), loss(&wide), "{weights}");
+        let change = (loss(&narrow) - loss(&wide)).exp_m1();
+        assert!((narrow["perplexity_change"].as_f64().expect("a number") - change).abs() < 1e-12);
+        assert!(change != 0.0 && change.abs() < 0.1, "{weights} changes it by {change}");
+        assert!(narrow["weight_bytes"].as_u64() < narrow["f32"]["weight_bytes"].as_u64());
+        assert_ne!(scratch.bytes("wide.json"), scratch.bytes("narrow.json"), "its own logits");
+        let table = scratch.run(&["score", "run", "--text", text, "--weights", weights]).succeeds().stdout;
+        assert!(
+            table.contains(&format!("({weights} changes it by")) && table.contains("weights  "),
+            "{table}"
+        );
+    }
+}
+
+#[test]
 fn marks_stand_around_texts_and_their_parts_where_the_model_was_trained_with_them() {
     // [CLS] is 301, [SEP] 302.
     let scratch = trained("masked-smoke", &[]);
@@ -159,7 +184,6 @@ fn masked_models_score_texts_by_hiding_each_token() {
     scratch.run(&ngram).fails(2, &["--ngram", "pseudo-log-likelihood", "does not compare"]);
     let plain = scratch.run(&["score", "run", "--text", text]).succeeds().stdout;
     assert!(plain.contains("pseudo-log-likelihood") && plain.contains("pseudo-perplexity"), "{plain}");
-    scratch.run(&["score", "run", "--text", text, "--weights", "int8"]).fails(2, &["--weights", "f32"]);
     scratch.run(&["score", "run", "--ids", "0,300"]).fails(2, &["nothing to score"]);
     scratch.run(&["score", "run", "--file", "train.txt", "--logits", "l"]).fails(2, &["not of a --file"]);
 }

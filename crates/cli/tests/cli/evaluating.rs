@@ -188,7 +188,143 @@ fn what_is_wrong_with_a_suite_is_said_before_any_model_is_asked() {
     scratch.run(&["eval", "run"]).fails(2, &["--suite"]);
     scratch
         .run(&["eval", "run", "--suite", "animals.toml", "--examples", "none/x.jsonl"])
-        .fails(1, &["--examples none/x.jsonl"]);
+        .fails(2, &["--examples none/x.jsonl: there is no folder none; make it"]);
+}
+
+const WISHES: &str = r#"
+resamples = 20
+seed = 3
+
+[[tasks]]
+name = "wishes"
+kind = "classification"
+template = "wish.toml"
+data = "wishes.data"
+format = "json-lines"
+measure = "calibrated"
+shots = 2
+pool = "wishes.data"
+"#;
+
+/// A run that sees so many tokens, and a suite that asks it of wishes.
+fn with_wishes(context: usize) -> Scratch {
+    let scratch = Scratch::with_text();
+    scratch.pretrain("run", &[&format!("training.seq_len={context}")]).succeeds();
+    let template = "texts = [\"{text} It got [Z].\", \"{text} [Z]!\"]\n[labels]\nfood = [\"cheese\", \"grain\"]\nrest = [\"peace\"]\n";
+    scratch.write("wish.toml", template);
+    let line = |(who, label): (&str, &str)| format!("{{\"text\": \"A {who}.\", \"label\": \"{label}\"}}\n");
+    let lines = [("fox", "food"), ("crow", "rest"), ("hen", "food"), ("fox and a hen", "rest")].map(line);
+    scratch.write("wishes.data", lines.concat());
+    scratch.write("wishes.toml", WISHES);
+    scratch
+}
+
+#[test]
+fn a_classification_shows_and_measures_what_its_task_says() {
+    let scratch = with_wishes(96);
+    let eval = ["eval", "run", "--suite", "wishes.toml", "--json", "--examples", "answers.jsonl"];
+    let answers = |suite: &str| -> (Value, Vec<Value>) {
+        scratch.write("wishes.toml", suite);
+        let report = scratch.run(&eval).json();
+        let parse = |line: &str| serde_json::from_str(line).expect("a line of JSON");
+        (report, scratch.text("answers.jsonl").lines().map(parse).collect())
+    };
+    let (report, calibrated) = answers(WISHES);
+    // The scores of both templates, of three answers each.
+    for answer in &calibrated {
+        let scores: Vec<Vec<f64>> = serde_json::from_value(answer["log_likelihoods"].clone()).expect("lists");
+        assert_eq!(scores.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3], "{answer}");
+    }
+    // Accuracy is of the measure that the task names, and the plain sum stands among the others.
+    let metrics = report["suites"][0]["tasks"][0]["metrics"].as_array().expect("metrics");
+    let right = |measure: &str| {
+        calibrated.iter().filter(|answer| answer["chosen"][measure] == answer["label"]).count() as f64 / 4.0
+    };
+    assert_eq!(
+        (&metrics[0]["metric"], number(&metrics[0]["runs"][0]["value"])),
+        (&"accuracy".into(), right("calibrated"))
+    );
+    assert_eq!(
+        (&metrics[2]["metric"], number(&metrics[2]["runs"][0]["value"])),
+        (&"accuracy, sum".into(), right("sum"))
+    );
+    // What is shown before an input is chosen as the command line would, and never the input itself.
+    let shown = |suite: &str, by: &str, seed: &str| {
+        let (_, answers) = answers(suite);
+        scratch.write("wishes.jsonl", scratch.text("wishes.data"));
+        let classify =
+            ["classify", "run", "--template", "wish.toml", "--data", "wishes.jsonl", "--each", "--json"];
+        let examples = ["--examples", "wishes.jsonl", "--shots", "2", "--shots-by", by];
+        let seed = if by == "nearest" { vec![] } else { vec!["--seed", seed] };
+        let lines = scratch.run(&[&classify[..], &examples, &seed].concat()).json_lines();
+        for (line, answer) in lines.iter().zip(&answers) {
+            let of = |template: usize| -> Vec<f64> {
+                let answers = line["templates"][template]["answers"].as_array().expect("answers");
+                answers.iter().map(|answer| number(&answer["values"]["sum"])).collect()
+            };
+            assert_eq!(line["templates"][0]["demonstrations"], 2);
+            assert_eq!(answer["log_likelihoods"], serde_json::json!([of(0), of(1)]), "{by}");
+        }
+    };
+    shown(WISHES, "balanced", "3");
+    shown(&format!("{WISHES}seed = 5"), "balanced", "5");
+    shown(&format!("{WISHES}shots_by = \"random\""), "random", "3");
+    shown(&format!("{WISHES}shots_by = \"nearest\""), "nearest", "");
+    let wrong = |suite: String, parts: &[&str]| {
+        scratch.write("wishes.toml", suite);
+        scratch.run(&eval).fails(2, &[&["wishes.toml: task `wishes`"], parts].concat());
+    };
+    wrong(
+        WISHES.replace("\"calibrated\"", "\"calibrate\""),
+        &["measure = \"calibrate\"; did you mean `calibrated`?"],
+    );
+    wrong(format!("{WISHES}shots_by = \"near\""), &["shots_by = \"near\"", "nearest"]);
+    wrong(
+        WISHES.replace("format = \"json-lines\"\n", ""),
+        &["plain text, whose lines have no field `label`"],
+    );
+    wrong(WISHES.replace("shots = 2", "shots = 5"), &["5 demonstrations are asked for, and there are 4"]);
+}
+
+#[test]
+fn demonstrations_for_which_there_was_no_room_are_said_once_a_task() {
+    let scratch = with_wishes(16);
+    let ran = scratch.run(&["eval", "run", "--suite", "wishes.toml"]).succeeds();
+    let said: Vec<&str> = ran.stderr.lines().filter(|line| line.contains("no room")).collect();
+    assert_eq!(said.len(), 1, "{}", ran.stderr);
+    assert!(
+        said[0].starts_with("wishes: ")
+            && said[0].ends_with("of 8 filled templates had no room for all 2 demonstrations"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn all_runs_are_looked_at_before_the_first_is_asked() {
+    let scratch = with_questions("replaced-token-smoke");
+    // Asked first, this run would say that it predicts no tokens.
+    scratch.run(&["eval", "run", "none", "--suite", "all.toml"]).fails(2, &["none: there is no such run"]);
+}
+
+#[test]
+fn kinds_of_models_without_a_common_figure_show_their_own() {
+    let scratch = with_questions("masked-smoke");
+    scratch.pretrain("decoder", &[]).succeeds();
+    let eval = ["eval", "run", "decoder", "--suite", "all.toml", "--task", "text"];
+    let report = scratch.run(&[&eval[..], &["--json"]].concat()).json();
+    let metrics = report["suites"][0]["tasks"][0]["metrics"].as_array().expect("metrics");
+    let there: Vec<(&str, [bool; 2])> = metrics
+        .iter()
+        .map(|metric| {
+            (metric["metric"].as_str().expect("a name"), [0, 1].map(|run| !metric["runs"][run].is_null()))
+        })
+        .collect();
+    let [first, second] = [[true, false], [false, true]];
+    assert_eq!(there, [("pseudo-perplexity", first), ("bits per byte", second), ("perplexity", second)]);
+    let table = scratch.run(&eval).succeeds().stdout;
+    for part in ["text: pseudo-perplexity of 40", "text: perplexity of 40", "—", "A run without a value"] {
+        assert!(table.contains(part), "{part:?} is not in {table}");
+    }
 }
 
 /// A small model, questions and answers in `golden/lm_eval`, of which `make.py` says how they were made.

@@ -2,6 +2,8 @@
 
 use crate::support::Scratch;
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 const TEMPLATE: &str = "text = \"{text} It got [Z] at last.\"\n[labels]\nfood = [\"cheese\", \"grain\"]\nrest = [\"shade\", \"peace\"]\n";
 
@@ -67,8 +69,32 @@ fn texts_come_from_arguments_stdin_and_records() {
     assert_eq!(by_records[1]["fields"]["id"], "2");
     scratch.write("new.txt", "A fox.\nA hen.\n");
     assert_eq!(scratch.run(&[&classify[..], &["--file", "new.txt"]].concat()).json_lines(), by_argument);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"A fox.\nA hen.\n").expect("into memory");
+    scratch.write("new.txt.gz", packed.finish().expect("into memory"));
+    assert_eq!(scratch.run(&[&classify[..], &["--file", "new.txt.gz"]].concat()).json_lines(), by_argument);
     let table = scratch.run(&["classify", "run", "--template", "wish.toml", "A fox."]).succeeds().stdout;
     assert!(table.starts_with("label") && table.contains("A fox."), "{table}");
+}
+
+#[test]
+fn lines_of_stdin_are_answered_as_they_come() {
+    let scratch = with_run();
+    let classify = ["classify", "run", "--template", "wish.toml", "--json"];
+    let mut child = scratch.command(&classify).stdin(Stdio::piped()).spawn().expect("it starts");
+    let (mut to, from) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+    let mut answers = BufReader::new(from).lines();
+    for text in ["A fox.", "A hen."] {
+        writeln!(to, "{text}").expect("it reads");
+        let answer = answers.next().expect("an answer before stdin ends").expect("text");
+        let answer: Value = serde_json::from_str(&answer).expect("a line of JSON");
+        assert_eq!(answer["fields"]["text"], text);
+    }
+    drop(to);
+    assert!(answers.next().is_none() && child.wait().expect("it ends").success());
+    scratch.run_with(&classify, "").fails(2, &["nothing to classify"]);
+    let one = scratch.run_with(&[&classify[..], &["--limit", "1"]].concat(), "A fox.\nA hen.\n").json_lines();
+    assert_eq!(one.len(), 1);
 }
 
 #[test]
@@ -119,7 +145,8 @@ fn demonstrations_templates_and_answers_come_from_labelled_examples() {
         assert!(shots["templates"][0]["demonstrations"].as_u64().is_some_and(|n| n <= 1), "{shots}");
     }
     let both = [&classify[..], &["--template", "other.toml"]].concat();
-    assert_eq!(scratch.run(&both).json()["templates"].as_array().map(Vec::len), Some(2), "an ensemble");
+    let shown = scratch.run(&[&both[..], &["--shots", "1"]].concat()).json();
+    assert_eq!(shown["templates"].as_array().map(Vec::len), Some(2), "an ensemble");
     let chosen = scratch.run(&[&both[..], &["--choose"]].concat());
     assert!(chosen.stderr.contains("chosen: "), "{}", chosen.stderr);
     assert_eq!(chosen.json()["templates"].as_array().map(Vec::len), Some(1));
@@ -130,6 +157,57 @@ fn demonstrations_templates_and_answers_come_from_labelled_examples() {
     none.fails(2, &["--shots", "--examples FILE"]);
     let many = scratch.run(&[&classify[..], &["--shots", "3"]].concat());
     many.fails(2, &["3 demonstrations are asked for, and there are 2 labelled examples"]);
+}
+
+#[test]
+fn labels_are_the_same_in_all_templates_whatever_order_they_stand_in() {
+    let scratch = with_run();
+    scratch.write(
+        "few.jsonl",
+        "{\"text\": \"A fox.\", \"label\": \"food\"}\n{\"text\": \"Hen.\", \"label\": \"rest\"}\n",
+    );
+    let (head, labels) = TEMPLATE.split_once("[labels]\n").expect("labels");
+    let reversed: Vec<&str> = labels.lines().rev().collect();
+    scratch.write("reversed.toml", format!("{head}[labels]\n{}\n", reversed.join("\n")));
+    scratch.write("same.toml", TEMPLATE);
+    let classify = |other: &str, more: &[&str]| {
+        let args = ["classify", "run", "--template", "wish.toml", "--template", other, "--json", "A crow."];
+        scratch.run(&[&args[..], &["--examples", "few.jsonl"], more].concat())
+    };
+    // In other words: the second template is the first one, so that the order of its labels cannot matter.
+    for more in [&["--shots", "2"][..], &["--find-answers", "1"], &["--shots", "1", "--choose"]] {
+        let (same, reversed) = (classify("same.toml", more).json(), classify("reversed.toml", more).json());
+        assert_eq!(same["probabilities"], reversed["probabilities"], "{more:?}");
+        assert_eq!(same["measures"], reversed["measures"], "{more:?}");
+    }
+    scratch.write("wrong.toml", TEMPLATE.replace("rest =", "rests ="));
+    classify("wrong.toml", &["--choose"]).fails(
+        2,
+        &["`wrong.toml` has no label `rest`, which `wish.toml` has: there is food, rests; did you mean `rests`?"],
+    );
+    scratch.write("more.toml", format!("{TEMPLATE}joy = [\"friends\"]\n"));
+    classify("more.toml", &["--find-answers", "1"])
+        .fails(2, &["`more.toml` has the label `joy`, which `wish.toml` has not"]);
+}
+
+#[test]
+fn an_option_that_would_do_nothing_is_refused_with_what_it_needs() {
+    let scratch = Scratch::empty();
+    for option in [["--shots", "1"], ["--measure", "pmi"], ["--seed", "1"], ["--shots-by", "random"]] {
+        let ran = scratch.run(&[&["classify", "run", "x"], &option[..]].concat());
+        ran.fails(2, &["--template <FILE|NAME>"]);
+    }
+    let with_template = |more: &[&str], parts: &[&str]| {
+        scratch.run(&[&["classify", "run", "x", "--template", "reviews"], more].concat()).fails(2, parts);
+    };
+    with_template(&["--batch-size", "3"], &["--batch-size", "cannot be used with", "--template"]);
+    with_template(&["--label", "stars", "A fox."], &["--label: give the --file or the --examples"]);
+    with_template(&["--seed", "1"], &["--seed", "say how many, --shots N"]);
+    with_template(&["--shots-by", "random"], &["--shots-by", "say how many, --shots N"]);
+    with_template(&["--examples", "few.jsonl"], &["--examples: say what for", "--choose"]);
+    let nearest = ["--examples", "few.jsonl", "--shots", "1", "--shots-by", "nearest", "--seed", "1"];
+    with_template(&nearest, &["--seed: the nearest examples are the same with every seed"]);
+    with_template(&["--one-by-one", "--measure", "pmi"], &["--one-by-one", "--measure"]);
 }
 
 #[test]
@@ -187,6 +265,8 @@ fn wrong_templates_and_data_are_said_with_their_place() {
     let long = "The fox wanted peace. ".repeat(40);
     with(&format!("text = \"{{text}} [Z]\"\ntrim = []\n{answers}"), &[&long])
         .fails(2, &["input 1 has", "room for", "trim"]);
+    with("text = \"{if text}{text} [Z]{end}\"\nanswers = [\"a\", \"b\"]", &["x"])
+        .fails(2, &["no input (empty fields, which PMI and calibration ask about)", "without a blank"]);
     with(&format!("text = \"{long} [Z]\"\n{answers}"), &["x"])
         .fails(2, &["what stands around the fields is too long"]);
     scratch.run(&["classify", "run", "--template", "reviws", "x"]).fails(2, &["did you mean `reviews`?"]);

@@ -7,6 +7,7 @@
 mod corpus;
 mod files;
 mod held_out;
+mod lines;
 mod memory;
 mod parts;
 mod pieces;
@@ -23,6 +24,7 @@ use crate::records::Format;
 pub use corpus::Corpus;
 pub use files::source_files;
 pub use held_out::{HeldOut, Split};
+pub use lines::Lines;
 pub(crate) use memory::Memory;
 pub use parts::Parts;
 pub(crate) use parts::Position;

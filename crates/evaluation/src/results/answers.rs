@@ -82,8 +82,8 @@ pub struct LabelAnswer {
     pub right: usize,
     /// The number of the chosen one, by each measure.
     pub chosen: Vec<usize>,
-    /// The log-probability of each answer of the template.
-    pub log_likelihoods: Vec<f64>,
+    /// For each template the log-probability of each of its answers.
+    pub log_likelihoods: Vec<Vec<f64>>,
 }
 
 impl Answers {

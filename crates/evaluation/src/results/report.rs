@@ -43,8 +43,8 @@ pub struct MetricReport {
     /// What guessing gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chance: Option<f64>,
-    /// One a run, in order.
-    pub runs: Vec<Value>,
+    /// One a run, in order; none of a run whose kind of model has no such figure, or whose ids have no bytes to count.
+    pub runs: Vec<Option<Value>>,
 }
 
 /// A figure of a run.
@@ -84,16 +84,22 @@ pub fn report(task: &str, kind: &'static str, runs: &[Answers], bootstrap: &Boot
     let examples = runs.first().map_or(0, Answers::len);
     assert!(runs.iter().all(|answers| answers.len() == examples), "all runs answer the same examples");
     let of_runs: Vec<Vec<Metric>> = runs.iter().map(metrics).collect();
-    // A metric that not all runs have (bits per byte, where ids have no bytes) is compared among none.
-    let names = of_runs.first().into_iter().flatten().map(|metric| metric.name.clone());
-    let everywhere = |name: &String| of_runs.iter().all(|run| run.iter().any(|metric| metric.name == *name));
-    let found = |name: String| -> MetricReport {
-        let of_run = |run: &Vec<Metric>| run.iter().find(|metric| metric.name == name).cloned();
-        compare(&of_runs.iter().filter_map(of_run).collect::<Vec<_>>(), bootstrap)
+    // Those of the first run in its order, then what only others have: of an encoder and a decoder each shows its own.
+    let mut names: Vec<&str> = Vec::new();
+    for metric in of_runs.iter().flatten() {
+        if !names.contains(&metric.name.as_str()) {
+            names.push(&metric.name);
+        }
+    }
+    let found = |name: &str| -> MetricReport {
+        let of_run = |run: &'_ [Metric]| run.iter().position(|metric| metric.name == name);
+        let metrics: Vec<Option<&Metric>> =
+            of_runs.iter().map(|run| of_run(run).map(|at| &run[at])).collect();
+        compare(&metrics, bootstrap)
     };
     let groups: Vec<Vec<(String, Metric)>> = runs.iter().map(of_groups).collect();
     let group = |i: usize| {
-        let of_runs: Vec<Metric> = groups.iter().map(|groups| groups[i].1.clone()).collect();
+        let of_runs: Vec<Option<&Metric>> = groups.iter().map(|groups| Some(&groups[i].1)).collect();
         let (name, first) = &groups[0][i];
         GroupReport {
             group: name.clone(),
@@ -105,14 +111,16 @@ pub fn report(task: &str, kind: &'static str, runs: &[Answers], bootstrap: &Boot
         task: task.into(),
         kind,
         examples,
-        metrics: names.filter(everywhere).map(found).collect(),
+        metrics: names.into_iter().map(found).collect(),
         groups: (0..groups.first().map_or(0, Vec::len)).map(group).collect(),
     }
 }
 
-/// One metric of every run.
-fn compare(runs: &[Metric], bootstrap: &Bootstrap) -> MetricReport {
-    let first = &runs[0];
+/// One metric of the runs that have it. Where the first run has not, there is nothing to compare the others with.
+fn compare(all: &[Option<&Metric>], bootstrap: &Bootstrap) -> MetricReport {
+    let runs: Vec<&Metric> = all.iter().flatten().copied().collect();
+    let first = runs[0];
+    let is_compared = all[0].is_some();
     let statistics: Vec<_> = runs.iter().map(|metric| &metric.statistic).collect();
     let many = first.statistic.len() > 1;
     let replicates: Vec<Vec<f64>> = match many {
@@ -132,7 +140,7 @@ fn compare(runs: &[Metric], bootstrap: &Bootstrap) -> MetricReport {
         let (low, high) = ends(bootstrap.interval(&less_first));
         let paired = Paired::of(&first.statistic, statistics[i], bootstrap.seed, bootstrap.resamples);
         Difference {
-            value: value_of(&runs[i]) - value_of(first),
+            value: value_of(runs[i]) - value_of(first),
             low,
             high,
             p: paired.map(|paired| paired.p),
@@ -141,13 +149,15 @@ fn compare(runs: &[Metric], bootstrap: &Bootstrap) -> MetricReport {
     };
     let value = |i: usize| {
         let (low, high) = ends(bootstrap.interval(&shown[i]));
-        Value { value: value_of(&runs[i]), low, high, difference: (i > 0).then(|| difference(i)) }
+        let difference = (i > 0 && is_compared).then(|| difference(i));
+        Value { value: value_of(runs[i]), low, high, difference }
     };
+    let mut values = (0..runs.len()).map(value);
     MetricReport {
         metric: first.name.clone(),
         better: first.better,
         chance: first.chance,
-        runs: (0..runs.len()).map(value).collect(),
+        runs: all.iter().map(|run| run.and_then(|_| values.next())).collect(),
     }
 }
 
@@ -155,6 +165,10 @@ fn compare(runs: &[Metric], bootstrap: &Bootstrap) -> MetricReport {
 mod tests {
     use super::super::answers::{ClozeAnswer, PairAnswer, Scored, TextAnswer};
     use super::*;
+
+    fn of(metric: &MetricReport, run: usize) -> &Value {
+        metric.runs[run].as_ref().expect("a figure")
+    }
 
     const BOOTSTRAP: Bootstrap = Bootstrap { seed: 0, resamples: 500, confidence: 0.9 };
 
@@ -172,13 +186,13 @@ mod tests {
             &BOOTSTRAP,
         );
         let accuracy = &report.metrics[0];
-        assert_eq!(accuracy.runs.iter().map(|run| run.value).collect::<Vec<_>>(), [0.2, 0.8, 0.2]);
-        assert_eq!(accuracy.runs[0].difference, None);
-        let better = accuracy.runs[1].difference.as_ref().expect("a difference");
+        assert_eq!([0, 1, 2].map(|run| of(accuracy, run).value), [0.2, 0.8, 0.2]);
+        assert_eq!(of(accuracy, 0).difference, None);
+        let better = of(accuracy, 1).difference.as_ref().expect("a difference");
         assert!((better.value - 0.6).abs() < 1e-12 && better.low.is_some_and(|low| low > 0.2), "{better:?}");
         assert_eq!(better.test, Some("McNemar, exact"));
         assert!(better.p.is_some_and(|p| (p - 2.0 / 64.0).abs() < 1e-12), "{better:?}");
-        let same = accuracy.runs[2].difference.as_ref().expect("a difference");
+        let same = of(accuracy, 2).difference.as_ref().expect("a difference");
         assert_eq!(
             (same.low, same.high, same.p),
             (Some(0.0), Some(0.0), Some(1.0)),
@@ -197,7 +211,7 @@ mod tests {
             Answers::Texts((0..8).map(text).collect())
         };
         let report = report("t", "perplexity", &[texts(5), texts(7)], &BOOTSTRAP);
-        let p = |metric: usize| report.metrics[metric].runs[1].difference.as_ref().expect("a difference").p;
+        let p = |metric: usize| of(&report.metrics[metric], 1).difference.as_ref().expect("a difference").p;
         assert_eq!(
             (report.metrics[0].metric.as_str(), report.metrics[1].metric.as_str()),
             ("bits per byte", "perplexity")
@@ -208,7 +222,35 @@ mod tests {
     #[test]
     fn one_example_has_no_interval() {
         let report = report("words", "cloze", &[cloze("+"), cloze("-")], &BOOTSTRAP);
-        assert_eq!((report.metrics[0].runs[1].low, report.metrics[0].runs[1].value), (None, 0.0));
+        let second = of(&report.metrics[0], 1);
+        assert_eq!((second.low, second.value), (None, 0.0));
+    }
+
+    #[test]
+    fn what_only_some_runs_have_is_shown_of_these() {
+        let text = |nats: f64| TextAnswer {
+            scored: Scored { log_likelihood: -nats, tokens: 5 },
+            bytes: 20,
+            floor: None,
+        };
+        let texts = |nats: f64| vec![text(nats), text(nats + 1.0)];
+        let decoder = |nats| Answers::Texts(texts(nats));
+        let runs = [Answers::PseudoTexts(texts(3.0)), decoder(10.0), decoder(12.0)];
+        let report = report("t", "perplexity", &runs, &BOOTSTRAP);
+        let there: Vec<(&str, [bool; 3])> = report
+            .metrics
+            .iter()
+            .map(|metric| (metric.metric.as_str(), [0, 1, 2].map(|run| metric.runs[run].is_some())))
+            .collect();
+        let decoders = [false, true, true];
+        let wanted = [
+            ("pseudo-perplexity", [true, false, false]),
+            ("bits per byte", decoders),
+            ("perplexity", decoders),
+        ];
+        assert_eq!(there, wanted);
+        assert!(of(&report.metrics[2], 1).value < of(&report.metrics[2], 2).value);
+        assert_eq!(of(&report.metrics[2], 2).difference, None, "the first run has nothing to differ from");
     }
 
     #[test]
@@ -221,7 +263,7 @@ mod tests {
         let groups: Vec<(&str, usize, f64)> = report
             .groups
             .iter()
-            .map(|group| (group.group.as_str(), group.examples, group.metric.runs[0].value))
+            .map(|group| (group.group.as_str(), group.examples, of(&group.metric, 0).value))
             .collect();
         assert_eq!(groups, [("a", 2, 0.5), ("b", 1, 1.0)]);
         let json = serde_json::to_value(&report).expect("plain values");

@@ -53,6 +53,12 @@ pub struct TaskFile {
     /// Where these are drawn from.
     #[serde(default, deserialize_with = "one_or_many_if_any")]
     pool: Option<Vec<String>>,
+    /// How these are chosen.
+    shots_by: Option<String>,
+    /// What these are drawn by.
+    seed: Option<u64>,
+    /// In which sense an answer is the best.
+    measure: Option<String>,
 }
 
 /// The kinds of tasks.
@@ -105,6 +111,8 @@ pub enum TaskKind {
         template: PathBuf,
         /// The field of the label, or the label set of a dataset.
         label: Option<String>,
+        /// In which sense an answer is the best, as whoever asks calls it: what `accuracy` is of.
+        measure: Option<String>,
         /// Solved examples before each.
         shots: Option<Shots>,
     },
@@ -126,6 +134,10 @@ pub struct Shots {
     pub count: usize,
     /// Where they are drawn from.
     pub pool: Vec<DataSource>,
+    /// How they are chosen, as whoever asks calls it.
+    pub by: Option<String>,
+    /// What they are drawn by, if not by the seed of the suite.
+    pub seed: Option<u64>,
 }
 
 /// A task that can be run.
@@ -168,7 +180,7 @@ impl KindName {
             Self::MinimalPairs => &["good", "bad", "group"],
             Self::MultipleChoice => &["context", "choices", "answer", "begins"],
             Self::Cloze => &["text", "boundary", "context", "target", "begins"],
-            Self::Classification => &["template", "label", "shots", "pool"],
+            Self::Classification => &["template", "label", "measure", "shots", "pool", "shots_by", "seed"],
         }
     }
 }
@@ -245,9 +257,17 @@ impl TaskFile {
             KindName::Classification => TaskKind::Classification {
                 template: self.template.ok_or("a classification needs a template = \"FILE\"")?,
                 label: self.label,
+                measure: self.measure,
                 shots: match (self.shots, self.pool) {
+                    (None | Some(0), None) if self.shots_by.is_some() || self.seed.is_some() => {
+                        return Err(
+                            "shots_by and seed say which examples are shown: say how many, shots = N".into(),
+                        );
+                    }
                     (None | Some(0), None) => None,
-                    (Some(count @ 1..), Some(pool)) => Some(Shots { count, pool: sources(&pool)? }),
+                    (Some(count @ 1..), Some(pool)) => {
+                        Some(Shots { count, pool: sources(&pool)?, by: self.shots_by, seed: self.seed })
+                    }
                     (Some(_), None) => {
                         return Err("shots are drawn from a pool = \"DATA\" that is not tested on".into());
                     }
@@ -284,6 +304,9 @@ impl TaskFile {
             ("label", self.label.is_some()),
             ("shots", self.shots.is_some()),
             ("pool", self.pool.is_some()),
+            ("shots_by", self.shots_by.is_some()),
+            ("seed", self.seed.is_some()),
+            ("measure", self.measure.is_some()),
         ];
         let known = self.kind.keys();
         match there.into_iter().find(|(key, is_there)| *is_there && !known.contains(key)) {

@@ -44,6 +44,25 @@ fn data_are_files_datasets_or_made_here() {
 }
 
 #[test]
+fn a_classification_says_what_is_shown_and_how_answers_are_weighed() {
+    let keys = "kind = \"classification\"\ndata = \"a.csv\"\ntemplate = \"t\"\nmeasure = \"calibrated\"\nshots = 2\npool = \"b.csv\"";
+    let kind = |more: &str| task(&format!("{keys}\n{more}")).expect("well-formed").kind;
+    let wanted = |by: Option<&str>, seed| TaskKind::Classification {
+        template: "t".into(),
+        label: None,
+        measure: Some("calibrated".into()),
+        shots: Some(Shots {
+            count: 2,
+            pool: vec![DataSource::File("b.csv".into())],
+            by: by.map(str::to_owned),
+            seed,
+        }),
+    };
+    assert_eq!(kind(""), wanted(None, None));
+    assert_eq!(kind("shots_by = \"nearest\"\nseed = 7"), wanted(Some("nearest"), Some(7)));
+}
+
+#[test]
 fn a_mistake_is_named_with_the_way_out() {
     let cases = [
         (
@@ -55,6 +74,8 @@ fn a_mistake_is_named_with_the_way_out() {
         ("kind = \"classification\"\ndata = \"a\"", "needs a template"),
         ("kind = \"classification\"\ndata = \"a\"\ntemplate = \"t\"\nshots = 2", "drawn from a pool"),
         ("kind = \"classification\"\ndata = \"a\"\ntemplate = \"t\"\npool = \"b\"", "with shots = N alone"),
+        ("kind = \"classification\"\ndata = \"a\"\ntemplate = \"t\"\nseed = 3", "say how many, shots = N"),
+        ("kind = \"cloze\"\ndata = \"a\"\nmeasure = \"pmi\"", "`measure` is no key of the kind cloze"),
         ("kind = \"multiple-choice\"\ndata = \"a\"\nchoices = []", "choices is empty"),
         ("kind = \"perplexity\"\ndata = []", "data is empty"),
         ("kind = \"perplexity\"\ndata = 3", "a text or a list of texts"),

@@ -102,6 +102,25 @@ impl Template {
         names
     }
 
+    /// The names of the fields that it shows, in their order, each once; those that only a condition speaks of are not among them.
+    pub fn shown_fields(&self) -> Vec<&str> {
+        fn add<'a>(parts: &'a [Part], names: &mut Vec<&'a str>) {
+            for part in parts {
+                match part {
+                    Part::Field(name) if !names.contains(&name.as_str()) => names.push(name),
+                    Part::If { then, otherwise, .. } => {
+                        add(then, names);
+                        add(otherwise, names);
+                    }
+                    Part::Field(_) | Part::Text(_) | Part::Blank => {}
+                }
+            }
+        }
+        let mut names = Vec::new();
+        add(&self.parts, &mut names);
+        names
+    }
+
     /// The text with fields and an answer in their places. A field that is not there is empty. Where the conditions leave no blank, no
     /// answer is in it.
     pub fn fill(&self, fields: &Fields, answer: &str) -> Filled {

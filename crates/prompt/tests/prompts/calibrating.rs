@@ -111,10 +111,11 @@ fn an_ensemble_is_the_mean_of_its_templates() {
     let p = all[0].label_probabilities(Measure::Sum);
     near(&p, &[(18.0 / 19.0 + 5.0 / 9.0) / 2.0, (1.0 / 19.0 + 4.0 / 9.0) / 2.0]);
     // Two prompts whose labels stand in another order are an ensemble as well.
-    let prompts = [
+    let prompts = Prompt::ensemble(vec![
         prompt("text = \"{text}[Z]\"\n[labels]\nfirst = [\"a\"]\nsecond = [\"b\"]"),
         prompt("text = \"{text}y[Z]\"\n[labels]\nsecond = [\"b\"]\nfirst = [\"a\"]"),
-    ];
+    ]);
+    let prompts = prompts.expect("the same labels");
     let all = classified(&prompts, &tokenizer, &scorer, &["x"]);
     near(&all[0].label_probabilities(Measure::Sum), &p);
 }

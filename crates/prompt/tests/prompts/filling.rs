@@ -139,6 +139,75 @@ fn demonstrations_are_left_out_before_a_field_is_cut() {
 }
 
 #[test]
+fn as_many_demonstrations_stay_as_there_is_room_for() {
+    let tokenizer = words();
+    let prompt = prompt(SENTIMENT);
+    let short = "the room was terrible It was terrible.";
+    let shots: Vec<String> = std::iter::once("the room was great and ".repeat(40))
+        .chain(std::iter::repeat_n(short.to_owned(), 8))
+        .collect();
+    let most = tokenizer.encode(&format!("{}\n\nthe room It was terrible.", [short; 8].join("\n\n"))).len();
+    let asked =
+        |most: usize| ask(&prompt, &tokenizer, most, &fields("the room"), &shots).expect("a question");
+    assert_eq!(asked(most).demonstrations, 8, "the long one alone is left out");
+    assert_eq!(asked(most - 1).demonstrations, 7);
+}
+
+#[test]
+fn of_several_fields_the_longest_is_cut_until_others_are_as_long() {
+    let tokenizer = words();
+    let prompt = prompt("text = \"{a} | {b} | {c} [Z]\"\nanswers = [\"good\", \"bad\"]");
+    let (long, longer) = ("the room was ".repeat(20), "and the service was ".repeat(40));
+    let fields: Fields = [("a", longer.trim()), ("b", "not good"), ("c", long.trim())]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let left = |most: usize| -> [usize; 3] {
+        let asked = ask(&prompt, &tokenizer, most, &fields, &[]).expect("fits");
+        assert!(asked.trimmed && asked.question.longest() <= most);
+        let text = tokenizer.decode(&asked.question.candidates[0].ids).expect("text");
+        let parts: Vec<&str> = text.strip_suffix(" good").expect("the blank").split(" | ").collect();
+        [0, 1, 2].map(|part| tokenizer.encode(parts[part]).len())
+    };
+    let whole = ["a", "b", "c"].map(|name| tokenizer.encode(&fields[name]).len());
+    // While one is the longest, the others stay whole.
+    let [a, b, c] = left(whole.iter().sum::<usize>() - 30);
+    assert_eq!((b, c), (whole[1], whole[2]));
+    assert!(a > c && a < whole[0]);
+    // Then both are cut, to whole words of like length.
+    let [a, b, c] = left(60);
+    assert_eq!(b, whole[1]);
+    assert!(a.abs_diff(c) <= 2 && a + c > 40, "{a} and {c}");
+}
+
+#[test]
+fn what_only_a_condition_asks_is_not_cut() {
+    let tokenizer = words();
+    let prompt = prompt(
+        "text = \"{if kind = \\\"the service was great and the room was great\\\"}{text} It was [Z].{else}[Z]{end}\"\nanswers = [\"good\", \"bad\"]",
+    );
+    let fields: Fields =
+        [("kind", "the service was great and the room was great"), ("text", "the room was terrible")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    let most = tokenizer.encode("the room was terrible It was good.").len() - 1;
+    let asked = ask(&prompt, &tokenizer, most, &fields, &[]).expect("fits");
+    let text = tokenizer.decode(&asked.question.candidates[0].ids).expect("text");
+    assert_eq!(text, "the room was It was good.");
+}
+
+#[test]
+fn a_blank_is_not_cut_away_with_the_field_that_it_depends_on() {
+    let tokenizer = words();
+    let prompt = prompt("text = \"{if text}{text} It was [Z].{end}\"\nanswers = [\"great\", \"terrible\"]");
+    let text = "the room was terrible and the service was great";
+    let most = tokenizer.encode("the It was terrible.").len();
+    let asked = ask(&prompt, &tokenizer, most, &fields(text), &[]).expect("one word fits");
+    assert_eq!(tokenizer.decode(&asked.question.candidates[1].ids).expect("text"), "the It was terrible.");
+    let error = ask(&prompt, &tokenizer, most - 1, &fields(text), &[]).expect_err("no room").to_string();
+    assert!(error.starts_with(&format!("input 1 has {most} tokens in the template")), "{error}");
+}
+
+#[test]
 fn a_condition_that_leaves_no_blank_is_refused_with_the_input() {
     let tokenizer = words();
     let prompt = prompt("text = \"{if text}{text} [Z]{end}\"\nanswers = [\"good\", \"bad\"]");

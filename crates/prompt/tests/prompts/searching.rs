@@ -43,4 +43,9 @@ fn answers_that_a_model_tells_labels_by_are_found() {
         .expect_err("no example")
         .to_string();
     assert_eq!(error, "there is no example of the label `positive` to find answers by");
+    let other = [example("the service", 1), example("the room", 2)];
+    let error = answers_of(&prompt, &prompt.templates[0], &words, &other, 1, &tokenizer, &scorer)
+        .expect_err("a third label")
+        .to_string();
+    assert_eq!(error, "an example has the label of number 2, and the prompt `test.toml` has 2 labels");
 }

@@ -2,8 +2,8 @@
 
 use crate::{VOCAB_SIZE, device, difference, far_from_first, ids, model, uncached};
 use firebrand_transformer::{
-    CpuDecoder, EncoderDecoder, Model, ModelConfig, Permutation, Preset, Wanted, WeightFormat, named_tensors,
-    rounded,
+    CpuDecoder, Encoder, EncoderDecoder, EncoderHeads, Model, ModelConfig, Permutation, Preset, Wanted,
+    WeightFormat, named_tensors, rounded,
 };
 
 const NARROW: [WeightFormat; 2] = [WeightFormat::Bf16, WeightFormat::Int8];
@@ -52,6 +52,15 @@ fn of_every_kind_matrices_are_rounded_and_nothing_else() {
         let t5 = far_from_first(EncoderDecoder::new(&t5, 7, &cpu).expect("a model"));
         let permutation = config(Preset::Gpt2, Permutation::KIND);
         let permutation = far_from_first(Permutation::new(&permutation, 7, &cpu).expect("a model"));
+        let bert = ModelConfig {
+            heads: EncoderHeads { masked: true, ..EncoderHeads::default() },
+            ..config(Preset::Gpt2, Encoder::KIND)
+        };
+        let bert = far_from_first(Encoder::new(&bert, 7, &cpu).expect("a model"));
+        let of_bert = changed(&bert, format);
+        // Those of its layer, the map of its head, and what predictions are compared with, which is apart from the embedding now.
+        assert_eq!(of_bert.len(), 7, "{of_bert:?}");
+        assert!(of_bert.contains(&"masked_head.dense.weight".to_owned()), "{of_bert:?}");
         let names = [changed(&t5, format), changed(&permutation, format)];
         // Of attention four maps, of a feed-forward part two; a decoder that looks at an encoder has attention twice.
         assert_eq!(names.each_ref().map(Vec::len), [16, 6], "{names:?}");

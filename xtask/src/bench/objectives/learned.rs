@@ -132,7 +132,7 @@ impl Bench<'_> {
             probed: tasks.iter().map(|task| self.probe(trial, &run, task)).collect::<Result<_>>()?,
             blimp: blimp
                 .filter(|_| trial.scores != Scores::Not)
-                .map(|pairs| self.prefers(&run, pairs))
+                .map(|suite| self.prefers(&run, suite))
                 .transpose()?,
         })
     }
@@ -160,19 +160,12 @@ impl Bench<'_> {
     }
 
     /// How often the good sentence is likelier than the bad one.
-    fn prefers(&self, run: &Path, pairs: &Path) -> Result<f64> {
-        #[derive(Deserialize)]
-        struct Score {
-            log_likelihood: f64,
-        }
-        let mut command = self.on_cpu("score", run);
-        command.arg("--file").arg(pairs).args(["--boundary", "line", "--each"]);
-        let printed = process::output("score minimal pairs", &mut command)?;
-        let scores: Vec<Score> = printed.lines().map(json).collect::<Result<_>>()?;
-        let pairs = scores.as_chunks().0;
-        let right =
-            pairs.iter().filter(|[good, bad]: &&[Score; 2]| good.log_likelihood > bad.log_likelihood).count();
-        Ok(right as f64 / pairs.len().max(1) as f64)
+    fn prefers(&self, run: &Path, suite: &Path) -> Result<f64> {
+        let mut command = self.on_cpu("eval", run);
+        command.arg("--suite").arg(suite).arg("--json");
+        let report: serde_json::Value = json(&process::output("ask for minimal pairs", &mut command)?)?;
+        let accuracy = &report["suites"][0]["tasks"][0]["metrics"][0]["runs"][0]["value"];
+        accuracy.as_f64().context("`firebrand eval` reports an accuracy of minimal pairs")
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn task(firebrand: &Path, folder: &Path, kind: &'static str) -> Resul
     Ok(Task { name: kind, lines, labels: named.iter().map(number).collect() })
 }
 
-/// Good and bad sentences of BLiMP in turn, a line each, if they are there.
+/// A suite of BLiMP's minimal pairs, if they are there.
 pub(super) fn minimal_pairs(folder: &Path) -> Result<Option<PathBuf>> {
     let blimp = match machine::shared("data/blimp")? {
         Ok(blimp) => blimp,
@@ -88,17 +88,10 @@ pub(super) fn minimal_pairs(folder: &Path) -> Result<Option<PathBuf>> {
     let mut files: Vec<PathBuf> = fs::read_dir(blimp)?.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
-    let mut lines = String::new();
-    for file in files {
-        for line in fs::read_to_string(&file)?.lines() {
-            let record: serde_json::Value = json(line)?;
-            for name in ["sentence_good", "sentence_bad"] {
-                lines += record[name].as_str().with_context(|| format!("{}: no {name}", file.display()))?;
-                lines.push('\n');
-            }
-        }
-    }
-    let out = folder.join("blimp.txt");
-    fs::write(&out, lines).with_context(|| format!("cannot write {}", out.display()))?;
+    // A list of texts is written alike in JSON and TOML.
+    let data = serde_json::to_string(&files)?;
+    let suite = format!("[[tasks]]\nname = \"blimp\"\nkind = \"minimal-pairs\"\ndata = {data}\n");
+    let out = folder.join("blimp.toml");
+    fs::write(&out, suite).with_context(|| format!("cannot write {}", out.display()))?;
     Ok(Some(out))
 }

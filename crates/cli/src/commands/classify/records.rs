@@ -3,11 +3,10 @@
 use crate::config::did_you_mean;
 use crate::exit::usage;
 use crate::named::store;
-use anyhow::Context;
 use firebrand_corpus::datasets::{LabelSet, SplitName};
 use firebrand_corpus::records::{Field, Format, Record, RecordReader};
+use firebrand_corpus::sources::{FormatChoice, Lines};
 use firebrand_prompt::{Example, Fields};
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 /// What datasets are named behind.
@@ -28,18 +27,19 @@ struct Labels<'a> {
     names: &'a [String],
 }
 
-/// Reads files and datasets. `label` is the field of the label (of a dataset, which set of labels), and `labels` are the prompt's.
+/// Reads files, which are what `format` says, and datasets. `label` is the field of the label (of a dataset, which set of labels), and `labels` are the prompt's.
 pub(crate) fn read(
     paths: &[PathBuf],
     label: Option<&str>,
     labels: &[String],
     limit: Option<usize>,
+    format: FormatChoice,
 ) -> anyhow::Result<Inputs> {
     let mut inputs = Inputs::default();
     for path in paths {
         match path.to_str().and_then(|path| path.strip_prefix(PREFIX)) {
             Some(name) => read_dataset(name, label, labels, limit, &mut inputs)?,
-            None if Format::of(path) == Format::Text => match label {
+            None if format.of(path) == Format::Text => match label {
                 Some(label) => {
                     return Err(usage(format!(
                         "{}: is plain text, whose lines have no field `{label}`: labels are in .csv, .tsv, .jsonl and .parquet",
@@ -50,7 +50,7 @@ pub(crate) fn read(
             },
             None => {
                 let labels = Labels { field: label.unwrap_or("label").to_owned(), set: None, names: labels };
-                let reader = RecordReader::open(path, Format::of(path))?;
+                let reader = RecordReader::open(path, format.of(path))?;
                 // A field that was named is to be there.
                 read_file(reader, None, &labels, label.is_some(), limit, &mut inputs)?;
             }
@@ -64,12 +64,11 @@ pub(crate) fn read(
 
 /// A text a line.
 fn read_lines(path: &Path, limit: Option<usize>, inputs: &mut Inputs) -> anyhow::Result<()> {
-    let file = std::fs::File::open(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
-    for line in std::io::BufReader::new(file).lines() {
+    for line in Lines::open(path)? {
         if limit.is_some_and(|limit| inputs.examples.len() == limit) {
             break;
         }
-        let text = line.with_context(|| path.display().to_string())?;
+        let text = line?;
         inputs.examples.push(Example { fields: [("text".to_owned(), text)].into(), label: None });
     }
     if !inputs.fields.iter().any(|known| known == "text") {

@@ -2,23 +2,27 @@
 
 mod print;
 
+use super::input::{Lines, Source, Text};
 use super::records::{Inputs, read};
-use crate::args::{ClassifyArgs, Global, PromptArgs};
+use crate::args::{ClassifyArgs, Global, PromptArgs, ShotsBy};
 use crate::commands::finetune::answers::TEMPLATE;
-use crate::commands::prompting::{embed, prompt, scorer, special_ids};
+use crate::commands::prompting::{Cut, embed, explained, prompts, scorer, special_ids};
 use crate::exit::usage;
 use crate::output::{bar, say};
 use crate::run::{Trained, check_model_folder};
 use anyhow::Context;
+use firebrand_corpus::sources::FormatChoice;
 use firebrand_prompt::{
-    Classified, Classifier, Example, Fields, Measure, Prompt, PromptError, Scorer, ShotChoice, Shots,
-    Verbalizer, answers_of, best_template, one_by_one, qualities, words,
+    Classifier, Example, Fields, Measure, Prompt, Scorer, ShotChoice, Shots, Verbalizer, answers_of,
+    best_template, one_by_one, qualities, words,
 };
 use firebrand_tokenizer::Tokenizer;
 use firebrand_transformer::{TrainedPrompt, hugging_face};
 use std::io::BufRead;
 use std::path::Path;
 
+/// So many lines of stdin are classified together, if they are there.
+const AT_ONCE: usize = 64;
 /// Words of the vocabulary that are tried as answers.
 const MOST_WORDS: usize = 4000;
 
@@ -35,9 +39,13 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
             )));
         }
     }
-    let mut prompts: Vec<Prompt> = match asked.templates.as_slice() {
-        [] => vec![prompt(&args.run.join(TEMPLATE).to_string_lossy())?],
-        names => names.iter().map(|name| prompt(name)).collect::<anyhow::Result<_>>()?,
+    if args.label.is_some() && args.file.is_empty() && asked.examples.is_empty() {
+        return Err(usage("--label: give the --file or the --examples that have this field"));
+    }
+    check(asked)?;
+    let mut prompts = match asked.templates.as_slice() {
+        [] => prompts(&[args.run.join(TEMPLATE).to_string_lossy().into_owned()])?,
+        names => prompts(names)?,
     };
     let (trained, in_front) = open(&args.run, global)?;
     let tokenizer = trained.tokenizer()?;
@@ -48,7 +56,7 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     };
     let pool = match asked.examples.as_slice() {
         [] => Inputs::default(),
-        paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few)?,
+        paths => read(paths, args.label.as_deref(), prompts[0].labels(), asked.few, FormatChoice::Auto)?,
     };
     if !asked.examples.is_empty() {
         check_fields(&prompts, &pool.fields, "--examples")?;
@@ -60,12 +68,9 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let shots = (asked.shots > 0).then(|| Shots {
         pool: &pool.examples,
         count: asked.shots,
-        choice: ShotChoice::from(asked.shots_by),
-        seed: asked.seed,
+        choice: asked.shots_by.map_or_else(ShotChoice::default, ShotChoice::from),
+        seed: asked.seed.unwrap_or(0),
     });
-    if shots.is_some() && asked.examples.is_empty() {
-        return Err(usage("--shots: give labelled examples to show, --examples FILE"));
-    }
     let chosen = if asked.choose {
         let classifier =
             Classifier { prompts: &prompts, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
@@ -73,10 +78,14 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     } else {
         prompts
     };
-    let inputs = inputs(args, &chosen)?;
-    check_fields(&chosen, &inputs.fields, "the input")?;
     let classifier =
         Classifier { prompts: &chosen, tokenizer, scorer: scorer.as_ref(), shots, embed: Some(&embed) };
+    // A table is as wide as its rows, so that it has to wait for all of them.
+    if args.file.is_empty() && args.texts.is_empty() && global.json && !asked.one_by_one {
+        return stream(&classifier, asked, global);
+    }
+    let inputs = inputs(args, &chosen)?;
+    check_fields(&chosen, &inputs.fields, "the input")?;
     let fields: Vec<Fields> = inputs.examples.iter().map(|example| example.fields.clone()).collect();
     if asked.one_by_one {
         if in_front.is_some() {
@@ -88,7 +97,7 @@ pub(super) fn run(args: &ClassifyArgs, global: &Global) -> anyhow::Result<()> {
     let classified =
         classifier.classify(&fields, &mut |count| progress.inc(count as u64)).map_err(explained)?;
     progress.finish_and_clear();
-    warn(&classified, asked.shots, global);
+    Cut::of(&classified).say("", global);
     let labelled = inputs.examples.iter().all(|example| example.label.is_some());
     let measure = Measure::from(asked.measure);
     if !labelled || asked.each {
@@ -113,11 +122,25 @@ fn open(run: &Path, global: &Global) -> anyhow::Result<(Trained, Option<TrainedP
     }
 }
 
-/// What a user gave is wrong, or the model fails.
-fn explained(error: PromptError) -> anyhow::Error {
-    match error {
-        PromptError::Score(error) => error.into(),
-        error => usage(error.to_string()),
+/// Refuses options that are of no use with each other, before anything is opened.
+fn check(asked: &PromptArgs) -> anyhow::Result<()> {
+    let wants_examples = asked.shots > 0 || asked.choose || asked.find_answers.is_some();
+    if asked.shots > 0 && asked.examples.is_empty() {
+        return Err(usage("--shots: give labelled examples to show, --examples FILE"));
+    }
+    if !asked.examples.is_empty() && !wants_examples {
+        return Err(usage(
+            "--examples: say what for: --shots N shows them, --choose chooses a template by them, --find-answers N finds answers",
+        ));
+    }
+    if asked.shots == 0 && (asked.seed.is_some() || asked.shots_by.is_some()) {
+        return Err(usage("--seed and --shots-by say which examples are shown: say how many, --shots N"));
+    }
+    match (asked.seed, asked.shots_by) {
+        (Some(_), Some(ShotsBy::Nearest)) => Err(usage(
+            "--seed: the nearest examples are the same with every seed; leave it out, or use another --shots-by",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -129,25 +152,28 @@ fn check_fields(prompts: &[Prompt], known: &[String], whose: &str) -> anyhow::Re
         .map_err(|error| usage(format!("{whose}: {error}")))
 }
 
+/// The field of the templates that a text is put in.
+fn text_field(prompts: &[Prompt]) -> anyhow::Result<&str> {
+    let mut names: Vec<&str> = prompts.iter().flat_map(Prompt::fields).collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.as_slice() {
+        [] => Ok("text"),
+        [field] => Ok(field),
+        _ => Err(usage(format!(
+            "the template has several fields ({}), and a text is one: give records with --file",
+            names.join(", ")
+        ))),
+    }
+}
+
 /// What is to be classified: records, or texts.
 fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
     if !args.file.is_empty() {
         let asked = &args.prompt;
-        return read(&args.file, args.label.as_deref(), prompts[0].labels(), asked.limit);
+        return read(&args.file, args.label.as_deref(), prompts[0].labels(), asked.limit, FormatChoice::Auto);
     }
-    let mut names: Vec<&str> = prompts.iter().flat_map(Prompt::fields).collect();
-    names.sort_unstable();
-    names.dedup();
-    let field = match names.as_slice() {
-        [] => "text",
-        [field] => field,
-        _ => {
-            return Err(usage(format!(
-                "the template has several fields ({}), and a text is one: give records with --file",
-                names.join(", ")
-            )));
-        }
-    };
+    let field = text_field(prompts)?;
     let mut texts = args.texts.clone();
     if texts.is_empty() {
         for text in std::io::stdin().lock().lines() {
@@ -156,10 +182,37 @@ fn inputs(args: &ClassifyArgs, prompts: &[Prompt]) -> anyhow::Result<Inputs> {
     }
     texts.truncate(args.prompt.limit.unwrap_or(usize::MAX));
     if texts.is_empty() {
-        return Err(usage("nothing to classify: give texts, --file, or texts on stdin, one a line"));
+        return Err(nothing());
     }
     let example = |text: String| Example { fields: [(field.to_owned(), text)].into(), label: None };
     Ok(Inputs { examples: texts.into_iter().map(example).collect(), fields: vec![field.to_owned()] })
+}
+
+fn nothing() -> anyhow::Error {
+    usage("nothing to classify: give texts, --file, or texts on stdin, one a line")
+}
+
+/// Classifies the lines of stdin as they come, a line of JSON each: they need not come to an end.
+fn stream(classifier: &Classifier<'_>, asked: &PromptArgs, global: &Global) -> anyhow::Result<()> {
+    let field = text_field(classifier.prompts)?;
+    let mut lines = Lines::of_stdin();
+    let mut left = asked.limit.unwrap_or(usize::MAX);
+    let (mut cut, mut count) = (Cut::default(), 0);
+    while left > 0 {
+        let texts = lines.next_chunk(AT_ONCE.min(left))?;
+        if texts.is_empty() {
+            break;
+        }
+        let example = |text: Text| Example { fields: [(field.to_owned(), text.first)].into(), label: None };
+        let examples: Vec<Example> = texts.into_iter().map(example).collect();
+        let fields: Vec<Fields> = examples.iter().map(|example| example.fields.clone()).collect();
+        let classified = classifier.classify(&fields, &mut |_| {}).map_err(explained)?;
+        print::each(&classified, &examples, Measure::from(asked.measure), global)?;
+        cut.add(&classified);
+        (left, count) = (left - examples.len(), count + examples.len());
+    }
+    cut.say("", global);
+    if count == 0 { Err(nothing()) } else { Ok(()) }
 }
 
 /// Puts answers that the model tells labels by in the place of those of the prompts.
@@ -197,8 +250,9 @@ fn choose(
     global: &Global,
 ) -> anyhow::Result<Vec<Prompt>> {
     let progress = bar(global, examples.len() as u64, "choosing {bar:30} {pos}/{len}, {eta} left");
+    let fields: Vec<Fields> = examples.iter().map(|example| example.fields.clone()).collect();
     let classified =
-        classifier.classify_pool(examples, &mut |count| progress.inc(count as u64)).map_err(explained)?;
+        classifier.classify(&fields, &mut |count| progress.inc(count as u64)).map_err(explained)?;
     progress.finish_and_clear();
     let qualities = qualities(&classified, examples, Measure::from(asked.measure)).map_err(explained)?;
     for ((_, template), quality) in classifier.templates().zip(&qualities) {
@@ -216,19 +270,6 @@ fn choose(
     let (prompt, template) = classifier.templates().nth(best).expect("one of them");
     say(global, format!("chosen: {:?}", template.source()));
     Ok(vec![Prompt { templates: vec![template.clone()], ..prompt.clone() }])
-}
-
-/// Says what was cut.
-fn warn(classified: &[Classified<'_>], shots: usize, global: &Global) {
-    let all = || classified.iter().flat_map(|classified| &classified.templates);
-    let (fewer, cut) =
-        (all().filter(|of| of.demonstrations < shots).count(), all().filter(|of| of.trimmed).count());
-    if fewer > 0 {
-        say(global, format!("{fewer} filled templates had no room for all {shots} demonstrations"));
-    }
-    if cut > 0 {
-        say(global, format!("{cut} filled templates were too long for the context, and fields were cut"));
-    }
 }
 
 /// Scores all filled texts by themselves, for the time that it takes; prints how many and their sum.

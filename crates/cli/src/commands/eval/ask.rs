@@ -1,6 +1,6 @@
 //! A run's answers to the examples of a task.
 
-use super::data::{Examples, Labelled};
+use super::data::{Demonstrations, Examples, Labelled};
 use crate::args::Global;
 use crate::commands::prompting;
 use crate::commands::score::{TextScore, texts};
@@ -10,7 +10,7 @@ use firebrand_evaluation::items::Cloze;
 use firebrand_evaluation::results::{
     Answers, ChoiceAnswer, ClozeAnswer, LabelAnswer, PairAnswer, Scored, TextAnswer,
 };
-use firebrand_prompt::{Candidate, Classifier, Measure, Question, Score, ShotChoice, Shots};
+use firebrand_prompt::{Candidate, Classifier, Measure, Question, Score};
 use firebrand_transformer::AnyModel;
 
 /// What `trained` says; `begins` puts an end of text before contexts, and `name` is shown while it computes.
@@ -120,29 +120,35 @@ fn question(before: &[u32], whole: Vec<Vec<u32>>, begins: bool, most: &dyn Fn(bo
 }
 
 fn labels(trained: &Trained, labelled: &Labelled, global: &Global, name: &str) -> anyhow::Result<Answers> {
-    let Labelled { prompts, inputs, shots, seed } = labelled;
+    let Labelled { prompts, inputs, measure, shots } = labelled;
     let scorer = prompting::scorer(trained)?;
-    let shots = shots.as_ref().map(|(count, pool)| Shots {
-        pool,
-        count: *count,
-        choice: ShotChoice::Balanced,
-        seed: *seed,
-    });
-    let classifier =
-        Classifier { prompts, tokenizer: trained.tokenizer()?, scorer: scorer.as_ref(), shots, embed: None };
+    let embed = prompting::embed(trained);
+    let shots = shots.as_ref().map(Demonstrations::shots);
+    let classifier = Classifier {
+        prompts,
+        tokenizer: trained.tokenizer()?,
+        scorer: scorer.as_ref(),
+        shots,
+        embed: Some(&embed),
+    };
     let fields: Vec<_> = inputs.iter().map(|input| input.fields.clone()).collect();
     let progress = named_bar(global, name, inputs.len());
-    let classified = classifier.classify(&fields, &mut |done| progress.inc(done as u64))?;
+    let classified =
+        classifier.classify(&fields, &mut |done| progress.inc(done as u64)).map_err(prompting::explained)?;
     progress.finish_and_clear();
+    prompting::Cut::of(&classified).say(&format!("{name}: "), global);
+    // The one that the task asks for comes first.
+    let others = Measure::ALL.into_iter().filter(|other| other != measure);
+    let measures: Vec<Measure> = std::iter::once(*measure).chain(others).collect();
     let answers = inputs.iter().zip(&classified).map(|(input, classified)| LabelAnswer {
         right: input.label.expect("every input was read with its label"),
-        chosen: Measure::ALL.map(|measure| classified.label(measure)).into(),
-        log_likelihoods: classified.templates[0].scores.log_probs.clone(),
+        chosen: measures.iter().map(|&measure| classified.label(measure)).collect(),
+        log_likelihoods: classified.templates.iter().map(|of| of.scores.log_probs.clone()).collect(),
     });
     Ok(Answers::Labels {
         labels: prompts[0].labels().to_vec(),
-        measures: Measure::ALL.map(Measure::name).into(),
         answers: answers.collect(),
+        measures: measures.iter().map(|measure| measure.name()).collect(),
     })
 }
 

@@ -1,20 +1,23 @@
 //! The examples of a task: from files, from datasets by name, or made by the built-in grammar.
 
+use crate::args::{MeasureName, ShotsBy};
 use crate::commands::classify::records;
 use crate::commands::prompting;
+use crate::config::did_you_mean;
 use crate::exit::usage;
 use crate::named;
 use anyhow::Context;
+use clap::ValueEnum;
 use firebrand_corpus::datasets::{
     Dataset, DatasetSplit, Kind as DatasetKind, Layout, MinimalPair, SplitName,
 };
 use firebrand_corpus::datasets::{DatasetError, Example, Examples as Reader};
 use firebrand_corpus::generator::{Grammar, Kind, Split, write_labelled};
 use firebrand_corpus::records::{Field, Format};
-use firebrand_corpus::sources::source_files;
+use firebrand_corpus::sources::{FormatChoice, source_files};
 use firebrand_evaluation::items::{Choice, Cloze, choices, cloze, drawn};
 use firebrand_evaluation::suite::{DataSource, Shots, Task, TaskKind};
-use firebrand_prompt::{Example as Input, Prompt};
+use firebrand_prompt::{Example as Input, Measure, Prompt, ShotChoice};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -35,10 +38,24 @@ pub(super) enum Examples {
 pub(super) struct Labelled {
     pub(super) prompts: Vec<Prompt>,
     pub(super) inputs: Vec<Input>,
-    /// How many demonstrations, of what.
-    pub(super) shots: Option<(usize, Vec<Input>)>,
-    /// What these are drawn by.
-    pub(super) seed: u64,
+    /// What accuracy is of.
+    pub(super) measure: Measure,
+    pub(super) shots: Option<Demonstrations>,
+}
+
+/// What is shown before an input.
+pub(super) struct Demonstrations {
+    pool: Vec<Input>,
+    count: usize,
+    choice: ShotChoice,
+    seed: u64,
+}
+
+impl Demonstrations {
+    pub(super) fn shots(&self) -> firebrand_prompt::Shots<'_> {
+        let Self { pool, count, choice, seed } = self;
+        firebrand_prompt::Shots { pool, count: *count, choice: *choice, seed: *seed }
+    }
 }
 
 /// Some of the data of a task.
@@ -94,18 +111,33 @@ pub(super) fn read(task: &Task, base: &Path, seed: u64) -> anyhow::Result<Exampl
             let drawn = drawn(all_texts, task.limit, seed);
             Examples::Cloze(drawn.iter().map(last_word).collect::<anyhow::Result<_>>()?)
         }
-        TaskKind::Classification { template, label, shots } => {
+        TaskKind::Classification { template, label, measure, shots } => {
             // Beside the suite, or one that is built in.
             let beside = base.join(template);
             let template = if beside.is_file() { &beside } else { template };
             let prompt = prompting::prompt(&template.display().to_string())?;
+            let measure =
+                measure.as_deref().map(|name| named_value::<MeasureName>("measure", name)).transpose()?;
             let label = label.as_deref();
-            let inputs = drawn(labelled(&parts, label, &prompt)?, task.limit, seed);
-            let shots = shots.as_ref().map(|Shots { count, pool }| {
-                let pool = labelled(&self::parts(pool, task, None, base, seed)?, label, &prompt)?;
-                Ok::<_, anyhow::Error>((*count, pool))
+            let inputs = drawn(labelled(&parts, task, label, &prompt)?, task.limit, seed);
+            let shots = shots.as_ref().map(|Shots { count, pool, by, seed: own }| {
+                let by = by.as_deref().map(|name| named_value::<ShotsBy>("shots_by", name)).transpose()?;
+                let pool = labelled(&self::parts(pool, task, None, base, seed)?, task, label, &prompt)?;
+                let shown = Demonstrations {
+                    pool,
+                    count: *count,
+                    choice: by.map_or_else(ShotChoice::default, ShotChoice::from),
+                    seed: own.unwrap_or(seed),
+                };
+                shown.shots().check().map_err(prompting::explained)?;
+                Ok::<_, anyhow::Error>(shown)
             });
-            Examples::Labelled(Labelled { prompts: vec![prompt], inputs, shots: shots.transpose()?, seed })
+            Examples::Labelled(Labelled {
+                prompts: vec![prompt],
+                inputs,
+                measure: measure.map_or(Measure::Sum, Measure::from),
+                shots: shots.transpose()?,
+            })
         }
     };
     if examples.len() == 0 {
@@ -265,21 +297,34 @@ fn fields(task: &Task, usual: bool) -> Option<(Field, Option<Field>)> {
     }
 }
 
+/// The value of this name, which an option of the command line knows too.
+fn named_value<T: ValueEnum>(key: &str, name: &str) -> anyhow::Result<T> {
+    T::from_str(name, false).map_err(|_| {
+        let all: Vec<_> = T::value_variants().iter().filter_map(T::to_possible_value).collect();
+        let names: Vec<&str> = all.iter().map(clap::builder::PossibleValue::get_name).collect();
+        let hint = did_you_mean(name, &names);
+        usage(format!("{key} = \"{name}\"{hint}: write {}", names.join(", ")))
+    })
+}
+
 /// Inputs of a template with the numbers of their labels. `label` is the field, of a dataset the label set.
-fn labelled(parts: &[Part], label: Option<&str>, prompt: &Prompt) -> anyhow::Result<Vec<Input>> {
+fn labelled(parts: &[Part], task: &Task, label: Option<&str>, prompt: &Prompt) -> anyhow::Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for part in parts {
         // The field is named, so that it has to be there.
         let field = Some(label.unwrap_or("label"));
-        let (paths, label) = match part {
-            Part::Files(paths) => (paths.clone(), field),
-            Part::BuiltIn(kind, folder) => (vec![made(*kind, folder)], field),
+        let (paths, label, format) = match part {
+            Part::Files(paths) => (paths.clone(), field, task.format),
+            Part::BuiltIn(kind, folder) => (vec![made(*kind, folder)], field, FormatChoice::Auto),
             Part::Dataset(dataset, split) => {
-                (vec![format!("dataset:{}/{}", dataset.manifest.name, split.name()).into()], label)
+                let name = format!("dataset:{}/{}", dataset.manifest.name, split.name());
+                (vec![name.into()], label, FormatChoice::Auto)
             }
         };
-        let read = records::read(&paths, label, prompt.labels(), None)?;
-        prompt.check_fields(&read.fields.iter().map(String::as_str).collect::<Vec<_>>())?;
+        let read = records::read(&paths, label, prompt.labels(), None, format)?;
+        prompt
+            .check_fields(&read.fields.iter().map(String::as_str).collect::<Vec<_>>())
+            .map_err(prompting::explained)?;
         inputs.extend(read.examples);
     }
     Ok(inputs)

@@ -13,8 +13,8 @@ pub(crate) use suite::BUILT_IN;
 
 use crate::args::{EvalArgs, Global};
 use crate::exit::usage;
-use crate::output::line;
-use crate::run::Trained;
+use crate::output::{check_writable, line};
+use crate::run::{Trained, check_model};
 use anyhow::Context;
 use data::Examples;
 use firebrand_evaluation::results::{Answers, TaskReport, report};
@@ -36,8 +36,12 @@ struct Prepared {
 
 pub(crate) fn run(args: &EvalArgs, global: &Global) -> anyhow::Result<()> {
     let suites = args.suite.iter().map(|name| suite::load(name)).collect::<anyhow::Result<Vec<Asked>>>()?;
-    // What is wrong with the last task is said before the first one takes its time.
+    if let Some(path) = &args.examples {
+        check_writable("--examples", path, "answers.jsonl")?;
+    }
+    // What is wrong with the last task or the last run is said before the first one takes its time.
     let mut tasks = prepare(&suites, args)?;
+    args.runs.iter().try_for_each(|run| check_model(run))?;
     let mut devices = Vec::new();
     for run in &args.runs {
         let trained = Trained::open(run, global)?;

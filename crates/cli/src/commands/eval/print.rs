@@ -54,8 +54,8 @@ fn of_one(reports: &[TaskReport], width: usize) -> Vec<Column> {
         column("task", false, 9, &|report, i, _| first(i, shorten(&report.task, (width / 4).max(12)))),
         column("examples", true, 6, &|report, i, _| first(i, thousands(report.examples as u64))),
         column("metric", false, 8, &|_, _, metric| indented(&metric.metric)),
-        column("value", true, 9, &|_, _, metric| number(metric.runs[0].value)),
-        column("interval", false, 7, &|_, _, metric| interval(metric.runs[0].low, metric.runs[0].high)),
+        column("value", true, 9, &|_, _, metric| figure(metric.runs[0].as_ref())),
+        column("interval", false, 7, &|_, _, metric| ends(metric.runs[0].as_ref())),
         column("chance", true, 5, &|_, _, metric| metric.chance.map(number).unwrap_or_default()),
     ]
 }
@@ -93,22 +93,22 @@ fn of_several(reports: &[TaskReport], runs: &[String], width: usize) -> Vec<Colu
     let room = width.saturating_sub(65).max(12);
     let rows =
         || reports.iter().flat_map(|report| &report.metrics).flat_map(|metric| runs.iter().zip(&metric.runs));
-    let column = |heading: &str, right, importance, cell: &dyn Fn(&str, &Value) -> String| {
-        let cells = rows().map(|(run, value)| cell(run, value)).collect();
+    let column = |heading: &str, right, importance, cell: &dyn Fn(&str, Option<&Value>) -> String| {
+        let cells = rows().map(|(run, value)| cell(run, value.as_ref())).collect();
         Column::new(heading, right, importance, cells)
     };
-    let of_difference = |value: &Value, cell: &dyn Fn(&Difference) -> String| {
-        value.difference.as_ref().map(cell).unwrap_or_default()
+    let of_difference = |value: Option<&Value>, cell: &dyn Fn(&Difference) -> String| {
+        value.and_then(|value| value.difference.as_ref()).map(cell).unwrap_or_default()
     };
-    let ends = |difference: &Difference| signed_interval(difference.low, difference.high);
+    let signed_ends = |difference: &Difference| signed_interval(difference.low, difference.high);
     vec![
         column("run", false, 10, &|run, _| format!("  {}", shorten(run, room - 2))),
-        column("value", true, 9, &|_, value| number(value.value)),
-        column("interval", false, 6, &|_, value| interval(value.low, value.high)),
+        column("value", true, 9, &|_, value| figure(value)),
+        column("interval", false, 6, &|_, value| ends(value)),
         column("difference", true, 8, &|_, value| {
             of_difference(value, &|difference| signed(difference.value))
         }),
-        column("interval", false, 5, &|_, value| of_difference(value, &ends)),
+        column("interval", false, 5, &|_, value| of_difference(value, &signed_ends)),
         column("p", true, 7, &|_, value| of_difference(value, &|difference| probability(difference.p))),
     ]
 }
@@ -127,16 +127,16 @@ fn of_groups(groups: &[GroupReport], runs: &[String], width: usize) -> Vec<Colum
             value.difference.as_ref().and_then(|difference| difference.p).is_some_and(|p| p < SURE)
         };
         let cell = |group: &GroupReport| {
-            let value = &group.metric.runs[i];
-            let mark = if sure(value) { "*" } else { " " };
+            let value = group.metric.runs[i].as_ref();
+            let mark = if value.is_some_and(sure) { "*" } else { " " };
             let mark = if runs.len() > 1 { mark } else { "" };
-            format!("{}{mark}", number(value.value))
+            format!("{}{mark}", figure(value))
         };
         let heading = if runs.len() == 1 { "value".into() } else { shorten(run, 14) };
         columns.push(column(&heading, true, 9, &cell));
     }
     if runs.len() == 1 {
-        let ends = |group: &GroupReport| interval(group.metric.runs[0].low, group.metric.runs[0].high);
+        let ends = |group: &GroupReport| ends(group.metric.runs[0].as_ref());
         columns.push(column("interval", false, 5, &ends));
     }
     columns
@@ -154,13 +154,11 @@ fn notes(
     let percent = 100.0 * bootstrap.confidence;
     let mut notes =
         vec![format!("Intervals hold {percent} % of {resamples} bootstrap resamples of the examples.")];
-    let differences = || {
-        reports
-            .iter()
-            .flat_map(|report| &report.metrics)
-            .flat_map(|metric| &metric.runs)
-            .filter_map(|run| run.difference.as_ref())
-    };
+    let values = || reports.iter().flat_map(|report| &report.metrics).flat_map(|metric| &metric.runs);
+    if values().any(Option::is_none) {
+        notes.push("A run without a value (—) is of a kind that has no such figure.".into());
+    }
+    let differences = || values().flatten().filter_map(|value| value.difference.as_ref());
     let mut tests: Vec<&str> = differences().filter_map(|difference| difference.test).collect();
     tests.sort_unstable();
     tests.dedup();
@@ -182,6 +180,16 @@ fn notes(
         notes.push(format!("Too wide for {width} columns: {}; --json has all.", dropped.join(", ")));
     }
     notes
+}
+
+/// A run's figure, if it has one.
+fn figure(value: Option<&Value>) -> String {
+    value.map_or_else(|| "—".into(), |value| number(value.value))
+}
+
+/// The ends of its interval.
+fn ends(value: Option<&Value>) -> String {
+    value.map_or_else(String::new, |value| interval(value.low, value.high))
 }
 
 /// Four decimals, fewer of large numbers.

@@ -2,12 +2,14 @@
 
 mod encode;
 
+use super::dry_run::Planned;
+use super::measured::Of;
 use super::report::Summary;
+use super::train::{Job, Parts, Trained};
 use super::write::Start;
-use super::{ExampleData, judged, model, record, run_file};
-use crate::args::{FinetuneArgs, Global};
+use super::{judged, longest, model, record, run_file};
 use crate::commands::prompting::{self, special_ids_of};
-use crate::commands::training::{self, Finished, Heading, Plan};
+use crate::commands::training;
 use crate::config::FinetuneConfig;
 use crate::exit::usage;
 use crate::output::{say, thousands};
@@ -50,8 +52,14 @@ pub(super) fn template(
     Ok(Some(Template { prompt, source }))
 }
 
-pub(super) fn run(start: Start<'_>, template: &Template, is_dataset: bool) -> anyhow::Result<Summary> {
-    let Start { args, dir, mut config, from, device_name, device, body, tokenizer, loaded, global } = start;
+/// Trains, or shows what would be trained.
+pub(super) fn run(
+    start: Start<'_>,
+    template: &Template,
+    is_dataset: bool,
+) -> anyhow::Result<Option<Summary>> {
+    let Start { args, dir, mut config, from, device_name, device, body, tokenizer, loaded, .. } = start;
+    let (read_as, runs, global) = (start.read_as, start.runs, start.global);
     let kind = config.method.kind;
     let prompt = &template.prompt;
     // A whole model is ours once it is written, and read as such.
@@ -93,16 +101,33 @@ pub(super) fn run(start: Start<'_>, template: &Template, is_dataset: bool) -> an
 
     let labels = labels(loaded.labels.names(), prompt)?;
     let encoder = Encoder { prompt, tokenizer: &tokenizer.tokenizer, asking, labels, is_dataset };
-    let held_out_files =
-        if loaded.held_out_files.is_empty() { &loaded.files } else { &loaded.held_out_files };
+    let part = |of: Of| {
+        let (examples, files) = of.examples(&loaded);
+        encoder.encode(examples, files)
+    };
     let train = encoder.encode(&loaded.train, &loaded.files)?;
-    let held_out = encoder.encode(&loaded.held_out, held_out_files)?;
+    let (held_out, test) = (part(Of::HeldOut)?, part(Of::Test)?);
     if train.is_empty() {
         return Err(usage("nothing to train on is left of the files"));
     }
     let training = config.training.resolve(train.len(), body.seq_len)?;
     record(&mut config.training, &training);
-    let run_file = run_file(global, &device_name, &tokenizer, &loaded, &from, &config)?;
+    let groups = LayerGroups::of(&model);
+    if args.dry_run {
+        let planned = Planned {
+            config: &config,
+            training: &training,
+            body: &body,
+            loaded: &loaded,
+            rows: train.len(),
+            longest: longest(&train),
+            device: &device_name,
+            runs,
+        };
+        planned.print(&model, &groups, global)?;
+        return Ok(None);
+    }
+    let run_file = run_file(global, &device_name, &tokenizer, (&loaded, &read_as), &from, &config)?;
     training::check_started(&run_file, dir)?;
     // Only now is anything written: a refused command leaves a run as it was.
     tokenizer.tokenizer.save(dir)?;
@@ -111,10 +136,9 @@ pub(super) fn run(start: Start<'_>, template: &Template, is_dataset: bool) -> an
         .with_context(|| path.display().to_string())?;
     run_file.write(dir)?;
 
-    let epoch = train.len().div_ceil(training.batch_size).max(1) as u64;
-    let rates = config.method.rates(&LayerGroups::of(&model), epoch);
+    let job = Job { args, dir, config: &config, training: &training, device: &device, global };
     let templates = prompt.templates.len();
-    let trains = trained_numbers(&model, &rates);
+    let trains = trained_numbers(&model, &config.method.rates(&groups, job.epoch(train.len())));
     say(
         global,
         format!(
@@ -129,30 +153,6 @@ pub(super) fn run(start: Start<'_>, template: &Template, is_dataset: bool) -> an
     );
     let described = format!("{} parameters, {trains} trained", thousands(body.n_params() as u64));
     say(global, format!("{described}, on {device_name}; {} steps", thousands(training.steps)));
-    let plan = Plan {
-        command: "finetune",
-        dir,
-        training: &training,
-        optimizer: &config.optimizer,
-        schedule: &config.schedule,
-        seed: config.seed,
-        rates,
-        device: &device,
-        heading: Heading {
-            run: dir.display().to_string(),
-            model: format!("{described}, on {device_name}"),
-            steps: training.steps,
-        },
-        tui: args.tui,
-        tensorboard: args.tensorboard,
-        global,
-    };
-    let data = ExampleData {
-        train: &train,
-        held_out: &held_out,
-        seed: config.seed,
-        group_by_length: config.training.group_by_length,
-    };
     let objective = Answering {
         labels: answers_of_labels(prompt),
         dropout: config.head.dropout,
@@ -162,53 +162,56 @@ pub(super) fn run(start: Start<'_>, template: &Template, is_dataset: bool) -> an
         end_of_text: tokenizer.tokenizer.end_of_text(),
     };
     let head = HeadConfig::for_body(&body, TaskKind::Classification, prompt.labels().to_vec());
-    let ended = Ended { args, dir, config: &config, loaded: &loaded, held_out: &held_out, head, global };
+    let parts = Parts { train: &train, held_out: &held_out, test: &test };
+    let measured = if test.is_empty() { &held_out } else { &test };
+    let ended = Ended { job, loaded: &loaded, measured, head };
+    let model_is = format!("{described}, on {device_name}");
     if kind == MethodKind::Lora && !config.lora.merge {
         let (lora, end_of_text) = (config.lora.adapters(), objective.end_of_text);
         let adapters = AdaptersOf { objective: objective.clone(), base: from, lora, end_of_text };
-        return ended.summary(&objective, &training::drive(adapters, model, &data, plan)?);
+        let trained = job.train(adapters, model, &groups, model_is, &parts)?;
+        return ended.summary(&objective, &trained).map(Some);
     }
-    ended.summary(&objective.clone(), &training::drive(objective, model, &data, plan)?)
+    let trained = job.train(objective.clone(), model, &groups, model_is, &parts)?;
+    ended.summary(&objective, &trained).map(Some)
 }
 
 /// A run that came to its end.
 struct Ended<'a> {
-    args: &'a FinetuneArgs,
-    dir: &'a Path,
-    config: &'a FinetuneConfig,
+    job: Job<'a>,
     loaded: &'a Loaded,
-    /// Each text in each template: all texts in the first one, then all in the next.
-    held_out: &'a [Cloze],
+    /// Of the part that it is measured on each text in each template: all texts in the first one, then all in the next.
+    measured: &'a [Cloze],
     head: HeadConfig,
-    global: &'a Global,
 }
 
 impl Ended<'_> {
-    /// Judges the weights that were kept by what is held out; what several templates say of a text is the mean.
+    /// Judges the weights that were kept; what several templates say of a text is the mean.
     fn summary<O: Objective<Model = Prompted>>(
         &self,
         objective: &Answering,
-        finished: &Finished<O>,
+        trained: &Trained<O>,
     ) -> anyhow::Result<Summary> {
-        let Self { args, dir, config, loaded, held_out, head, global } = self;
-        let texts = loaded.held_out.len();
+        let Self { job, loaded, measured, head } = self;
+        let Job { args, dir, config, global, .. } = *job;
+        let texts = Of::report(loaded).examples(loaded).0.len();
         let report = (texts > 0).then(|| {
-            let model = finished.trainer.model().valid();
-            let said = objective.answers(&model, held_out, finished.trainer.rows_at_once());
-            let by_text = |of: usize| (0..held_out.len() / texts).map(move |template| template * texts + of);
+            let trainer = &trained.finished.trainer;
+            let said = objective.answers(&trainer.model().valid(), measured, trainer.rows_at_once());
+            let by_text = |of: usize| (0..measured.len() / texts).map(move |template| template * texts + of);
             let order: Vec<usize> = (0..texts).flat_map(by_text).collect();
             let of: Vec<usize> = order.iter().map(|place| place % texts).collect();
             let said: Vec<Vec<f32>> = order.iter().map(|&place| said[place].clone()).collect();
             let targets: Vec<Target> =
-                order.iter().map(|&place| Target::Class(held_out[place].label)).collect();
+                order.iter().map(|&place| Target::Class(measured[place].label)).collect();
             judge(head, &said, targets.iter(), &of)
         });
-        if let Some(report) = &report {
+        if let Some((report, basis)) = report.as_ref().zip(trained.basis()) {
             // Of several runs the figures are printed side by side.
             let alone = args.seeds.is_none() && args.folds.is_none() && args.curve.is_empty();
-            judged::tell(dir, report, loaded, alone, global)?;
+            judged::tell(dir, report, basis, loaded, alone, global)?;
         }
-        Ok(Summary::new(dir, config, finished, loaded.train.len(), report.as_ref()))
+        Ok(Summary::new(dir, config, trained, loaded.train.len(), report.as_ref()))
     }
 }
 

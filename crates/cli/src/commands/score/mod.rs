@@ -7,12 +7,13 @@ mod predictor;
 mod pseudo;
 mod run_data;
 mod texts;
+mod weights;
 mod windows;
 
 use super::narrow;
 use crate::args::{Global, ScoreArgs};
 use crate::exit::usage;
-use crate::output::{check_writable, line, size};
+use crate::output::{check_writable, line};
 use crate::run::{Trained, device};
 use anyhow::Context;
 use documents::Scored;
@@ -25,6 +26,7 @@ use serde_json::json;
 use std::f64::consts::LN_2;
 use std::path::Path;
 pub(super) use texts::{TextScore, texts};
+use weights::Weights;
 use windows::Nats;
 
 /// A model that predicts all tokens but the given ones, and what it is to make of them.
@@ -192,8 +194,13 @@ impl Score {
         self.nats / self.tokens as f64
     }
 
-    fn f32_loss(&self) -> f64 {
-        self.f32_nats / self.tokens as f64
+    /// What narrow weights change, if these are; the embedding that two readings share counts for each.
+    fn weights(&self, all: &[Read]) -> Option<Weights> {
+        let narrow: Vec<&Narrow> = all.iter().filter_map(|read| read.reading.narrow.as_ref()).collect();
+        let format = narrow.first()?.format.name();
+        let sum = |of: &dyn Fn(&Narrow) -> usize| narrow.iter().map(|narrow| of(narrow)).sum();
+        let (bytes, f32_bytes) = (sum(&|narrow| narrow.bytes), sum(&|narrow| narrow.f32_bytes));
+        Some(Weights { format, bytes, f32_bytes, f32_loss: self.f32_nats / self.tokens as f64 })
     }
 
     fn bits_per_byte(&self) -> Option<f64> {
@@ -201,7 +208,7 @@ impl Score {
     }
 
     fn json(&self, all: &[Read]) -> serde_json::Value {
-        let (loss, f32_loss) = (self.loss(), self.f32_loss());
+        let loss = self.loss();
         let mut result = json!({
             "log_likelihood": -self.nats, "tokens": self.tokens, "bytes": self.bytes, "documents": self.documents,
             "loss": loss, "perplexity": loss.exp(), "bits_per_byte": self.bits_per_byte(),
@@ -217,18 +224,14 @@ impl Score {
         if let Some(ngram) = &self.ngram {
             result["ngram"] = ngram.json();
         }
-        if let Some((format, bytes, f32_bytes)) = narrow_sizes(all) {
-            result["weights"] = format.into();
-            result["weight_bytes"] = bytes.into();
-            result["f32"] =
-                json!({"loss": f32_loss, "perplexity": f32_loss.exp(), "weight_bytes": f32_bytes});
-            result["perplexity_change"] = (loss - f32_loss).exp_m1().into();
+        if let Some(weights) = self.weights(all) {
+            weights.add_to(&mut result, loss);
         }
         result
     }
 
     fn print(&self, all: &[Read]) -> anyhow::Result<()> {
-        let (loss, f32_loss) = (self.loss(), self.f32_loss());
+        let loss = self.loss();
         line(format!("log-likelihood  {:.4} nats over {} tokens", -self.nats, self.tokens))?;
         for read in all {
             if let Some(name) = read.reading.name {
@@ -239,11 +242,8 @@ impl Score {
         }
         line(format!("loss            {loss:.4} nats a token"))?;
         line(format!("perplexity      {:.4}", loss.exp()))?;
-        if let Some((format, bytes, f32_bytes)) = narrow_sizes(all) {
-            let percent = 100.0 * (loss - f32_loss).exp_m1();
-            line(format!("  of f32        {:.4} ({format} changes it by {percent:+.3} %)", f32_loss.exp()))?;
-            let (bytes, f32_bytes) = (size(bytes as u64), size(f32_bytes as u64));
-            line(format!("weights         {format}, {bytes} (f32: {f32_bytes})"))?;
+        if let Some(weights) = self.weights(all) {
+            weights.print(loss, 16)?;
         }
         if let Some(bits) = self.bits_per_byte() {
             line(format!("bits per byte   {bits:.4}"))?;
@@ -258,14 +258,6 @@ impl Score {
 /// What all documents cost together.
 fn sum(nats: &[Nats]) -> f64 {
     nats.iter().map(|nats| nats.all).sum()
-}
-
-/// The format of narrow weights, their bytes, and those of f32; the embedding that two readings share counts for each.
-fn narrow_sizes(all: &[Read]) -> Option<(&'static str, usize, usize)> {
-    let narrow: Vec<&Narrow> = all.iter().filter_map(|read| read.reading.narrow.as_ref()).collect();
-    let format = narrow.first()?.format.name();
-    let sum = |of: &dyn Fn(&Narrow) -> usize| narrow.iter().map(|narrow| of(narrow)).sum();
-    Some((format, sum(&|narrow| narrow.bytes), sum(&|narrow| narrow.f32_bytes)))
 }
 
 /// The logits at every position, as `logits_hf.py` reads them; those of a model that reads from the end beside.

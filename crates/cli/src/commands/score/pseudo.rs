@@ -5,7 +5,8 @@
 
 use super::documents;
 use super::run_data::RunData;
-use crate::args::{Global, ScoreArgs, WeightsName};
+use super::weights::Weights;
+use crate::args::{Global, ScoreArgs};
 use crate::commands::masked::{Frame, Masked};
 use crate::exit::usage;
 use crate::output::{line, named_bar};
@@ -14,7 +15,7 @@ use anyhow::Context;
 use burn::tensor::{Int, Tensor, TensorData};
 use firebrand_backend::ops::AttentionMask;
 use firebrand_corpus::sources::Split;
-use firebrand_transformer::Model;
+use firebrand_transformer::{Model, WeightFormat, rounded};
 use serde_json::json;
 use std::path::Path;
 
@@ -80,21 +81,29 @@ pub(super) fn run(
             "--ngram: a pseudo-log-likelihood, which is what an encoder has, does not compare with a likelihood",
         ));
     }
-    if args.weights != WeightsName::F32 {
-        return Err(usage("--weights: encoders are used with f32 weights"));
-    }
     let masked = Masked::new(trained)?;
+    let format = WeightFormat::from(args.weights);
+    let narrow = match format {
+        WeightFormat::F32 => None,
+        _ => Some(rounded(masked.model, format)?),
+    };
+    let asked = narrow.as_ref().map_or(masked.with(masked.model), |narrow| masked.with(&narrow.model));
     let texts = texts(args, trained, data, &masked)?;
     let hidden = hidden(&texts, &masked);
     if hidden.is_empty() {
         return Err(usage("nothing to score: there is no ordinary token"));
     }
     if let (Some(path), [text]) = (&args.logits, texts.as_slice()) {
-        write_logits(path, &masked, &text.framed(&text.ids))?;
+        write_logits(path, &asked, &text.framed(&text.ids))?;
     }
     let tokens = hidden.len();
+    let f32_loss = narrow.as_ref().map(|_| {
+        let nats = nats(&texts, &hidden, &masked, global, "scoring");
+        nats.iter().map(|(nats, _)| nats).sum::<f64>() / tokens as f64
+    });
+    let doing = if narrow.is_some() { format.name() } else { "scoring" };
     let (nats, counts): (Vec<f64>, Vec<usize>) =
-        nats(&texts, hidden, &masked, global, "scoring").into_iter().unzip();
+        nats(&texts, &hidden, &asked, global, doing).into_iter().unzip();
     if args.each {
         for ((nats, tokens), text) in nats.iter().zip(counts).zip(&texts) {
             line(json!({"log_likelihood": -nats, "tokens": tokens, "bytes": text.bytes, "pseudo": true}))?;
@@ -103,16 +112,27 @@ pub(super) fn run(
     }
     let nats: f64 = nats.iter().sum();
     let loss = nats / tokens as f64;
+    let weights = narrow.as_ref().zip(f32_loss).map(|(narrow, f32_loss)| Weights {
+        format: format.name(),
+        bytes: narrow.bytes,
+        f32_bytes: 4 * masked.model.config().n_params(),
+        f32_loss,
+    });
     if global.json {
-        return line(json!({
+        let mut result = json!({
             "log_likelihood": -nats, "pseudo": true, "tokens": tokens,
             "bytes": texts.iter().map(|text| text.bytes).sum::<u64>(), "documents": texts.len(),
             "loss": loss, "perplexity": loss.exp(), "bits_per_byte": null, "device": trained.device, "weights": "f32",
-        }));
+        });
+        if let Some(weights) = weights {
+            weights.add_to(&mut result, loss);
+        }
+        return line(result);
     }
     line(format!("pseudo-log-likelihood  {:.4} nats over {tokens} tokens, each hidden in turn", -nats))?;
     line(format!("loss                   {loss:.4} nats a token"))?;
-    line(format!("pseudo-perplexity      {:.4}", loss.exp()))
+    line(format!("pseudo-perplexity      {:.4}", loss.exp()))?;
+    weights.map_or(Ok(()), |weights| weights.print(loss, 23))
 }
 
 fn texts(
@@ -172,12 +192,12 @@ fn hidden(texts: &[Text], masked: &Masked<'_>) -> Vec<Hidden> {
 
 /// Nats of all ordinary tokens of each text, and how many these are; `name` says on the bar what is done.
 pub(super) fn of_all(texts: &[Text], masked: &Masked<'_>, global: &Global, name: &str) -> Vec<(f64, usize)> {
-    nats(texts, hidden(texts, masked), masked, global, name)
+    nats(texts, &hidden(texts, masked), masked, global, name)
 }
 
 fn nats(
     texts: &[Text],
-    hidden: Vec<Hidden>,
+    hidden: &[Hidden],
     masked: &Masked<'_>,
     global: &Global,
     name: &str,

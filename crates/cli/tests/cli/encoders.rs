@@ -94,7 +94,9 @@ fn narrow_weights_are_scored_by_and_compared_with_f32() {
         let change = (loss(&narrow) - loss(&wide)).exp_m1();
         assert!((narrow["perplexity_change"].as_f64().expect("a number") - change).abs() < 1e-12);
         assert!(change != 0.0 && change.abs() < 0.1, "{weights} changes it by {change}");
-        assert!(narrow["weight_bytes"].as_u64() < narrow["f32"]["weight_bytes"].as_u64());
+        // The head that is the embedding, too, is stored once more: so small a model saves that only in eight bits.
+        let saves = narrow["weight_bytes"].as_u64() < narrow["f32"]["weight_bytes"].as_u64();
+        assert_eq!(saves, weights == "int8");
         assert_ne!(scratch.bytes("wide.json"), scratch.bytes("narrow.json"), "its own logits");
         let table = scratch.run(&["score", "run", "--text", text, "--weights", weights]).succeeds().stdout;
         assert!(

@@ -35,7 +35,7 @@ pub(super) struct Texts {
 pub(super) const TEXTS: [Texts; 3] = [
     Texts {
         name: "sst2",
-        arguments: &["--data", "sst2/train.tsv", "--set", "data.held_out=[\"sst2/dev.tsv\"]", "--seeds", "3"],
+        arguments: &["--data", "sst2/train.tsv", "--set", "data.test=[\"sst2/dev.tsv\"]", "--seeds", "3"],
         adapt_steps: 300,
         batch_size: 32,
         epochs: 6,
@@ -174,6 +174,8 @@ impl Recipes<'_> {
             let mut command = self.command(&["finetune", "--config", "regularized", "--json"]);
             command.arg("--from").arg(&run).args(texts.arguments).arg("--out").arg(&out);
             for set in [
+                // Nothing is chosen: the last weights are measured.
+                "data.held_out=none".to_owned(),
                 format!("adapt.steps={}", texts.adapt_steps),
                 format!("training.epochs={}", texts.epochs),
                 format!("training.batch_size={}", texts.batch_size),

@@ -73,15 +73,15 @@ pub(super) struct Kind {
     pub(super) name: &'static str,
     /// The config it is pretrained by.
     config: &'static str,
-    /// How many steps fit into ten minutes or so.
+    /// How many steps fit into twenty minutes or so.
     steps: u32,
     set: &'static [&'static str],
 }
 
 pub(super) const KINDS: [Kind; 3] = [
-    Kind { name: "causal", config: "quickstart", steps: 1500, set: &[] },
-    Kind { name: "bidirectional", config: "bidirectional", steps: 1000, set: &[] },
-    Kind { name: "masked", config: "masked", steps: 2000, set: &["masked.probability=0.25"] },
+    Kind { name: "causal", config: "quickstart", steps: 2500, set: &[] },
+    Kind { name: "bidirectional", config: "bidirectional", steps: 1500, set: &[] },
+    Kind { name: "masked", config: "masked", steps: 3000, set: &["masked.probability=0.25"] },
 ];
 
 /// What all models have in common: wide and of few layers, as what is wanted is to know many words.

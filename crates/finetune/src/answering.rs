@@ -3,9 +3,10 @@
 //! With a whole model, or its adapters, this is what pattern-exploiting training learns from a template [Schick & Schütze 2021,
 //! <https://arxiv.org/abs/2001.07676>]; with a model that stays as it is, what a soft prompt or a prefix learns.
 
-use crate::config::{BestBy, rank};
+use crate::config::{BestBy, TASK, rank_of_task};
 use crate::example::{Examples, Item, Target};
-use crate::figures::{Answer, Answers};
+use crate::figures::Answers;
+use crate::predict::rows;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use firebrand_backend::threads;
@@ -13,9 +14,6 @@ use firebrand_training::{BatchKey, Evaluation, Figure, Objective, Term, Training
 use firebrand_transformer::lora::merged;
 use firebrand_transformer::{Body, Dropout, Prompted, hugging_face};
 use std::path::{Path, PathBuf};
-
-/// The name of the term that answers are learned by.
-const TASK: &str = "task";
 
 /// A text with a blank, and the answers that may stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,14 +131,6 @@ impl Answering {
     }
 }
 
-/// The rows of a matrix, on the host.
-fn rows(matrix: Tensor<2>) -> Vec<Vec<f32>> {
-    let width = matrix.dims()[1];
-    let values =
-        matrix.into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32 just now");
-    values.chunks(width).map(<[f32]>::to_vec).collect()
-}
-
 impl Objective for Answering {
     type Model = Prompted;
     type Rows = Examples<Cloze>;
@@ -202,8 +192,7 @@ impl Objective for Answering {
 
     fn judge(&self, model: &Prompted, mut batch: AnsweringBatch, answers: &mut Answers) -> Vec<Term> {
         let (terms, scores) = self.terms(model, &mut batch);
-        let both = rows(scores).into_iter().zip(batch.labels);
-        answers.0.extend(both.map(|(outputs, label)| Answer { outputs, target: Target::Class(label) }));
+        answers.add(scores, batch.labels.into_iter().map(Target::Class));
         terms
     }
 
@@ -212,10 +201,7 @@ impl Objective for Answering {
     }
 
     fn rank(&self, evaluation: &Evaluation) -> f64 {
-        let figure = self.best_by.figure().and_then(|name| evaluation.figure(name));
-        let task = evaluation.terms.iter().find(|(name, _, _)| *name == TASK);
-        let loss = task.map_or(evaluation.loss, |(_, nats, count)| nats / (*count).max(1) as f64);
-        rank(figure, loss)
+        rank_of_task(Some(self.best_by), evaluation)
     }
 
     fn export(&self, model: &Prompted, dir: &Path) -> Result<(), TrainingError> {

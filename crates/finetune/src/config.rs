@@ -1,7 +1,7 @@
 //! The sections `[training]` and `[head]` of a config.
 
 use firebrand_backend::Precision;
-use firebrand_training::{TrainingConfig, TrainingError};
+use firebrand_training::{Evaluation, TrainingConfig, TrainingError};
 use firebrand_transformer::{Pooling, TaskKind};
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +216,17 @@ pub(crate) fn rank(figure: Option<f64>, loss: f64) -> f64 {
     /// Less than what one of a million examples makes in any figure.
     const SHARE: f64 = 1e-7;
     figure.map_or(loss, |figure| SHARE * loss / (1.0 + loss) - figure)
+}
+
+/// The name of the term that a task is learned by, where there may be others beside it.
+pub(crate) const TASK: &str = "task";
+
+/// The [`rank`] of an evaluation by a figure, or by the loss of the task alone.
+pub(crate) fn rank_of_task(best_by: Option<BestBy>, evaluation: &Evaluation) -> f64 {
+    let figure = best_by.and_then(BestBy::figure).and_then(|name| evaluation.figure(name));
+    let task = evaluation.terms.iter().find(|(name, _, _)| *name == TASK);
+    let loss = task.map_or(evaluation.loss, |(_, nats, count)| nats / (*count).max(1) as f64);
+    rank(figure, loss)
 }
 
 /// The head and its loss.

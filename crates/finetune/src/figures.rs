@@ -1,8 +1,9 @@
 //! What the answers of an evaluation come to: by the reports, which say the same of whole files.
 
 use crate::example::Target;
-use crate::predict::probabilities;
+use crate::predict::{probabilities, rows};
 use crate::report::{Confusion, MultiLabelReport, RegressionReport};
+use burn::tensor::Tensor;
 use firebrand_training::Figure;
 use firebrand_transformer::TaskKind;
 
@@ -25,6 +26,12 @@ pub fn likeliest<T: PartialOrd>(row: &[T]) -> usize {
 pub struct Answers(pub Vec<Answer>);
 
 impl Answers {
+    /// Adds what a model said of a batch, `[batch, outputs]`, and what was to be said.
+    pub(crate) fn add(&mut self, outputs: Tensor<2>, targets: impl IntoIterator<Item = Target>) {
+        let both = rows(outputs).into_iter().zip(targets);
+        self.0.extend(both.map(|(outputs, target)| Answer { outputs, target }));
+    }
+
     /// The figures that the best weights can be chosen by, and what else is shown of a run while it trains. Of several labels the
     /// `accuracy` is the part of the examples of which all are right. A correlation with what is always the same is 0.
     pub fn figures(&self) -> Vec<Figure> {

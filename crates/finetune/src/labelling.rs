@@ -3,9 +3,9 @@
 //! One objective for three tasks, which differ in what the outputs of the head mean: classes (cross-entropy of their softmax), labels
 //! (cross-entropy of each one's sigmoid), a number (squared error).
 
-use crate::config::{BestBy, HeadOptions, rank};
+use crate::config::{HeadOptions, TASK, rank_of_task};
 use crate::example::{Example, Examples, Target};
-use crate::figures::{Answer, Answers};
+use crate::figures::Answers;
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use firebrand_corpus::batches::keyed_rng;
@@ -13,9 +13,6 @@ use firebrand_training::{BatchKey, Evaluation, Figure, Objective, Term, Training
 use firebrand_transformer::{Classifier, Dropout, Padded, TaskKind, hugging_face};
 use rand::Rng;
 use std::path::Path;
-
-/// The name of the term that labels are learned by.
-const TASK: &str = "task";
 
 /// Classification, several labels, or regression: what the head says.
 #[derive(Debug, Clone)]
@@ -118,17 +115,13 @@ impl Objective for Labelling {
     type Answers = Answers;
 
     fn prepare(&self, rows: &Examples<Example>, key: BatchKey, device: &Device) -> LabelledBatch {
-        let examples = &rows.0;
-        let shortened: Vec<Example> = match key.training && self.options.token_dropout > 0.0 {
-            true => (key.first_example..)
-                .zip(examples)
-                .map(|(place, example)| self.shortened(example, key, place))
-                .collect(),
-            false => Vec::new(),
-        };
-        let read = if shortened.is_empty() { examples } else { &shortened };
+        let shortened = (key.training && self.options.token_dropout > 0.0).then(|| {
+            let placed = (key.first_example..).zip(&rows.0);
+            placed.map(|(place, example)| self.shortened(example, key, place)).collect::<Vec<Example>>()
+        });
+        let examples = shortened.as_ref().unwrap_or(&rows.0);
         LabelledBatch {
-            rows: Padded::new(read.iter().map(Example::sequence), device),
+            rows: Padded::new(examples.iter().map(Example::sequence), device),
             targets: examples.iter().map(|example| example.target.clone()).collect(),
             next_tokens: examples.iter().map(|example| example.ids.len() as u64 - 1).sum(),
             dropout: key.dropout(self.options.dropout, examples.len()),
@@ -147,11 +140,7 @@ impl Objective for Labelling {
 
     fn judge(&self, model: &Classifier, mut batch: LabelledBatch, answers: &mut Answers) -> Vec<Term> {
         let (terms, outputs) = self.terms(model, &mut batch);
-        let width = outputs.dims()[1];
-        let outputs = outputs.into_data().convert::<f32>();
-        let outputs = outputs.try_into_vec::<f32>().expect("converted to f32 just now");
-        let both = outputs.chunks(width).zip(batch.targets);
-        answers.0.extend(both.map(|(outputs, target)| Answer { outputs: outputs.to_vec(), target }));
+        answers.add(outputs, batch.targets);
         terms
     }
 
@@ -160,10 +149,7 @@ impl Objective for Labelling {
     }
 
     fn rank(&self, evaluation: &Evaluation) -> f64 {
-        let figure = self.options.best_by.and_then(BestBy::figure).and_then(|name| evaluation.figure(name));
-        let task = evaluation.terms.iter().find(|(name, _, _)| *name == TASK);
-        let loss = task.map_or(evaluation.loss, |(_, nats, count)| nats / (*count).max(1) as f64);
-        rank(figure, loss)
+        rank_of_task(self.options.best_by, evaluation)
     }
 
     fn export(&self, model: &Classifier, dir: &Path) -> Result<(), TrainingError> {

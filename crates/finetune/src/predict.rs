@@ -1,5 +1,6 @@
 //! A trained head on texts.
 
+use burn::tensor::Tensor;
 use firebrand_backend::threads;
 use firebrand_transformer::{Classifier, Padded, Sequence, TaskKind};
 
@@ -24,6 +25,14 @@ pub fn predict(model: &Classifier, texts: &[Sequence<'_>], at_once: usize) -> Ve
         }
     });
     all
+}
+
+/// The rows of a matrix, on the host.
+pub(crate) fn rows(matrix: Tensor<2>) -> Vec<Vec<f32>> {
+    let width = matrix.dims()[1];
+    let values =
+        matrix.into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32 just now");
+    values.chunks(width).map(<[f32]>::to_vec).collect()
 }
 
 /// What the outputs of a head for the parts of one text say of it: the mean of what [`probabilities`] says of each.

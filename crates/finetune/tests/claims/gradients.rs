@@ -2,23 +2,22 @@
 
 use crate::{TASKS, batch, bodies, device, model, objective};
 use burn::module::Module;
-use firebrand_finetune::{Example, Examples, Labelling, Target};
+use burn::tensor::Device;
+use firebrand_finetune::{Example, Target};
 use firebrand_training::{Alone, BatchKey, Objective, gradients_of_step};
-use firebrand_transformer::{Classifier, ModelKind, TaskKind, named_tensors, with_tensors};
+use firebrand_transformer::{ModelKind, TaskKind, named_tensors, with_tensors};
 use std::collections::BTreeMap;
 
 const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
 
 type Gradients = BTreeMap<String, Vec<f64>>;
 
-fn gradients(
-    objective: &Labelling,
-    model: &Classifier,
-    rows: &Examples<Example>,
-    pieces: usize,
-) -> (Gradients, f64) {
-    let (gradients, terms) =
-        gradients_of_step(objective, model, rows, pieces, KEY, &model.device(), &mut Alone);
+pub(crate) fn gradients<O>(objective: &O, model: &O::Model, rows: &O::Rows, pieces: usize) -> (Gradients, f64)
+where
+    O: Objective<Model: Module>,
+{
+    let device = on(model);
+    let (gradients, terms) = gradients_of_step(objective, model, rows, pieces, KEY, &device, &mut Alone);
     let on_host = |(name, tensor): (&str, &burn::tensor::Tensor<1>)| {
         let values = tensor.clone().into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
         (name.to_string(), values.into_iter().map(f64::from).collect())
@@ -27,8 +26,8 @@ fn gradients(
 }
 
 /// The loss without a graph.
-fn loss(objective: &Labelling, model: &Classifier, rows: &Examples<Example>) -> f64 {
-    let batch = objective.prepare(rows, KEY, &model.device());
+pub(crate) fn loss<O: Objective>(objective: &O, model: &O::Model, rows: &O::Rows) -> f64 {
+    let batch = objective.prepare(rows, KEY, &on(model));
     let counts = objective.counts(&batch);
     let terms = objective.loss(model, batch).into_iter().zip(counts);
     terms
@@ -36,7 +35,12 @@ fn loss(objective: &Labelling, model: &Classifier, rows: &Examples<Example>) -> 
         .sum()
 }
 
-fn norm(vector: &[f64]) -> f64 {
+/// Where a model's weights are.
+fn on<M: Module>(model: &M) -> Device {
+    model.devices().swap_remove(0)
+}
+
+pub(crate) fn norm(vector: &[f64]) -> f64 {
     vector.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
@@ -61,32 +65,40 @@ fn check(task: TaskKind, device_name: &str) {
         let next_tokens = objective.options.lm_weight > 0.0;
         let model = model(&body, task, &device(device_name).autodiff());
         let rows = batch(task, 5);
-        let (gradients, _) = gradients(&objective, &model, &rows, 1);
-        let model = model.valid();
-        let tensors = named_tensors(&model);
-        for (index, tensor) in tensors.iter().enumerate() {
-            if is_idle(&tensor.name, body.kind, next_tokens) {
-                continue;
+        let on = format!("{name} on {device_name}, {}", task.name());
+        check_slopes(&objective, &model, &rows, |tensor| !is_idle(tensor, body.kind, next_tokens), &on);
+    }
+}
+
+/// Along the gradient of each of these tensors the loss rises as fast as the gradient is long.
+pub(crate) fn check_slopes<O: Objective>(
+    objective: &O,
+    model: &O::Model,
+    rows: &O::Rows,
+    is_checked: impl Fn(&str) -> bool,
+    on: &str,
+) {
+    let (gradients, _) = gradients(objective, model, rows, 1);
+    let model = model.valid();
+    let tensors = named_tensors(&model);
+    for (index, tensor) in tensors.iter().enumerate().filter(|(_, tensor)| is_checked(&tensor.name)) {
+        let on = format!("{} of {on}", tensor.name);
+        let gradient = gradients.get(&tensor.name).unwrap_or_else(|| panic!("{on} has no gradient"));
+        let length = norm(gradient);
+        assert!(length > 0.0, "{on} has a gradient of zeros");
+        let loss_at = |step: f64| {
+            let mut tensors = tensors.clone();
+            for (value, gradient) in tensors[index].values.iter_mut().zip(gradient) {
+                *value = (f64::from(*value) + step * gradient / length) as f32;
             }
-            let on = format!("{} of {name} on {device_name}, {}", tensor.name, task.name());
-            let gradient = gradients.get(&tensor.name).unwrap_or_else(|| panic!("{on} has no gradient"));
-            let length = norm(gradient);
-            assert!(length > 0.0, "{on} has a gradient of zeros");
-            let loss_at = |step: f64| {
-                let mut tensors = tensors.clone();
-                for (value, gradient) in tensors[index].values.iter_mut().zip(gradient) {
-                    *value = (f64::from(*value) + step * gradient / length) as f32;
-                }
-                loss(&objective, &with_tensors(model.clone(), tensors).expect("they are its own"), &rows)
-            };
-            let h = 1e-2;
-            let slope =
-                (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
-            assert!(
-                (slope - length).abs() <= 0.02 * length + 2e-4,
-                "{on}: a gradient of {length:.6}, but the loss rises by {slope:.6}"
-            );
-        }
+            loss(objective, &with_tensors(model.clone(), tensors).expect("they are its own"), rows)
+        };
+        let h = 1e-2;
+        let slope = (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
+        assert!(
+            (slope - length).abs() <= 0.02 * length + 2e-4,
+            "{on}: a gradient of {length:.6}, but the loss rises by {slope:.6}"
+        );
     }
 }
 

@@ -1,5 +1,6 @@
 //! What fine-tuning promises, on models small enough to train in a blink.
 
+mod answering;
 mod folders;
 mod gradients;
 mod padding;

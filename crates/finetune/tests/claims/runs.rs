@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const TASK: TaskKind = TaskKind::Classification;
 
-fn training(steps: u64) -> TrainingConfig {
+pub(crate) fn training(steps: u64) -> TrainingConfig {
     TrainingConfig {
         steps,
         batch_size: 4,

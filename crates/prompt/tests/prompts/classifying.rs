@@ -31,16 +31,19 @@ fn several_answers_may_stand_for_a_label() {
     assert_eq!(label(&prompts, &tokenizer, after(&tokenizer, &[("x", 0.1, 0.7)]), None, "x"), 1);
 }
 
-#[test]
-fn demonstrations_stand_in_front_with_their_answers() {
-    // The model says of the last character what stood behind that character before.
-    let tokenizer = characters();
-    let vocab_size = tokenizer.vocab_size();
-    let model = Fake::new(vocab_size, move |prefix| {
+/// A model that says of the last character what stood behind that character before.
+fn remembering(vocab_size: usize) -> Fake {
+    Fake::new(vocab_size, move |prefix| {
         let (last, before) = prefix.split_last().expect("something was read");
         let seen = before.iter().rposition(|id| id == last).and_then(|at| before.get(at + 1));
         (0..vocab_size as u32).map(|id| if Some(&id) == seen { 5.0 } else { 0.0 }).collect()
-    });
+    })
+}
+
+#[test]
+fn demonstrations_stand_in_front_with_their_answers() {
+    let tokenizer = characters();
+    let model = remembering(tokenizer.vocab_size());
     let prompts = [prompt("text = \"{text}[Z]\"\nanswers = [\"a\", \"b\"]\nseparator = \".\"")];
     let pool = [example("x", 1), example("y", 0)];
     let shots = Shots { pool: &pool, count: 2, choice: ShotChoice::Balanced, seed: 0 };
@@ -145,14 +148,8 @@ fn labelled(path: &str, labels: &str) -> Prompt {
 
 #[test]
 fn a_label_has_one_number_in_all_prompts_whatever_order_their_files_have() {
-    // The model says of the last character what stood behind that character before.
     let tokenizer = characters();
-    let vocab_size = tokenizer.vocab_size();
-    let model = Fake::new(vocab_size, move |prefix| {
-        let (last, before) = prefix.split_last().expect("something was read");
-        let seen = before.iter().rposition(|id| id == last).and_then(|at| before.get(at + 1));
-        (0..vocab_size as u32).map(|id| if Some(&id) == seen { 5.0 } else { 0.0 }).collect()
-    });
+    let model = remembering(tokenizer.vocab_size());
     let scorer = Causal::new(model, tokenizer.end_of_text());
     let prompts = Prompt::ensemble(vec![
         labelled("one.toml", "no = [\"a\"]\nyes = [\"b\"]"),

@@ -17,7 +17,7 @@ pub(super) struct Texts {
     pub(super) name: &'static str,
     /// Options of `firebrand finetune` that say what to train on and what to measure on, with files seen from the data.
     arguments: &'static [&'static str],
-    /// What is left of the recipe's steps for these texts.
+    /// Steps of the model's own objective on these texts, before their labels.
     adapt_steps: u32,
     /// How many texts a step has.
     batch_size: u32,

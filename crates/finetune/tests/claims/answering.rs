@@ -1,15 +1,14 @@
 //! Learning answers: what the loss is, whom gradients reach, and that a run which was stopped goes on to the same bits.
 
+use crate::gradients::{check_slopes, gradients, loss, norm};
+use crate::runs::training;
+use crate::{device, tiny};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use firebrand_backend::device;
 use firebrand_backend::ops::AttentionMask;
-use firebrand_finetune::{
-    Answering, AnsweringBatch, BestBy, Cloze, ExampleData, Examples, MethodConfig, MethodKind,
-};
+use firebrand_finetune::{Answering, BestBy, Cloze, ExampleData, Examples, MethodConfig, MethodKind};
 use firebrand_training::{
-    Alone, BatchKey, Checkpoints, Event, Objective, OptimizerConfig, Outcome, ScheduleConfig, ScheduleKind,
-    Trainer, TrainingConfig, gradients_of_step, read_metrics,
+    Checkpoints, Event, OptimizerConfig, Outcome, ScheduleConfig, ScheduleKind, Trainer, read_metrics,
 };
 use firebrand_transformer::{
     AnyModel, Beginning, Body, Decoder, LayerGroups, Model, ModelConfig, ModelKind, NamedTensor, Preset,
@@ -18,17 +17,6 @@ use firebrand_transformer::{
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-fn device(name: &str) -> Device {
-    device::resolve(Some(name)).expect("the cpu and ndarray are always there").1
-}
-
-/// Two layers of width 8.
-fn tiny(preset: Preset, kind: ModelKind) -> ModelConfig {
-    ModelConfig { d_ff: 12, kind, ..ModelConfig::preset(preset, 11, 8, 2, 4, 12) }
-}
-
-const KEY: BatchKey = BatchKey { seed: 3, step: 4, first_example: 0, training: true };
 
 fn configs() -> Vec<(&'static str, ModelConfig)> {
     let llama = tiny(Preset::Llama, ModelKind::Decoder);
@@ -109,15 +97,6 @@ fn any_objective() -> Answering {
     objective(0.0, 0.0, Path::new("."))
 }
 
-fn loss(objective: &Answering, model: &Prompted, rows: &Examples<Cloze>) -> f64 {
-    let batch: AnsweringBatch = objective.prepare(rows, KEY, &model.device());
-    let counts = objective.counts(&batch);
-    let terms = objective.loss(model, batch).into_iter().zip(counts);
-    terms
-        .map(|(term, count)| term.weight * f64::from(term.nats.into_scalar::<f32>()) / count.max(1) as f64)
-        .sum()
-}
-
 #[test]
 fn the_loss_is_what_the_logits_say_by_hand() {
     let (_, config) = configs().swap_remove(0);
@@ -152,21 +131,6 @@ fn the_loss_is_what_the_logits_say_by_hand() {
     assert!((with_language - expected).abs() < 1e-5, "{with_language} and {expected}");
 }
 
-type Gradients = BTreeMap<String, Vec<f64>>;
-
-fn gradients(objective: &Answering, model: &Prompted, rows: &Examples<Cloze>, pieces: usize) -> Gradients {
-    let (gradients, _) = gradients_of_step(objective, model, rows, pieces, KEY, &model.device(), &mut Alone);
-    let on_host = |(name, tensor): (&str, &Tensor<1>)| {
-        let values = tensor.clone().into_data().convert::<f32>().try_into_vec::<f32>().expect("f32");
-        (name.to_string(), values.into_iter().map(f64::from).collect())
-    };
-    gradients.iter().map(on_host).collect()
-}
-
-fn norm(vector: &[f64]) -> f64 {
-    vector.iter().map(|x| x * x).sum::<f64>().sqrt()
-}
-
 #[test]
 fn gradients_of_prompts_agree_with_finite_differences() {
     for (name, config) in configs() {
@@ -181,29 +145,8 @@ fn gradients_of_prompts_agree_with_finite_differences() {
             }
             let (objective, rows) = (any_objective(), Examples(examples(4)));
             let model = model(&config, kind, &device(device_name).autodiff());
-            let gradients = gradients(&objective, &model, &rows, 1);
-            let model = model.valid();
-            let tensors = named_tensors(&model);
-            for (index, tensor) in tensors.iter().enumerate().filter(|(_, t)| t.name.starts_with("prompt.")) {
-                let on = format!("{} of {name} on {device_name}", tensor.name);
-                let gradient = gradients.get(&tensor.name).unwrap_or_else(|| panic!("{on} has no gradient"));
-                let length = norm(gradient);
-                assert!(length > 0.0, "{on} has a gradient of zeros");
-                let loss_at = |step: f64| {
-                    let mut tensors = tensors.clone();
-                    for (value, gradient) in tensors[index].values.iter_mut().zip(gradient) {
-                        *value = (f64::from(*value) + step * gradient / length) as f32;
-                    }
-                    loss(&objective, &with_tensors(model.clone(), tensors).expect("its own"), &rows)
-                };
-                let h = 1e-2;
-                let slope =
-                    (8.0 * (loss_at(h) - loss_at(-h)) - (loss_at(2.0 * h) - loss_at(-2.0 * h))) / (12.0 * h);
-                assert!(
-                    (slope - length).abs() <= 0.02 * length + 2e-4,
-                    "{on}: a gradient of {length:.6}, but the loss rises by {slope:.6}"
-                );
-            }
+            let on = format!("{name} on {device_name}");
+            check_slopes(&objective, &model, &rows, |tensor| tensor.starts_with("prompt."), &on);
         }
     }
 }
@@ -215,9 +158,9 @@ fn a_step_on_answers_does_not_depend_on_how_it_is_cut() {
         let objective = objective(0.2, lm_weight, Path::new("."));
         let (model, rows) =
             (model(&config, MethodKind::Pet, &device("cpu").autodiff()), Examples(examples(6)));
-        let whole = gradients(&objective, &model, &rows, 1);
+        let (whole, _) = gradients(&objective, &model, &rows, 1);
         for pieces in [2, 3, 6] {
-            for (tensor, cut) in gradients(&objective, &model, &rows, pieces) {
+            for (tensor, cut) in gradients(&objective, &model, &rows, pieces).0 {
                 let difference: Vec<f64> = whole[&tensor].iter().zip(&cut).map(|(a, b)| a - b).collect();
                 let (difference, norm) = (norm(&difference), norm(&cut));
                 assert!(difference <= 1e-5 * norm + 1e-6, "{tensor} of {name}: {difference:e} of {norm:e}");
@@ -229,23 +172,13 @@ fn a_step_on_answers_does_not_depend_on_how_it_is_cut() {
 fn trainer(config: &ModelConfig, kind: MethodKind, dir: &Path, base: &Path) -> Trainer<Answering> {
     let device = device("cpu").autodiff();
     let model = model(config, kind, &device);
-    let training = TrainingConfig {
-        steps: 8,
-        batch_size: 4,
-        grad_accum_steps: 2,
-        seq_len: 12,
-        eval_every: 3,
-        log_every: 1,
-        checkpoint_every: 4,
-        ..TrainingConfig::default()
-    };
     let optimizer = OptimizerConfig { lr: 3e-2, ..OptimizerConfig::default() };
     let schedule =
         ScheduleConfig { kind: ScheduleKind::Constant, warmup_steps: 0, ..ScheduleConfig::default() };
     let method = MethodConfig { kind, ..MethodConfig::default() };
     let rates = method.rates(&LayerGroups::of(&model), 1);
     let objective = objective(0.1, 0.0, base);
-    Trainer::new(objective, model, training, optimizer, schedule, 3, &device, dir)
+    Trainer::new(objective, model, training(8), optimizer, schedule, 3, &device, dir)
         .expect("the configs make sense")
         .with_rates(rates)
 }

@@ -130,7 +130,7 @@ impl Loaded {
     /// The labels that nothing has that is trained on.
     pub fn untrained_labels(&self) -> Vec<&str> {
         let trained: BTreeSet<usize> =
-            self.train.iter().flat_map(|example| split::labels(&example.target)).collect();
+            self.train.iter().flat_map(|example| example.target.labels()).collect();
         self.names(|label| !trained.contains(&label))
     }
 
@@ -138,9 +138,7 @@ impl Loaded {
     pub fn single_labels(&self) -> Vec<&str> {
         let count = |part: &[Example]| {
             let mut counts = vec![0_usize; self.labels.len()];
-            part.iter()
-                .flat_map(|example| split::labels(&example.target))
-                .for_each(|label| counts[label] += 1);
+            part.iter().flat_map(|example| example.target.labels()).for_each(|label| counts[label] += 1);
             counts
         };
         let [train, held_out, test] = [&self.train, &self.held_out, &self.test].map(|part| count(part));
@@ -282,8 +280,7 @@ fn fold(
         let found = format!("{} example", examples.len());
         return Err(CorpusError::EmptySplit { split: Split::Train, found });
     }
-    let labels: Vec<BTreeSet<usize>> =
-        examples.iter().map(|example| split::labels(&example.target)).collect();
+    let labels: Vec<BTreeSet<usize>> = examples.iter().map(|example| example.target.labels()).collect();
     Ok(split::keep_one_of_each(chosen(&strata(examples), fraction, seed), &labels))
 }
 

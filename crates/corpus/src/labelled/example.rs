@@ -1,5 +1,6 @@
 //! One example.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Turn;
@@ -36,6 +37,18 @@ pub enum Target {
     Text(String),
     /// All turns of a chat, those of the text among them; one at least is the assistant's.
     Turns(Vec<Turn>),
+}
+
+impl Target {
+    /// The labels that are said of an example; none of numbers and texts.
+    pub fn labels(&self) -> BTreeSet<usize> {
+        match self {
+            Self::Class(label) => BTreeSet::from([*label]),
+            Self::Classes(labels) => labels.iter().copied().collect(),
+            Self::Tags(words) => words.iter().map(|word| word.tag).collect(),
+            Self::None | Self::Words(_) | Self::Number(_) | Self::Text(_) | Self::Turns(_) => BTreeSet::new(),
+        }
+    }
 }
 
 /// A word and its tag.

@@ -25,7 +25,7 @@ pub struct Fold {
 
 /// The stratum of each example: its label; of several labels, or tags, the rarest one; of numbers, the tenth it ranks in.
 pub fn strata(examples: &[Example]) -> Vec<usize> {
-    let labels: Vec<BTreeSet<usize>> = examples.iter().map(|example| labels(&example.target)).collect();
+    let labels: Vec<BTreeSet<usize>> = examples.iter().map(|example| example.target.labels()).collect();
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
     labels.iter().flatten().for_each(|label| *counts.entry(*label).or_default() += 1);
     let rarest = |labels: &BTreeSet<usize>| {
@@ -46,18 +46,6 @@ pub fn strata(examples: &[Example]) -> Vec<usize> {
         strata[*place] = rank * RANKS / numbers.len();
     }
     strata
-}
-
-/// The labels that are said of an example; none of numbers and texts.
-pub(super) fn labels(target: &Target) -> BTreeSet<usize> {
-    match target {
-        Target::Class(label) => BTreeSet::from([*label]),
-        Target::Classes(labels) => labels.iter().copied().collect(),
-        Target::Tags(words) => words.iter().map(|word| word.tag).collect(),
-        Target::None | Target::Words(_) | Target::Number(_) | Target::Text(_) | Target::Turns(_) => {
-            BTreeSet::new()
-        }
-    }
 }
 
 /// What is trained on and what is held out, the given fraction of all: places in rising order. One example of each stratum

@@ -6,11 +6,10 @@ use crate::config::FinetuneConfig;
 use crate::output::{line, thousands};
 use crate::table::{self, Column};
 use burn::module::Module;
-use firebrand_corpus::labelled::{Loaded, Target};
+use firebrand_corpus::labelled::Loaded;
 use firebrand_training::{MemoryEstimate, TrainingConfig};
 use firebrand_transformer::{LayerGroups, ModelConfig, tensor_handles};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// A run that is not made.
 pub(super) struct Planned<'a> {
@@ -119,15 +118,7 @@ impl Planned<'_> {
         let Loaded { train, held_out, test, labels, .. } = self.loaded;
         [train, held_out, test].map(|part| {
             let mut counts = vec![0; labels.len()];
-            for example in part {
-                let of_example: BTreeSet<usize> = match &example.target {
-                    Target::Class(label) => BTreeSet::from([*label]),
-                    Target::Classes(labels) => labels.iter().copied().collect(),
-                    Target::Tags(words) => words.iter().map(|word| word.tag).collect(),
-                    _ => BTreeSet::new(),
-                };
-                of_example.into_iter().for_each(|label| counts[label] += 1);
-            }
+            part.iter().flat_map(|example| example.target.labels()).for_each(|label| counts[label] += 1);
             counts
         })
     }
